@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+// What the user asked for: EXCLUSIVELOCK_* of an environment, understood. Pure: reads nothing but its arguments.
+#ifndef EXLOCK_CONFIG_H
+#define EXLOCK_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define CONFIG_PREFIX "EXCLUSIVELOCK_"
+
+// Exit statuses that are not the user's choice.
+#define CONFIG_EXIT_ERROR 125
+#define CONFIG_EXIT_CANNOT_RUN 126
+#define CONFIG_EXIT_NOT_FOUND 127
+
+enum on_held { ON_HELD_ABORT, ON_HELD_FLAG, ON_HELD_WAIT };
+
+// All strings point into the environment that was parsed.
+struct config {
+	const char *name;	// NULL: derive it from the program
+	const char *dir;	// NULL: the default directory
+	const char *log_path;	// NULL: none
+	uint64_t timeout_ns;	// UINT64_MAX: no limit
+	enum on_held on_held;
+	int exit_code;
+	bool by_args;
+	bool quiet;
+	bool log_stderr;
+	bool scope_tree;
+	bool run_on_error;
+};
+
+// What could not be understood. WHY is a clause that fits behind a colon.
+struct config_error {
+	const char *variable;
+	const char *value;
+	const char *why;
+};
+
+// The value of VARIABLE (with its prefix) in ENVIRONMENT; NULL if unset or empty.
+const char *config_get(char *const *environment, const char *variable);
+
+// Fills CONFIG from ENVIRONMENT. False: ERROR says what is wrong.
+bool config_parse(char *const *environment, struct config *config, struct config_error *error);
+
+#endif

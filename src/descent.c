@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT
+#include "descent.h"
+
+#include "record.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+static bool is_process(pid_t pid, const void *other)
+{
+	return pid == *(const pid_t *)other;
+}
+
+static bool maps_file(pid_t pid, const void *file)
+{
+	return process_maps(pid, file);
+}
+
+static bool has_ancestor(pid_t pid)
+{
+	return process_find_ancestor(is_process, &pid) != 0;
+}
+
+static bool instance_lives(const struct mark *mark)
+{
+	struct process_stat status;
+
+	return process_read_stat(mark->pid, &status) == 0 && status.start == mark->start &&
+	       process_alive(mark->pid, PROCESS_NO_STAMP);
+}
+
+static bool names(const struct record *record, pid_t pid, uint64_t start)
+{
+	return record->pid == pid && record->stamp != PROCESS_NO_STAMP && record->stamp == process_stamp(start);
+}
+
+bool descent_by_mark(const struct mark *mark, const char *path)
+{
+	struct record record;
+	struct stat status;
+
+	// The file may be out of sight: deleted by somebody, or another file system mounted over its directory.
+	if (record_peek(path, &record, &status) == -1 || status.st_ino != mark->inode)
+		return instance_lives(mark) && has_ancestor(mark->pid);
+	if (names(&record, mark->pid, mark->start))
+		return instance_lives(mark);
+	// The process that took the lock left it to one that it forked, a daemon. Where that did not get into the record,
+	// or took a mark no further, it is found among the ancestors.
+	return descent_by_ancestry(record_is_alive(&record) ? record.pid : 0, path);
+}
+
+bool descent_own(const struct mark *mark, const char *path, const struct process_self *self)
+{
+	struct record record;
+	struct stat status;
+
+	return mark->pid == self->pid && mark->start == self->start && record_peek(path, &record, &status) == 0 &&
+	       status.st_ino == mark->inode && names(&record, self->pid, self->start);
+}
+
+bool descent_by_ancestry(pid_t holder, const char *path)
+{
+	struct mapped_file file = { .path = path };
+	struct stat status;
+
+	if (holder != 0 && has_ancestor(holder))
+		return true;
+	if (!path)
+		return process_find_ancestor(maps_file, NULL) != 0;
+	if (fstatat(AT_FDCWD, path, &status, AT_SYMLINK_NOFOLLOW) == -1)
+		return false;
+	file.device = status.st_dev;
+	file.inode = status.st_ino;
+	return process_find_ancestor(maps_file, &file) != 0;
+}

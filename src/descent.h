@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT
+// Whether this process descends from the holder: then it runs, whatever it is.
+#ifndef EXLOCK_DESCENT_H
+#define EXLOCK_DESCENT_H
+
+#include "mark.h"
+#include "process.h"
+
+#include <stdbool.h>
+
+// Whether MARK, which this process inherited, names an instance that still holds the lock file at PATH. Opens, reads and
+// looks, nothing else: the process may be in a sandbox.
+bool descent_by_mark(const struct mark *mark, const char *path);
+
+// Whether MARK is this process' own, from before it called exec, and the file at PATH still says so.
+bool descent_own(const struct mark *mark, const char *path, const struct process_self *self);
+
+// For a process that lost its mark, before it is refused: whether one of its ancestors is HOLDER (if not 0), or keeps the
+// lock file at PATH; with PATH NULL, any lock file.
+bool descent_by_ancestry(pid_t holder, const char *path);
+
+#endif

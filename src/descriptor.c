@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+#include "descriptor.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+static int move(int fd, int lowest, int command)
+{
+	int copy = fcntl(fd, command, lowest);
+
+	if (copy != -1)
+		(void)close(fd);
+	return copy;
+}
+
+int descriptor_move_up(int fd)
+{
+	int copy = fd > STDERR_FILENO ? -1 : move(fd, STDERR_FILENO + 1, F_DUPFD_CLOEXEC);
+
+	return copy == -1 ? fd : copy;
+}
+
+int descriptor_move_high(int fd, bool inheritable)
+{
+	// The usual soft limit is 1024; a table that reaches no further than that costs next to nothing.
+	static const int lowest[] = { 1000, 200, 50, STDERR_FILENO + 1 };
+
+	for (unsigned i = 0; i < sizeof(lowest) / sizeof(*lowest); i++) {
+		int copy = move(fd, lowest[i], inheritable ? F_DUPFD : F_DUPFD_CLOEXEC);
+
+		if (copy != -1)
+			return copy;
+	}
+	if (inheritable)
+		(void)fcntl(fd, F_SETFD, 0);
+	return fd;
+}

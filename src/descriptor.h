@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: MIT
+#ifndef EXLOCK_DESCRIPTOR_H
+#define EXLOCK_DESCRIPTOR_H
+
+#include <stdbool.h>
+
+// Where 0, 1 or 2 were closed, a file that is opened lands there, and whatever is printed would go into it. Returns FD, or
+// a copy above them (FD is closed then); FD itself if there is no room for a copy.
+int descriptor_move_up(int fd);
+
+// Moves FD to a number that programs do not use, close-on-exec unless INHERITABLE. Returns it; FD itself if there is no
+// room for a copy.
+int descriptor_move_high(int fd, bool inheritable);
+
+#endif

@@ -1,0 +1,500 @@
+// SPDX-License-Identifier: MIT
+// The shim's door to the system. What the core, flopen(3) and SHA-256 call by libc's names is defined here, hidden, as
+// direct system calls: nothing that the program or another preload put in libc's place is ever called, errno is one of
+// our own, and the library needs no libc to load. A signature that differs from libc's is a compile error: the
+// declarations are libc's.
+#pragma GCC visibility push(hidden)
+#include "rawcall.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/inotify.h>
+#include <sys/mman.h>
+#include <sys/pidfd.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+// What the kernel knows of a signal set.
+#define SIGNAL_SET_SIZE 8
+
+// The linker puts this in the place of every reference to __errno_location (--wrap). Only one thread is ever in here:
+// at the start there is no other, and exit handlers run in one.
+int *__wrap___errno_location(void);
+int *__wrap___errno_location(void)
+{
+	static int error;
+
+	return &error;
+}
+
+static long call(long number, long a, long b, long c, long d, long e, long f)
+{
+	long result = rawcall(number, a, b, c, d, e, f);
+
+	if (result < 0 && result >= -4095) {
+		errno = (int)-result;
+		return -1;
+	}
+	return result;
+}
+
+#define CALL(number, a, b, c, d, e, f) \
+	call(number, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
+#define CALL4(number, a, b, c, d) CALL(number, a, b, c, d, 0, 0)
+#define CALL3(number, a, b, c) CALL(number, a, b, c, 0, 0, 0)
+#define CALL2(number, a, b) CALL(number, a, b, 0, 0, 0, 0)
+#define CALL1(number, a) CALL(number, a, 0, 0, 0, 0, 0)
+#define CALL0(number) CALL(number, 0, 0, 0, 0, 0, 0)
+
+// Files.
+
+int openat(int directory, const char *path, int flags, ...)
+{
+	mode_t mode = 0;
+
+	if (flags & O_CREAT) {
+		va_list list;
+
+		va_start(list, flags);
+		mode = va_arg(list, mode_t);
+		va_end(list);
+	}
+	return (int)CALL4(SYS_openat, directory, path, flags, mode);
+}
+
+int close(int fd)
+{
+	return (int)CALL1(SYS_close, fd);
+}
+
+ssize_t read(int fd, void *buffer, size_t size)
+{
+	return CALL3(SYS_read, fd, buffer, size);
+}
+
+ssize_t write(int fd, const void *buffer, size_t size)
+{
+	return CALL3(SYS_write, fd, buffer, size);
+}
+
+ssize_t pread(int fd, void *buffer, size_t size, off_t offset)
+{
+	return CALL4(SYS_pread64, fd, buffer, size, offset);
+}
+
+ssize_t pwrite(int fd, const void *buffer, size_t size, off_t offset)
+{
+	return CALL4(SYS_pwrite64, fd, buffer, size, offset);
+}
+
+int flock(int fd, int operation)
+{
+	return (int)CALL2(SYS_flock, fd, operation);
+}
+
+int fcntl(int fd, int command, ...)
+{
+	va_list list;
+	long argument;
+
+	va_start(list, command);
+	argument = va_arg(list, long);
+	va_end(list);
+	return (int)CALL3(SYS_fcntl, fd, command, argument);
+}
+
+int fstat(int fd, struct stat *status)
+{
+	return (int)CALL2(SYS_fstat, fd, status);
+}
+
+int fstatat(int directory, const char *restrict path, struct stat *restrict status, int flags)
+{
+	return (int)CALL4(SYS_newfstatat, directory, path, status, flags);
+}
+
+int ftruncate(int fd, off_t length)
+{
+	return (int)CALL2(SYS_ftruncate, fd, length);
+}
+
+int fchmod(int fd, mode_t mode)
+{
+	return (int)CALL2(SYS_fchmod, fd, mode);
+}
+
+int futimens(int fd, const struct timespec times[2])
+{
+	return (int)CALL4(SYS_utimensat, fd, NULL, times, 0);
+}
+
+int unlink(const char *path)
+{
+	return (int)CALL3(SYS_unlinkat, AT_FDCWD, path, 0);
+}
+
+ssize_t readlinkat(int directory, const char *restrict path, char *restrict buffer, size_t size)
+{
+	return CALL4(SYS_readlinkat, directory, path, buffer, size);
+}
+
+char *getcwd(char *buffer, size_t size)
+{
+	return CALL2(SYS_getcwd, buffer, size) == -1 ? NULL : buffer;
+}
+
+ssize_t getdents64(int fd, void *buffer, size_t size)
+{
+	return CALL3(SYS_getdents64, fd, buffer, size);
+}
+
+void *mmap(void *address, size_t length, int protection, int flags, int fd, off_t offset)
+{
+	return (void *)CALL(SYS_mmap, address, length, protection, flags, fd, offset);
+}
+
+int munmap(void *address, size_t length)
+{
+	return (int)CALL2(SYS_munmap, address, length);
+}
+
+// Sockets. With GNU extensions an address is a transparent union.
+
+int socket(int domain, int type, int protocol)
+{
+	return (int)CALL3(SYS_socket, domain, type, protocol);
+}
+
+int socketpair(int domain, int type, int protocol, int pair[2])
+{
+	return (int)CALL4(SYS_socketpair, domain, type, protocol, pair);
+}
+
+int bind(int fd, __CONST_SOCKADDR_ARG address, socklen_t length)
+{
+	return (int)CALL3(SYS_bind, fd, address.__sockaddr__, length);
+}
+
+int listen(int fd, int backlog)
+{
+	return (int)CALL2(SYS_listen, fd, backlog);
+}
+
+int connect(int fd, __CONST_SOCKADDR_ARG address, socklen_t length)
+{
+	return (int)CALL3(SYS_connect, fd, address.__sockaddr__, length);
+}
+
+int getsockopt(int fd, int level, int name, void *restrict value, socklen_t *restrict length)
+{
+	return (int)CALL(SYS_getsockopt, fd, level, name, value, length, 0);
+}
+
+ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
+{
+	return CALL3(SYS_sendmsg, fd, message, flags);
+}
+
+// Processes, signals, time.
+
+pid_t getpid(void)
+{
+	return (pid_t)CALL0(SYS_getpid);
+}
+
+pid_t getppid(void)
+{
+	return (pid_t)CALL0(SYS_getppid);
+}
+
+int kill(pid_t pid, int signal)
+{
+	return (int)CALL2(SYS_kill, pid, signal);
+}
+
+int pidfd_open(pid_t pid, unsigned flags)
+{
+	return (int)CALL2(SYS_pidfd_open, pid, flags);
+}
+
+int prlimit(pid_t pid, enum __rlimit_resource resource, const struct rlimit *limit, struct rlimit *before)
+{
+	return (int)CALL4(SYS_prlimit64, pid, resource, limit, before);
+}
+
+void _exit(int status)
+{
+	for (;;)
+		(void)CALL1(SYS_exit_group, status);
+}
+
+int ppoll(struct pollfd *files, nfds_t count, const struct timespec *timeout, const sigset_t *mask)
+{
+	struct timespec left = timeout ? *timeout : (struct timespec){ 0 };	// the kernel writes to it
+
+	return (int)CALL(SYS_ppoll, files, count, timeout ? &left : NULL, mask, SIGNAL_SET_SIZE, 0);
+}
+
+int inotify_init1(int flags)
+{
+	return (int)CALL1(SYS_inotify_init1, flags);
+}
+
+int inotify_add_watch(int fd, const char *path, uint32_t mask)
+{
+	return (int)CALL3(SYS_inotify_add_watch, fd, path, mask);
+}
+
+int nanosleep(const struct timespec *time, struct timespec *left)
+{
+	return (int)CALL2(SYS_nanosleep, time, left);
+}
+
+int clock_gettime(clockid_t clock, struct timespec *time)
+{
+	return (int)CALL2(SYS_clock_gettime, clock, time);
+}
+
+int timer_create(clockid_t clock, struct sigevent *restrict event, timer_t *restrict timer)
+{
+	int number = 0;
+	int result = (int)CALL3(SYS_timer_create, clock, event, &number);
+
+	*timer = (timer_t)(intptr_t)number;
+	return result;
+}
+
+int timer_settime(timer_t timer, int flags, const struct itimerspec *restrict times, struct itimerspec *restrict before)
+{
+	return (int)CALL4(SYS_timer_settime, (intptr_t)timer, flags, times, before);
+}
+
+int timer_delete(timer_t timer)
+{
+	return (int)CALL1(SYS_timer_delete, (intptr_t)timer);
+}
+
+int sigemptyset(sigset_t *set)
+{
+	set->__val[0] = 0;
+	return 0;
+}
+
+int sigaddset(sigset_t *set, int signal)
+{
+	set->__val[0] |= 1ul << (signal - 1);
+	return 0;
+}
+
+int sigdelset(sigset_t *set, int signal)
+{
+	set->__val[0] &= ~(1ul << (signal - 1));
+	return 0;
+}
+
+int sigismember(const sigset_t *set, int signal)
+{
+	return set->__val[0] >> (signal - 1) & 1;
+}
+
+int sigprocmask(int how, const sigset_t *restrict set, sigset_t *restrict before)
+{
+	return (int)CALL4(SYS_rt_sigprocmask, how, set, before, SIGNAL_SET_SIZE);
+}
+
+int sigtimedwait(const sigset_t *restrict set, siginfo_t *restrict info, const struct timespec *restrict timeout)
+{
+	return (int)CALL4(SYS_rt_sigtimedwait, set, info, timeout, SIGNAL_SET_SIZE);
+}
+
+// The kernel's struct sigaction.
+struct kernel_action {
+	void (*handler)(int signal, siginfo_t *info, void *context);
+	unsigned long flags;
+#ifdef __x86_64__
+	void (*restorer)(void);
+#endif
+	unsigned long mask;
+};
+
+#ifdef __x86_64__
+#define SA_RESTORER 0x04000000
+// How a handler returns; other processors' kernels bring that themselves.
+void exlock_restore(void);
+__asm__(".hidden exlock_restore\n"
+	".type exlock_restore, @function\n"
+	"exlock_restore:\n"
+	"	mov $15, %eax\n"
+	"	syscall\n");
+#endif
+
+int sigaction(int signal, const struct sigaction *restrict action, struct sigaction *restrict before)
+{
+	struct kernel_action new = { 0 }, old = { 0 };
+	int result;
+
+	if (action) {
+		new.handler = action->sa_sigaction;
+		new.mask = action->sa_mask.__val[0];
+		new.flags = (unsigned long)action->sa_flags;
+#ifdef __x86_64__
+		// An action that was read before has the restorer of whoever set it.
+		if (!(new.flags & SA_RESTORER)) {
+			new.flags |= SA_RESTORER;
+			new.restorer = exlock_restore;
+		} else {
+			new.restorer = action->sa_restorer;
+		}
+#endif
+	}
+	result = (int)CALL4(SYS_rt_sigaction, signal, action ? &new : NULL, before ? &old : NULL, SIGNAL_SET_SIZE);
+	if (before) {
+		before->sa_sigaction = old.handler;
+		before->sa_mask.__val[0] = old.mask;
+		before->sa_flags = (int)old.flags;
+#ifdef __x86_64__
+		before->sa_restorer = old.restorer;
+#endif
+	}
+	return result;
+}
+
+// Memory and strings. The compiler calls some of them by itself.
+
+void *memcpy(void *restrict to, const void *restrict from, size_t size)
+{
+	char *target = to;
+	const char *source = from;
+
+	while (size-- > 0)
+		*target++ = *source++;
+	return to;
+}
+
+void *memmove(void *to, const void *from, size_t size)
+{
+	char *target = to;
+	const char *source = from;
+
+	if (target <= source)
+		return memcpy(to, from, size);
+	while (size-- > 0)
+		target[size] = source[size];
+	return to;
+}
+
+void *memset(void *to, int byte, size_t size)
+{
+	char *target = to;
+
+	while (size-- > 0)
+		*target++ = (char)byte;
+	return to;
+}
+
+int memcmp(const void *a, const void *b, size_t size)
+{
+	const unsigned char *left = a, *right = b;
+
+	for (; size > 0; size--, left++, right++)
+		if (*left != *right)
+			return *left - *right;
+	return 0;
+}
+
+void *memchr(const void *memory, int byte, size_t size)
+{
+	const unsigned char *at = memory;
+
+	for (; size > 0; size--, at++)
+		if (*at == (unsigned char)byte)
+			return (void *)(uintptr_t)at;
+	return NULL;
+}
+
+size_t strlen(const char *string)
+{
+	const char *end = string;
+
+	while (*end)
+		end++;
+	return (size_t)(end - string);
+}
+
+int strcmp(const char *a, const char *b)
+{
+	while (*a && *a == *b)
+		a++, b++;
+	return (unsigned char)*a - (unsigned char)*b;
+}
+
+int strncmp(const char *a, const char *b, size_t size)
+{
+	for (; size > 0 && *a && *a == *b; size--)
+		a++, b++;
+	return size == 0 ? 0 : (unsigned char)*a - (unsigned char)*b;
+}
+
+char *strchr(const char *string, int byte)
+{
+	for (;; string++)
+		if (*string == (char)byte)
+			return (char *)(uintptr_t)string;
+		else if (!*string)
+			return NULL;
+}
+
+char *strrchr(const char *string, int byte)
+{
+	char *found = NULL;
+
+	for (; (string = strchr(string, byte)) != NULL; string++) {
+		found = (char *)(uintptr_t)string;
+		if (byte == '\0')
+			break;
+	}
+	return found;
+}
+
+size_t strspn(const char *string, const char *accepted)
+{
+	size_t length = 0;
+
+	while (string[length] && strchr(accepted, string[length]))
+		length++;
+	return length;
+}
+
+size_t strcspn(const char *string, const char *rejected)
+{
+	size_t length = 0;
+
+	while (!strchr(rejected, string[length]))
+		length++;
+	return length;
+}
+
+char *strcpy(char *restrict to, const char *restrict from)
+{
+	return memcpy(to, from, strlen(from) + 1);
+}
+
+// Debian's libbsd and libmd are built with stack protection.
+void __stack_chk_fail(void);
+void __stack_chk_fail(void)
+{
+	_exit(127);
+}
+#pragma GCC visibility pop

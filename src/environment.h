@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT
+// Changing the program's environment before it looks at it, without libc's setenv (the program may have one of its own,
+// and none would reach a reader of the initial block).
+#ifndef EXLOCK_ENVIRONMENT_H
+#define EXLOCK_ENVIRONMENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+// At most so many settings at once.
+#define ENVIRONMENT_SETTINGS 6
+
+struct setting {
+	const char *variable;
+	const char *value;	// "": the variable is emptied where it is present, never added
+};
+
+// Applies SETTINGS (ENVIRONMENT_SETTINGS at most) to ENVIRONMENT. A variable that is present with room for the value is
+// rewritten in place; one that is too short gets a new text; one that is missing a new array. The texts live in static
+// memory. Returns the array to use, which may be ENVIRONMENT; or NULL:
+// no memory, nothing but what fitted in place was changed.
+char **environment_apply(char **environment, const struct setting *settings, int count);
+
+// Takes every entry whose base name is LIBRARY out of the LD_PRELOAD of ENVIRONMENT, in place.
+void environment_strip_preload(char *const *environment, const char *library);
+
+// Takes LIBRARY's entries out of VALUE, a list as in LD_PRELOAD (spaces and colons separate), in place. Pure.
+void environment_strip_entries(char *value, const char *library);
+
+#endif

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT
+#include "holder.h"
+
+#include "pause.h"
+#include "record.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+// How long a child may take from fork to exec before it counts as one that stays.
+#define GRACE_NS UINT64_C(200000000)
+#define LOOK_AGAIN_US 500
+
+#define OPEN_FLAGS (O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY)
+
+static bool same_record(const struct record *a, const struct record *b)
+{
+	return a->pid == b->pid && a->stamp == b->stamp && a->empty == b->empty;
+}
+
+// Writes TO in the place of the record OLD, if that still is there. Without the flock, so under the record lock alone, as
+// everybody who writes does.
+static void replace(const struct mapped_file *file, const struct record *old, pid_t to)
+{
+	int fd = openat(AT_FDCWD, file->path, O_RDWR | OPEN_FLAGS);
+	struct process_stat process;
+	struct record record;
+	struct stat status;
+	pid_t writer;
+
+	if (fd == -1)
+		return;
+	if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_nlink == 1 &&
+	    status.st_dev == file->device && status.st_ino == file->inode && record_lock(fd, F_WRLCK, &writer) == 0) {
+		// Still mapped, now that nobody else can write: otherwise a process that has let go would be recorded.
+		if (record_read(fd, &record, &status) == 0 && same_record(&record, old) && process_maps(to, file) &&
+		    process_read_stat(to, &process) == 0)
+			(void)record_write(fd, to, process.start, &status);
+		record_unlock(fd);
+	}
+	(void)close(fd);
+}
+
+pid_t holder_find(const char *path)
+{
+	struct mapped_file file = { .path = path };
+	struct record record;
+	struct stat status;
+	pid_t pid;
+
+	if (record_peek(path, &record, &status) == -1)
+		return 0;
+	if (record_is_alive(&record))
+		return record.pid;
+	file.device = status.st_dev;
+	file.inode = status.st_ino;
+	pid = process_find_mapper(&file);
+	if (pid == 0)
+		return process_find_locker(&file);
+	replace(&file, &record, pid);
+	return pid;
+}
+
+static bool flock_is_free(const struct mapped_file *file)
+{
+	int fd = openat(AT_FDCWD, file->path, O_RDONLY | OPEN_FLAGS);
+	bool is_free = fd == -1 || flock(fd, LOCK_EX | LOCK_NB) == 0;
+
+	if (fd != -1)
+		(void)close(fd);
+	return is_free;
+}
+
+// A child that sleeps is not on its way to exec.
+static bool sleeps(pid_t pid)
+{
+	struct process_stat status;
+
+	return process_read_stat(pid, &status) == 0 && status.state == 'S';
+}
+
+bool holder_hand_on(const struct mapped_file *file, bool watch_flock)
+{
+	uint64_t end = pause_clock() + GRACE_NS;
+	struct record record;
+	struct stat status;
+	pid_t pid = 0;
+	int asleep = 0;
+
+	if (record_peek(file->path, &record, &status) == -1)
+		return false;
+	if (record.pid != getpid())
+		return true;
+	for (int tries = 0; asleep < 2 && pause_clock() < end; tries++) {
+		if (watch_flock && flock_is_free(file))
+			return false;
+		pid = tries < 4 && watch_flock ? 0 : process_find_mapper(file);
+		if (pid == 0 && !watch_flock)
+			return false;
+		asleep = pid != 0 && sleeps(pid) ? asleep + 1 : 0;
+		pause_us(LOOK_AGAIN_US << (tries < 5 ? tries : 5));
+	}
+	if (pid != 0)
+		replace(file, &record, pid);
+	return true;
+}

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+// The lock itself: taking it, keeping it without a descriptor, letting it go. Held means: somebody has the flock(2), or
+// the record in the file names a living process. The flock follows fork, the PID follows exec.
+#ifndef EXLOCK_LOCKFILE_H
+#define EXLOCK_LOCKFILE_H
+
+#include "process.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+// One lock file, and our part in it.
+struct lockfile {
+	const char *path;		// absolute; the caller's, unchanged while the lock is held
+	struct process_self self;
+	bool keep_descriptor;		// scope tree: an open descriptor for those we exec
+
+	// Set when the lock is taken or adopted.
+	dev_t device;
+	ino_t inode;
+	void *mapping;			// NULL: none. It keeps the flock without a descriptor
+	int descriptor;			// -1: none
+	bool resumed;			// it was this process' own before it called exec
+};
+
+enum lockfile_result {
+	LOCKFILE_TAKEN,
+	LOCKFILE_HELD,			// by another process
+	LOCKFILE_ERROR,			// it cannot be judged
+};
+
+struct lockfile_outcome {
+	pid_t holder;			// of a held lock; 0: not known
+	int error;			// errno; 0: see why
+	const char *why;
+};
+
+// Takes the lock if it is free, or was this process' own before it called exec. Where the flock is busy but the recorded
+// process is dead (a dying process' memory, or a child between fork and exec, has it for another instant), PATIENT looks
+// again for some 200 ms before it says held.
+enum lockfile_result lockfile_try(struct lockfile *lock, bool patient, struct lockfile_outcome *outcome);
+
+// Waits for the lock until DEADLINE (pause_clock; UINT64_MAX: for ever), woken by the kernel, in its order.
+enum lockfile_result lockfile_wait(struct lockfile *lock, uint64_t deadline, struct lockfile_outcome *outcome);
+
+// Makes DESCRIPTOR, inherited from a tree's holder of the file with INODE, keep the lock in this process. False: it is not
+// that holder's.
+bool lockfile_adopt(struct lockfile *lock, int descriptor, ino_t inode);
+
+// Gives the lock back at exit: deletes the file if nobody else has the lock, so that the name is free once this process
+// has ended, not before; hands the record on if a process forked from this one keeps the lock. Returns whether the lock
+// was given back.
+bool lockfile_leave(struct lockfile *lock);
+
+#endif

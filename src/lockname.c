@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT
+#include "lockname.h"
+
+#include "canonical.h"
+#include "digest.h"
+#include "text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SYSTEM_DIRECTORY "/var/lock"
+#define FILE_PREFIX "py_exclusivelock_"
+#define DELETED " (deleted)"
+
+void lockname_walk(const struct lockname *name, void (*piece)(void *context, const char *bytes, size_t length),
+		   void *context)
+{
+	piece(context, name->text, strlen(name->text));
+	for (char *const *argument = name->arguments; argument && *argument; argument++) {
+		piece(context, " ", 1);
+		piece(context, *argument, strlen(*argument));
+	}
+}
+
+static bool same_file(const char *path, const struct stat *other)
+{
+	struct stat status;
+
+	return fstatat(AT_FDCWD, path, &status, 0) == 0 && status.st_dev == other->st_dev &&
+	       status.st_ino == other->st_ino;
+}
+
+// The kernel marks the path of a program whose file was removed or replaced while it ran. A file may really have
+// that ending, though.
+static void drop_deleted(char *path, size_t length, const struct stat *exe)
+{
+	size_t ending = sizeof(DELETED) - 1;
+
+	if (length > ending && strcmp(path + length - ending, DELETED) == 0 && !same_file(path, exe))
+		path[length - ending] = '\0';
+}
+
+int lockname_of_program(const char *execfn, char path[PATH_MAX], bool *script)
+{
+	ssize_t length = readlinkat(AT_FDCWD, "/proc/self/exe", path, PATH_MAX - 1);
+	struct stat exe, named;
+
+	*script = true;
+	// "(unreachable)/..." is what a program outside our root looks like.
+	if (length <= 0 || length == PATH_MAX - 1 || path[0] != '/')
+		return execfn ? canonical_path(execfn, path) : (errno = ENOENT, -1);
+	path[length] = '\0';
+	*script = false;
+	if (!execfn || strcmp(execfn, path) == 0 || fstatat(AT_FDCWD, "/proc/self/exe", &exe, 0) == -1)
+		return 0;
+	drop_deleted(path, (size_t)length, &exe);
+	if (strcmp(execfn, path) == 0 || fstatat(AT_FDCWD, execfn, &named, 0) == -1 ||
+	    (named.st_dev == exe.st_dev && named.st_ino == exe.st_ino))
+		return 0;
+	// The kernel was asked for another file than the one it loaded: a script, and this is its interpreter.
+	*script = true;
+	return canonical_path(execfn, path);
+}
+
+char *const *lockname_arguments(char *const *argv, const char *execfn)
+{
+	if (!argv[0])
+		return argv;
+	// "INTERPRETER [OPTION] SCRIPT ARG..."
+	for (int i = 1; execfn && i <= 2 && argv[i]; i++)
+		if (strcmp(argv[i], execfn) == 0)
+			return argv + i + 1;
+	return argv + 1;
+}
+
+static void quote_piece(void *context, const char *bytes, size_t length)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-~";
+	static const char hex[] = "0123456789ABCDEF";
+	struct text *text = context;
+
+	for (size_t i = 0; i < length && !text->cut; i++) {
+		unsigned char byte = (unsigned char)bytes[i];
+		char escape[] = { '%', hex[byte >> 4], hex[byte & 15] };
+
+		if (byte == ' ')
+			text_bytes(text, "+", 1);
+		else if (memchr(plain, byte, sizeof(plain) - 1))
+			text_bytes(text, bytes + i, 1);
+		else
+			text_bytes(text, escape, sizeof(escape));
+	}
+}
+
+static void digest_piece(void *context, const char *bytes, size_t length)
+{
+	digest_add(context, bytes, length);
+}
+
+// FILE gets the name of the file in its directory; SUFFIX is ".lock" or ".pid".
+static void file_name(const struct lockname *name, const char *suffix, char file[NAME_MAX + 1])
+{
+	struct text text = text_in(file, NAME_MAX + 1 - strlen(suffix));
+
+	text_add(&text, FILE_PREFIX);
+	lockname_walk(name, quote_piece, &text);
+	if (text.cut) {
+		struct digest digest;
+
+		digest_start(&digest);
+		lockname_walk(name, digest_piece, &digest);
+		digest_end(&digest, file + text.size - DIGEST_HEX);
+	}
+	text.size = NAME_MAX + 1;
+	text_add(&text, suffix);
+}
+
+static bool is_directory(const char *path)
+{
+	struct stat status;
+
+	return fstatat(AT_FDCWD, path, &status, 0) == 0 && S_ISDIR(status.st_mode);
+}
+
+int lockname_path(const struct lockname *name, const char *directory, const char *tmpdir, char path[PATH_MAX])
+{
+	struct text text = text_in(path, PATH_MAX);
+	const char *suffix = ".lock";
+	char file[NAME_MAX + 1];
+
+	if (!directory && is_directory(SYSTEM_DIRECTORY)) {
+		directory = SYSTEM_DIRECTORY;
+	} else if (!directory) {
+		directory = tmpdir && tmpdir[0] == '/' ? tmpdir : "/tmp";
+		suffix = ".pid";
+	}
+	file_name(name, suffix, file);
+	text_add(&text, directory);
+	text_add(&text, "/");
+	text_add(&text, file);
+	if (text.cut) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	return 0;
+}

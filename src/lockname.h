@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+// From a program to its lock's name, and from a name to the path of the lock file.
+#ifndef EXLOCK_LOCKNAME_H
+#define EXLOCK_LOCKNAME_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+// A lock's name: a text, then each of ARGUMENTS behind a space. The pieces stay where they are (a command
+// line may have megabytes), so a name is walked, never joined.
+struct lockname {
+	const char *text;
+	char *const *arguments;	// ends with NULL; NULL itself: none
+};
+
+// Calls PIECE for each piece of NAME in order, separating spaces included.
+void lockname_walk(const struct lockname *name, void (*piece)(void *context, const char *bytes, size_t length),
+		   void *context);
+
+// Writes the absolute path, free of symlinks, of the program that this process runs to PATH: /proc/self/exe,
+// or for a #! script (and without /proc) what EXECFN (the kernel's AT_EXECFN) resolves to. *SCRIPT tells whether
+// it is one; without /proc it only may be. Returns 0, or -1 and errno: the path cannot be told.
+int lockname_of_program(const char *execfn, char path[PATH_MAX], bool *script);
+
+// Where the arguments of the program begin in ARGV: behind its name, or where it is a script (EXECFN not NULL)
+// behind that, which the kernel put there together with the interpreter and its option.
+char *const *lockname_arguments(char *const *argv, const char *execfn);
+
+// Writes the path of NAME's lock file to PATH: DIRECTORY, or if that is NULL /var/lock, or if that is no directory
+// TMPDIR (may be NULL) or /tmp. The file name is Python's quote_plus of the name, with a digest for its end where
+// it would pass 255 bytes. Returns 0, or -1 and errno ENAMETOOLONG.
+int lockname_path(const struct lockname *name, const char *directory, const char *tmpdir, char path[PATH_MAX]);
+
+#endif

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+// Which process: its identity (PID and start time), whether it lives, whose child it is, who maps a file.
+#ifndef EXLOCK_PROCESS_H
+#define EXLOCK_PROCESS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+// No start time is known; a real one counts clock ticks since boot, and this many never pass.
+#define PROCESS_START_UNKNOWN UINT64_MAX
+
+// From /proc/PID/stat, see proc_pid_stat(5).
+struct process_stat {
+	pid_t pid;
+	pid_t parent;
+	char state;
+	long threads;
+	uint64_t start;		// field 22: clock ticks since boot; the same across exec, never the same twice for one PID
+};
+
+// Understands the text of /proc/PID/stat. Pure. False: it is not one.
+bool process_parse_stat(const char *text, size_t length, struct process_stat *status);
+
+// Reads /proc/PID/stat; PID 0 is this process. Returns 0, or -1 and errno: ENOENT or ESRCH (no such process, no
+// /proc, or hidden), EMFILE... EBADMSG: the text makes no sense.
+int process_read_stat(pid_t pid, struct process_stat *status);
+
+// This process. Start is PROCESS_START_UNKNOWN without a /proc of our own PID namespace.
+struct process_self {
+	pid_t pid;
+	uint64_t start;
+};
+
+struct process_self process_self(void);
+
+// The stamp that tells PID's present owner from a later one: the start time modulo 10^9, so that it fits the
+// nanoseconds of a file time. PROCESS_NO_STAMP if START is unknown.
+#define PROCESS_NO_STAMP UINT32_MAX
+uint32_t process_stamp(uint64_t start);
+
+// Whether PID is a process that has not ended, and that STAMP (unless it is PROCESS_NO_STAMP) belongs to. A zombie with
+// no thread left has ended. Where /proc does not tell but the process is there: true.
+bool process_alive(pid_t pid, uint32_t stamp);
+
+// The nearest ancestor for which VISIT returns true; 0 if none.
+pid_t process_find_ancestor(bool (*visit)(pid_t pid, const void *context), const void *context);
+
+// A file as /proc/PID/maps shows it.
+struct mapped_file {
+	dev_t device;
+	ino_t inode;
+	const char *path;
+};
+
+// Whether one line of /proc/PID/maps (without its newline) is a mapping of FILE; with FILE NULL, of any lock file.
+// The inode must agree, and the device or the path (some file systems show another device there than stat does).
+// Pure.
+bool process_line_maps(const char *line, size_t length, const struct mapped_file *file);
+
+// Whether PID maps FILE, as above. False where its maps cannot be read.
+bool process_maps(pid_t pid, const struct mapped_file *file);
+
+// The oldest process other than this one that maps FILE; 0 if none is seen. Reads /proc/*/maps: slow.
+pid_t process_find_mapper(const struct mapped_file *file);
+
+// One line of /proc/locks that is about a flock.
+struct flock_line {
+	pid_t pid;		// who took it, or waits for it
+	dev_t device;
+	ino_t inode;
+	bool waits;
+};
+
+// Pure. False: the line is about something else.
+bool process_parse_flock_line(const char *line, size_t length, struct flock_line *lock);
+
+// The process that took the flock on FILE, from /proc/locks; 0 if it is not told, or has ended.
+pid_t process_find_locker(const struct mapped_file *file);
+
+// Whether anybody waits for the flock on FILE, from /proc/locks; also true if that cannot be read.
+bool process_has_waiters(const struct mapped_file *file);
+
+#endif

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+// Reading /proc: whole small files, long ones line by line, and which processes there are.
+#ifndef EXLOCK_PROCFILE_H
+#define EXLOCK_PROCFILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+// Room for "/proc/PID/..." with the short names that are used here.
+#define PROCFILE_PATH 48
+
+// Writes "/proc/PID" and NAME (with its slash) to PATH, which it returns; PID 0 is "self".
+const char *procfile_path(char path[PROCFILE_PATH], pid_t pid, const char *name);
+
+// Reads at most SIZE bytes from the start of PATH. Returns how many, or -1 and errno.
+ssize_t procfile_read(const char *path, char *buffer, size_t size);
+
+// Calls VISIT for each line of PATH, without its newline, until it returns true. A line longer than a path and the
+// columns before it is passed over. Returns 0, or -1 and errno: PATH cannot be opened.
+int procfile_lines(const char *path, bool (*visit)(void *context, const char *line, size_t length), void *context);
+
+// Calls VISIT for each process.
+void procfile_processes(void (*visit)(void *context, pid_t pid), void *context);
+
+#endif

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: MIT
+#include "record.h"
+
+#include "pause.h"
+#include "text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+// A PID and its newline; what is longer is no record of ours.
+#define CONTENT_MAX 64
+#define LOCK_TRIES 25
+#define LOCK_PAUSE_US 4000
+
+struct record record_parse(const char *content, size_t length, long nanoseconds)
+{
+	struct record record = { .stamp = PROCESS_NO_STAMP, .empty = length == 0 };
+	const char *at = content, *end = content + length;
+	uint64_t number;
+
+	while (at < end && (*at == ' ' || *at == '\t'))
+		at++;
+	if (!text_parse_number(&at, end, &number) || number > INT32_MAX)
+		return record;
+	if (at < end && *at == '\n')
+		record.stamp = (uint32_t)nanoseconds;
+	else if (at < end && *at != ' ' && *at != '\t' && *at != '\r')
+		return record;
+	record.pid = (pid_t)number;
+	return record;
+}
+
+int record_read(int fd, struct record *record, struct stat *status)
+{
+	char content[CONTENT_MAX];
+	ssize_t length = pread(fd, content, sizeof(content), 0);
+
+	if (length == -1 || fstat(fd, status) == -1)
+		return -1;
+	*record = record_parse(content, (size_t)length, status->st_mtim.tv_nsec);
+	return 0;
+}
+
+int record_peek(const char *path, struct record *record, struct stat *status)
+{
+	int fd = openat(AT_FDCWD, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+	int result, error;
+
+	if (fd == -1)
+		return -1;
+	result = record_read(fd, record, status);
+	error = errno;
+	(void)close(fd);
+	errno = error;
+	return result;
+}
+
+// A write past RLIMIT_FSIZE brings SIGXFSZ, and one that crosses it leaves half a PID: 1 for 123. So the limit is looked
+// at first; who may raise it does so for a moment. Returns false if LENGTH bytes cannot be written.
+static bool raise_limit(size_t length, struct rlimit *saved)
+{
+	struct rlimit raised;
+
+	if (prlimit(0, RLIMIT_FSIZE, NULL, saved) == -1 || saved->rlim_cur >= length)
+		return true;
+	raised = (struct rlimit){ .rlim_cur = length, .rlim_max = saved->rlim_max < length ? length : saved->rlim_max };
+	return prlimit(0, RLIMIT_FSIZE, &raised, NULL) == 0;
+}
+
+static void restore_limit(size_t length, const struct rlimit *saved)
+{
+	if (saved->rlim_cur < length)
+		(void)prlimit(0, RLIMIT_FSIZE, saved, NULL);
+}
+
+// The new text goes over the old one before the rest is cut off: a full disk cannot come in between.
+static int put(int fd, const char *text, size_t length)
+{
+	struct rlimit limit = { .rlim_cur = RLIM_INFINITY };
+	ssize_t written;
+	int error;
+
+	if (!raise_limit(length, &limit))
+		return ftruncate(fd, 0);
+	written = pwrite(fd, text, length, 0);
+	error = errno;
+	restore_limit(length, &limit);
+	if (written == (ssize_t)length)
+		return ftruncate(fd, (off_t)length);
+	if (written != -1)
+		error = ENOSPC;
+	(void)ftruncate(fd, 0);
+	errno = error;
+	return -1;
+}
+
+// Puts STAMP into the modification time. False: the file cannot carry it.
+static bool put_stamp(int fd, uint32_t stamp, struct stat *status)
+{
+	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_nsec = 0 } };
+
+	if (stamp == PROCESS_NO_STAMP || clock_gettime(CLOCK_REALTIME, &times[1]) == -1)
+		return false;
+	times[1].tv_nsec = (long)stamp;
+	return futimens(fd, times) == 0 && fstat(fd, status) == 0 && status->st_mtim.tv_nsec == (long)stamp;
+}
+
+int record_write(int fd, pid_t pid, uint64_t start, struct stat *status)
+{
+	char content[TEXT_NUMBER_MAX + 1];
+	struct text text = text_in(content, sizeof(content));
+
+	text_number(&text, (uint64_t)pid);
+	text_add(&text, "\n");
+	if (put(fd, content, text.length) == -1)
+		return -1;
+	if (put_stamp(fd, process_stamp(start), status))
+		return 0;
+	if (fstat(fd, status) == -1)
+		return -1;
+	return status->st_size == 0 ? 0 : ftruncate(fd, (off_t)text.length - 1);
+}
+
+bool record_is_alive(const struct record *record)
+{
+	return record->pid > 0 && process_alive(record->pid, record->stamp);
+}
+
+bool record_is_of(const struct record *record, const struct process_self *self)
+{
+	// A bare PID may be that of another PID namespace's process, or of one long gone.
+	return record->pid == self->pid && record->stamp != PROCESS_NO_STAMP &&
+	       record->stamp == process_stamp(self->start);
+}
+
+int record_lock(int fd, short type, pid_t *writer)
+{
+	struct flock lock = { .l_type = type, .l_whence = SEEK_SET };
+
+	*writer = 0;
+	for (int tries = 0; tries < LOCK_TRIES; tries++) {
+		if (fcntl(fd, F_OFD_SETLK, &lock) == 0)
+			return 0;
+		if (errno != EAGAIN && errno != EACCES)
+			return -1;
+		pause_us(LOCK_PAUSE_US);
+	}
+	if (fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type == F_WRLCK) {
+		*writer = lock.l_pid > 0 ? lock.l_pid : 0;
+		errno = EWOULDBLOCK;
+		return -1;
+	}
+	return 0;
+}
+
+void record_unlock(int fd)
+{
+	struct flock lock = { .l_type = F_UNLCK, .l_whence = SEEK_SET };
+
+	(void)fcntl(fd, F_OFD_SETLK, &lock);
+}

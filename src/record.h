@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT
+// The record in the lock file: whose it is. "PID\n" with the stamp in the file's modification time, or as peers that
+// know no stamp write it, "PID" alone.
+#ifndef EXLOCK_RECORD_H
+#define EXLOCK_RECORD_H
+
+#include "process.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+struct record {
+	pid_t pid;		// 0: names no process
+	uint32_t stamp;		// PROCESS_NO_STAMP: the record has none
+	bool empty;		// the file has no content: its creator has not written yet
+};
+
+// Understands CONTENT; NANOSECONDS are those of the file's modification time. Pure.
+struct record record_parse(const char *content, size_t length, long nanoseconds);
+
+// Reads the record of the open file FD, and its status. Returns 0, or -1 and errno.
+int record_read(int fd, struct record *record, struct stat *status);
+
+// Reads the record at PATH without taking a lock; may see one that is just being written. Returns 0, or -1 and errno.
+int record_peek(const char *path, struct record *record, struct stat *status);
+
+// Writes the record of the process with PID and START to FD, and its status after that to STATUS. Without a start
+// time, or where the file cannot carry it (it is not ours, or its file system drops nanoseconds), one without stamp.
+// Never half a record: with RLIMIT_FSIZE too low the file is left empty, which is no error: the flock alone has to do.
+// Returns 0, or -1 and errno: nothing of use is in the file.
+int record_write(int fd, pid_t pid, uint64_t start, struct stat *status);
+
+// Whether the record names a living process.
+bool record_is_alive(const struct record *record);
+
+// Whether the record names the process SELF.
+bool record_is_of(const struct record *record, const struct process_self *self);
+
+// Takes the short lock under which records are read and written: an open file description lock, which peers see as
+// lockf(3)'s. TYPE is F_WRLCK, or F_RDLCK on a file that is open for reading only. Tries for some 100 ms. A reader that
+// never lets go is passed over: peers that write take a writer's lock. Returns 0; or -1 and errno EWOULDBLOCK: a
+// writer, of which *WRITER is the PID (0: not known), does not let go; or another errno.
+int record_lock(int fd, short type, pid_t *writer);
+void record_unlock(int fd);
+
+#endif

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: MIT
+#include "report.h"
+
+#include "text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+// How long one message waits for a full pipe's reader.
+#define PATIENCE_MS 500
+
+// A message on its way: whole in one write where it fits a pipe's atomic unit.
+struct message {
+	char bytes[PIPE_BUF];
+	size_t length;
+	int fd;
+	bool lost;	// the reader is gone or too slow: the rest is dropped
+};
+
+// SIGPIPE and SIGXFSZ, which a write may bring, must not reach the program.
+struct held_signals {
+	sigset_t writing, before;
+};
+
+static void hold_signals(struct held_signals *held)
+{
+	sigemptyset(&held->writing);
+	sigaddset(&held->writing, SIGPIPE);
+	sigaddset(&held->writing, SIGXFSZ);
+	sigprocmask(SIG_BLOCK, &held->writing, &held->before);
+}
+
+static void release_signals(const struct held_signals *held)
+{
+	struct timespec now = { 0 };
+	sigset_t ours = held->writing;
+
+	// What the program had blocked already may be pending for its own reasons.
+	if (sigismember(&held->before, SIGPIPE))
+		sigdelset(&ours, SIGPIPE);
+	if (sigismember(&held->before, SIGXFSZ))
+		sigdelset(&ours, SIGXFSZ);
+	while (sigtimedwait(&ours, NULL, &now) > 0)
+		;
+	sigprocmask(SIG_SETMASK, &held->before, NULL);
+}
+
+static void flush(struct message *message)
+{
+	struct pollfd ready = { .fd = message->fd, .events = POLLOUT };
+	struct timespec patience = { .tv_nsec = PATIENCE_MS * 1000000L };
+	struct held_signals held;
+
+	hold_signals(&held);
+	if (!message->lost && ppoll(&ready, 1, &patience, NULL) == 1)
+		message->lost = write(message->fd, message->bytes, message->length) == -1;
+	else
+		message->lost = true;
+	release_signals(&held);
+	message->length = 0;
+}
+
+static void add_bytes(void *context, const char *bytes, size_t length)
+{
+	struct message *message = context;
+
+	for (; length > 0; bytes++, length--) {
+		if (message->length == sizeof(message->bytes))
+			flush(message);
+		message->bytes[message->length++] = *bytes;
+	}
+}
+
+static void add(struct message *message, const char *string)
+{
+	add_bytes(message, string, strlen(string));
+}
+
+static void add_number(struct message *message, uint64_t number)
+{
+	char digits[TEXT_NUMBER_MAX];
+	struct text text = text_in(digits, sizeof(digits));
+
+	text_number(&text, number);
+	add(message, digits);
+}
+
+// As vis(3) has it with VIS_OCTAL | VIS_NL | VIS_TAB in the C locale; its own code needs malloc and the locale.
+static void add_visible(void *context, const char *bytes, size_t length)
+{
+	for (; length > 0; bytes++, length--) {
+		unsigned char byte = (unsigned char)*bytes;
+		char octal[] = { '\\', (char)('0' + (byte >> 6)), (char)('0' + (byte >> 3 & 7)), (char)('0' + (byte & 7)) };
+
+		if (byte == '\\')
+			add_bytes(context, "\\\\", 2);
+		else if (byte >= ' ' && byte < 127)
+			add_bytes(context, bytes, 1);
+		else
+			add_bytes(context, octal, sizeof(octal));
+	}
+}
+
+static void finish(struct message *message)
+{
+	add(message, "\n");
+	flush(message);
+}
+
+static void add_visible_string(struct message *message, const char *string)
+{
+	add_visible(message, string, strlen(string));
+}
+
+void report_refused(const struct lockname *name, pid_t pid)
+{
+	struct message message = { .fd = STDERR_FILENO };
+
+	add(&message, "Another '");
+	lockname_walk(name, add_visible, &message);
+	add(&message, "' process is already running");
+	if (pid > 0) {
+		add(&message, " (pid ");
+		add_number(&message, (uint64_t)pid);
+		add(&message, ")");
+	}
+	add(&message, ".");
+	finish(&message);
+}
+
+void report_error(const char *what, int error, const char *why, const char *advice)
+{
+	struct message message = { .fd = STDERR_FILENO };
+
+	add(&message, "exlock: ");
+	add_visible_string(&message, what);
+	add(&message, ": ");
+	add(&message, error ? report_errno(error) : why);
+	if (advice) {
+		add(&message, " (");
+		add(&message, advice);
+		add(&message, ")");
+	}
+	finish(&message);
+}
+
+void report_config_error(const struct config_error *error)
+{
+	struct message message = { .fd = STDERR_FILENO };
+
+	add(&message, "exlock: ");
+	add(&message, error->variable);
+	add(&message, "='");
+	add_visible_string(&message, error->value);
+	add(&message, "': ");
+	add(&message, error->why);
+	finish(&message);
+}
+
+static void add_two_digits(struct message *message, const char *before, unsigned number)
+{
+	char digits[] = { (char)('0' + number / 10), (char)('0' + number % 10), '\0' };
+
+	add(message, before);
+	add(message, digits);
+}
+
+// "2026-11-23T05:36:08Z". Civil date from a day count: the usual arithmetic over eras of 400 years that begin on 1 March.
+static void add_time(struct message *message)
+{
+	struct timespec now = { 0 };
+	uint64_t days, seconds;
+	unsigned day_of_era, year_of_era, day_of_year, month;
+
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	days = (uint64_t)now.tv_sec / 86400 + 719468;
+	seconds = (uint64_t)now.tv_sec % 86400;
+	day_of_era = (unsigned)(days % 146097);
+	year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+	day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+	month = (5 * day_of_year + 2) / 153;
+	add_number(message, days / 146097 * 400 + year_of_era + (month >= 10));
+	add_two_digits(message, "-", month < 10 ? month + 3 : month - 9);
+	add_two_digits(message, "-", day_of_year - (153 * month + 2) / 5 + 1);
+	add_two_digits(message, "T", (unsigned)(seconds / 3600));
+	add_two_digits(message, ":", (unsigned)(seconds / 60 % 60));
+	add_two_digits(message, ":", (unsigned)(seconds % 60));
+	add(message, "Z");
+}
+
+void report_log(const struct config *config, const char *action, const char *path)
+{
+	struct message message = { .fd = STDERR_FILENO };
+
+	if (!config->log_stderr && !config->log_path)
+		return;
+	if (config->log_path)
+		message.fd = openat(AT_FDCWD, config->log_path,
+				    O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0644);
+	if (message.fd == -1) {
+		report_error(config->log_path, errno, NULL, "EXCLUSIVELOCK_LOG: the line is not written");
+		return;
+	}
+	add_time(&message);
+	add(&message, " [");
+	add_number(&message, (uint64_t)getpid());
+	add(&message, "] ");
+	add(&message, action);
+	add(&message, " ");
+	add_visible_string(&message, path);
+	add(&message, "...");
+	finish(&message);
+	if (config->log_path)
+		(void)close(message.fd);
+}
+
+const char *report_errno(int error)
+{
+	static const struct {
+		int error;
+		const char *text;
+	} texts[] = {
+		{ EPERM, "Operation not permitted" },
+		{ ENOENT, "No such file or directory" },
+		{ EIO, "Input/output error" },
+		{ ENXIO, "No such device or address" },
+		{ EAGAIN, "Resource temporarily unavailable" },
+		{ ENOMEM, "Cannot allocate memory" },
+		{ EACCES, "Permission denied" },
+		{ ENOTDIR, "Not a directory" },
+		{ EISDIR, "Is a directory" },
+		{ EINVAL, "Invalid argument" },
+		{ ENFILE, "Too many open files in system" },
+		{ EMFILE, "Too many open files" },
+		{ EFBIG, "File too large" },
+		{ ENOSPC, "No space left on device" },
+		{ EROFS, "Read-only file system" },
+		{ ENAMETOOLONG, "File name too long" },
+		{ ENOLCK, "No locks available" },
+		{ ENOSYS, "Function not implemented" },
+		{ ELOOP, "Too many levels of symbolic links" },
+		{ EBADMSG, "Bad message" },
+		{ EOPNOTSUPP, "Operation not supported" },
+		{ ESTALE, "Stale file handle" },
+		{ EDQUOT, "Disk quota exceeded" },
+	};
+	static char number[sizeof("error ") + TEXT_NUMBER_MAX];
+	struct text text;
+
+	for (unsigned i = 0; i < sizeof(texts) / sizeof(*texts); i++)
+		if (texts[i].error == error)
+			return texts[i].text;
+	text = text_in(number, sizeof(number));
+	text_add(&text, "error ");
+	text_number(&text, (uint64_t)error);
+	return number;
+}

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+// Every word the user reads. All of it is bounded in time: a full or closed standard error delays and kills nobody.
+#ifndef EXLOCK_REPORT_H
+#define EXLOCK_REPORT_H
+
+#include "config.h"
+#include "lockname.h"
+
+#include <sys/types.h>
+
+// "Another 'NAME' process is already running (pid PID)."; without the parenthesis if PID is 0.
+void report_refused(const struct lockname *name, pid_t pid);
+
+// "exlock: WHAT: WHY" and, where it is not NULL, " (ADVICE)". WHY is the text of ERROR, an errno, if it is not 0, else
+// the string WHY. WHAT may be the user's text.
+void report_error(const char *what, int error, const char *why, const char *advice);
+
+// "exlock: VARIABLE='VALUE': WHY"
+void report_config_error(const struct config_error *error);
+
+// One line, "TIME [PID] ACTION PATH...", to where CONFIG wants its log; nothing if nowhere. ACTION is "Acquired lock at"
+// or "Released lock at".
+void report_log(const struct config *config, const char *action, const char *path);
+
+// The text of ERROR as strerror(3) has it in the C locale; for an unknown one, "error NUMBER" in static memory.
+const char *report_errno(int error);
+
+#endif

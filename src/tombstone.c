@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT
+#include "tombstone.h"
+
+#include "digest.h"
+#include "pause.h"
+#include "text.h"
+#include "watch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+// Between two looks where there is nothing to be woken by.
+#define LOOK_AGAIN_US 100
+// How often a tombstone is looked at again whose process has ended: a child forked in the last moment may have it now.
+#define LOOKS_AFTER_END 20
+
+static void add_number(struct digest *digest, uint64_t number)
+{
+	digest_add(digest, &number, sizeof(number));
+}
+
+// One directory may have several paths (/var/lock and /run/lock), so the name is made of what the directory is, not of
+// what it is called; where it cannot be looked at, of the path. Returns the address' length.
+static socklen_t address_of(const char *path, struct sockaddr_un *address)
+{
+	const char *file = text_basename(path);
+	char directory[PATH_MAX];
+	struct text text = text_in(directory, sizeof(directory));
+	struct stat status;
+	struct digest digest;
+	struct text name;
+	char hex[DIGEST_HEX];
+
+	digest_start(&digest);
+	text_bytes(&text, path, (size_t)(file - path));
+	if (fstatat(AT_FDCWD, directory, &status, 0) == 0) {
+		add_number(&digest, status.st_dev);
+		add_number(&digest, status.st_ino);
+	} else {
+		digest_add(&digest, directory, text.length);
+	}
+	digest_add(&digest, file, strlen(file));
+	digest_end(&digest, hex);
+
+	address->sun_family = AF_UNIX;
+	address->sun_path[0] = '\0';
+	name = text_in(address->sun_path + 1, sizeof(address->sun_path) - 1);
+	text_add(&name, "exlock.");
+	text_add(&name, hex);
+	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + name.length);
+}
+
+// The kernel runs the final close of a dying process' descriptors newest first, so an ordinary socket would go before
+// the program's own. One that is only in flight, in the queue of a socket pair, goes after them all.
+static int put_in_flight(int fd)
+{
+	union {
+		char bytes[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr header;
+	} control = { .header = { .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int)) } };
+	char byte = 0;
+	struct iovec data = { .iov_base = &byte, .iov_len = 1 };
+	struct msghdr message = {
+		.msg_iov = &data,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control.bytes),
+	};
+	int pair[2];
+	int error;
+
+	memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) == -1)
+		return -1;
+	if (sendmsg(pair[0], &message, MSG_NOSIGNAL) == 1)
+		return 0;
+	error = errno;
+	(void)close(pair[0]);
+	(void)close(pair[1]);
+	errno = error;
+	return -1;
+}
+
+int tombstone_raise(const char *path)
+{
+	struct sockaddr_un address;
+	socklen_t length = address_of(path, &address);
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int result, error;
+
+	if (fd == -1)
+		return -1;
+	result = bind(fd, (const struct sockaddr *)&address, length);
+	if (result == 0)
+		result = listen(fd, SOMAXCONN);
+	if (result == 0)
+		result = put_in_flight(fd);
+	error = errno;
+	(void)close(fd);
+	errno = error;
+	return result;
+}
+
+// Whether a tombstone stands; *PID is its owner, 0 if unknown. Where no socket is to be had (a sandbox), none is seen.
+static bool stands(const struct sockaddr_un *address, socklen_t length, pid_t *pid)
+{
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct ucred peer = { 0 };
+	socklen_t size = sizeof(peer);
+	bool found = false;
+
+	*pid = 0;
+	if (fd == -1)
+		return false;
+	if (connect(fd, (const struct sockaddr *)address, length) == 0) {
+		found = true;
+		if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0)
+			*pid = peer.pid;
+	} else if (errno == EAGAIN) {	// its queue is full: somebody floods it, but it is there
+		found = true;
+	}
+	(void)close(fd);
+	return found;
+}
+
+int tombstone_await(const char *path, uint64_t deadline, pid_t *pid)
+{
+	struct sockaddr_un address;
+	socklen_t length = address_of(path, &address);
+
+	for (int ended = 0; ended < LOOKS_AFTER_END && stands(&address, length, pid);) {
+		if (pause_clock() >= deadline) {
+			errno = ETIME;
+			return -1;
+		}
+		if (*pid > 0 && watch_process(*pid, deadline) == 0)
+			ended++;
+		pause_us(LOOK_AGAIN_US);
+	}
+	return 0;
+}

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT
+#include "watch.h"
+
+#include "pause.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <sys/inotify.h>
+#include <sys/pidfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#define NANOSECONDS 1000000000u
+
+// The last real-time signal; libc's SIGRTMAX is a function.
+#define TIMER_SIGNAL 64
+// After the deadline the timer goes on: its first signal may come between our look at the clock and the system call.
+#define TIMER_REPEAT_NS 2000000
+// Where nothing can wake us, and as a second look where a wake-up could be missed.
+#define LOOK_AGAIN_NS 20000000
+#define LOOK_AGAIN_SAFELY_NS 1000000000
+
+static struct timespec timespec_of(uint64_t nanoseconds)
+{
+	return (struct timespec){ .tv_sec = (time_t)(nanoseconds / NANOSECONDS),
+				  .tv_nsec = (long)(nanoseconds % NANOSECONDS) };
+}
+
+// poll(2) until DEADLINE, or at most LIMIT nanoseconds.
+static int poll_until(struct pollfd *files, nfds_t count, uint64_t deadline, uint64_t limit)
+{
+	uint64_t now = pause_clock();
+	uint64_t left = now >= deadline ? 0 : deadline - now;
+	struct timespec time = timespec_of(left < limit ? left : limit);
+
+	return ppoll(files, count, &time, NULL);
+}
+
+int watch_process(pid_t pid, uint64_t deadline)
+{
+	struct pollfd process = { .fd = pidfd_open(pid, 0), .events = POLLIN };
+	int result;
+
+	if (process.fd == -1)
+		return errno == ESRCH ? 0 : -1;
+	while ((result = poll_until(&process, 1, deadline, UINT64_MAX)) == -1 && errno == EINTR)
+		;
+	(void)close(process.fd);
+	if (result == 0)
+		errno = ETIME;
+	return result == 1 ? 0 : -1;
+}
+
+void watch_holder(pid_t pid, const char *path, uint64_t deadline)
+{
+	struct pollfd files[2] = {
+		{ .fd = pidfd_open(pid, 0), .events = POLLIN },
+		{ .fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK), .events = POLLIN },
+	};
+	uint64_t limit = LOOK_AGAIN_SAFELY_NS;
+
+	// The watch is set now and the record was read before: what happened in between is seen at the next, safe look.
+	if (files[1].fd == -1 ||
+	    inotify_add_watch(files[1].fd, path, IN_DELETE_SELF | IN_MOVE_SELF | IN_MODIFY | IN_ATTRIB | IN_DONT_FOLLOW) == -1 ||
+	    files[0].fd == -1)
+		limit = LOOK_AGAIN_NS;
+	(void)poll_until(files, 2, deadline, limit);
+	for (int i = 0; i < 2; i++)
+		if (files[i].fd != -1)
+			(void)close(files[i].fd);
+}
+
+static timer_t timer;
+static bool armed;
+static volatile sig_atomic_t foreign;
+static struct sigaction action_before;
+static sigset_t mask_before;
+
+static void note_signal(int signal, siginfo_t *info, void *context)
+{
+	(void)signal;
+	(void)context;
+	if (info->si_code != SI_TIMER)
+		foreign = 1;
+}
+
+int watch_arm(uint64_t deadline)
+{
+	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = TIMER_SIGNAL };
+	struct itimerspec times = { .it_interval = { .tv_nsec = TIMER_REPEAT_NS } };
+	struct sigaction action = { .sa_sigaction = note_signal, .sa_flags = SA_SIGINFO };
+	sigset_t ours;
+
+	if (deadline == UINT64_MAX)
+		return 0;
+	times.it_value = timespec_of(deadline);
+	if (timer_create(CLOCK_MONOTONIC, &event, &timer) == -1)
+		return -1;
+	sigemptyset(&ours);
+	sigaddset(&ours, TIMER_SIGNAL);
+	foreign = 0;
+	armed = true;
+	(void)sigaction(TIMER_SIGNAL, &action, &action_before);
+	(void)sigprocmask(SIG_UNBLOCK, &ours, &mask_before);
+	return timer_settime(timer, TIMER_ABSTIME, &times, NULL);
+}
+
+void watch_disarm(void)
+{
+	if (!armed)
+		return;
+	armed = false;
+	// What the timer has sent is delivered when this call returns; after it there is nothing more to come.
+	(void)timer_delete(timer);
+	(void)sigprocmask(SIG_SETMASK, &mask_before, NULL);
+	(void)sigaction(TIMER_SIGNAL, &action_before, NULL);
+	if (foreign)
+		(void)kill(getpid(), TIMER_SIGNAL);
+}

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: MIT
+# The lock is held until the process is gone, whatever way it ends, and free as soon as it is.
+
+# shellcheck disable=SC2030,SC2031 # every test is a subshell
+load test_helper
+
+setup() {
+	clean_environment
+	cd "$BATS_TEST_TMPDIR" || return
+	ulimit -c 0
+}
+teardown() { end_processes; }
+
+# Starts COMMAND under the name "ending" COUNT times, four at a time; prints the statuses, 75 for a refused start.
+storm() {
+	local count=$1
+	shift
+	"$HELPERS/hammer" "$count" 4 env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME=ending EXCLUSIVELOCK_EXIT_CODE=75 \
+		EXCLUSIVELOCK_QUIET=1 "$@"
+}
+
+# Nobody found anything amiss: each got in or was refused. Prints how many got in.
+winners() {
+	[[ $(cut -d ' ' -f 1 <<<"$1" | xargs) =~ ^0(\ 75)?$ ]] || return
+	head -n 1 <<<"$1" | cut -d ' ' -f 2
+}
+
+# Every one that got in wrote one block, numbered by the complete blocks that it found.
+assert_blocks_follow_one_another() {
+	local blocks
+	blocks=$(grep --text -c '^block ' late)
+	[[ $(grep --text -o '^block [0-9]*' late) == $(seq -f 'block %g' 0 $((blocks - 1))) ]]
+	[[ $blocks -eq $1 ]]
+}
+
+@test "output that stdio writes at the very end of exit is on disk before a waiter's main starts" {
+	run -0 storm 60 EXCLUSIVELOCK_ON_HELD=wait "$HELPERS/flushlate" late
+	[[ $output == "0 60" ]]
+	assert_blocks_follow_one_another 60
+}
+
+@test "output that stdio writes at the very end of exit is on disk before any new start gets in" {
+	local winners
+	run -0 storm 400 "$HELPERS/flushlate" late
+	winners=$(winners "$output")
+	((winners > 1))
+	assert_blocks_follow_one_another "$winners"
+}
+
+@test "a listening port is free when the next one starts" {
+	local address=127.$((RANDOM % 250 + 1)).$((RANDOM % 250 + 1)).$((RANDOM % 250 + 1))
+	run -0 storm 200 EXCLUSIVELOCK_ON_HELD=wait "$HELPERS/listener" "$address" 21212
+	[[ $output == "0 200" ]]
+	run -0 storm 400 "$HELPERS/listener" "$address" 21212
+	(($(winners "$output") > 1))
+}
+
+@test "two forked siblings that exit at once never remove a newcomer's file" {
+	run -0 storm 800 "$HELPERS/siblings"
+	(($(winners "$output") > 1))
+	run -0 storm 200 EXCLUSIVELOCK_ON_HELD=wait "$HELPERS/siblings"
+	[[ $output == "0 200" ]]
+}
+
+# Ends with STATUS the way named; afterwards the name is free, and the file gone where the program could do it.
+assert_free_after() {
+	for _ in {1..20}; do
+		run "-$1" env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME=ending "$HELPERS/leave" "$2"
+		[[ $output != *exlock* ]]
+		if [[ $3 == gone ]]; then
+			file_is_gone "$(lock_file ending)"
+		fi
+		assert_free ending
+	done
+}
+
+@test "exit() leaves the name free and no file" {
+	assert_free_after 0 exit gone
+}
+
+@test "quick_exit() leaves the name free and no file" {
+	assert_free_after 0 quick_exit gone
+}
+
+@test "exit() called by a second thread leaves the name free and no file" {
+	assert_free_after 0 thread gone
+}
+
+@test "_exit() leaves the name free" {
+	assert_free_after 0 _exit
+}
+
+@test "abort() leaves the name free" {
+	assert_free_after 134 abort
+}
+
+@test "a program whose main thread has ended holds the lock until its last thread ends" {
+	start_holder EXCLUSIVELOCK_NAME=ending "$HELPERS/leave" last-thread
+	assert_refused ending "$HOLDER"
+	run -1 timeout 10 "$SOURCE/tests/peers/exclusive.py" ending
+	[[ $output == "Another 'ending' process is already running (pid $HOLDER)." ]]
+	kill -TERM "$HOLDER"
+	wait "$HOLDER"
+	file_is_gone "$(lock_file ending)"
+	assert_free ending
+}

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: MIT
+// victim FOLDER SLOT SEED ORACLE: what the storm starts again and again. It takes a lock of its own, the oracle, without
+// waiting: failing to get it means that two run at once. Then it lives for an instant and ends in one of many ways.
+// ORACLE is the descriptor of the oracle where a former image has it already, or -1. SLOT is -1 in a child that was
+// started by a victim. The oracle is kept through fork and exec and let go by the kernel, as late as it can be.
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+
+#include "storm.h"
+
+static const char *const steps[] = {
+	"main", "background command", "close all", "workers", "daemon by exit", "daemon by _exit", "exec itself",
+	"exec the static twin", "exit", "_exit", "quick_exit", "abort", "SIGKILL",
+};
+enum step {
+	MAIN, COMMAND, CLOSE_ALL, WORKERS, DAEMON_EXIT, DAEMON__EXIT, EXEC_ITSELF, EXEC_TWIN,
+	EXIT, _EXIT, QUICK_EXIT, ABORT, SIGKILLED,
+};
+
+static struct tally *tally;
+static char **arguments;
+static int oracle, tree;
+
+static int one_in(long count)
+{
+	return random() % count == 0;
+}
+
+static void linger(void)
+{
+	if (!one_in(3))
+		usleep((useconds_t)(random() % 3000));
+}
+
+// Done here or by a second thread, at random: threads let go of memory and descriptors in any order.
+static void from_any_thread(void *(*function)(void *))
+{
+	pthread_t second;
+
+	if (one_in(3) && pthread_create(&second, NULL, function, NULL) == 0)
+		pthread_join(second, NULL);
+	function(NULL);
+}
+
+static void take_oracle(void)
+{
+	struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	char path[4096];
+
+	snprintf(path, sizeof path, "%s/oracle", arguments[1]);
+	oracle = open(path, O_RDWR | O_CREAT, 0600);
+	if (oracle < 0)
+		_exit(BROKEN);
+	if (fcntl(oracle, F_OFD_SETLK, &whole) < 0) {
+		dprintf(STDERR_FILENO, "overlap: %ld started before %ld was gone, last seen at: %s\n", (long)getpid(),
+			(long)tally->winner, steps[tally->step]);
+		tally->overlaps++;
+		_exit(OVERLAPPED);
+	}
+	// The kernel closes the lowest descriptor last of all.
+	if (!one_in(4) && dup2(oracle, STDIN_FILENO) == STDIN_FILENO) {
+		close(oracle);
+		oracle = STDIN_FILENO;
+	}
+	tally->winner = getpid();
+	tally->wins++;
+}
+
+// Only the process that has the lock says where it is; the children that it has left behind are silent.
+static void at(enum step step)
+{
+	if (tally->winner == getpid())
+		tally->step = (int)step;
+}
+
+static void become(const char *suffix, const char *slot, int kept)
+{
+	char image[4096], seed[24], descriptor[24];
+	char *argv[] = { image, arguments[1], (char *)slot, seed, descriptor, NULL };
+	char *twin = strstr(arguments[0], "-static");
+
+	snprintf(image, sizeof image, "%.*s%s", (int)(twin ? twin - arguments[0] : 4000), arguments[0], suffix);
+	snprintf(seed, sizeof seed, "%ld", random());
+	snprintf(descriptor, sizeof descriptor, "%d", kept);
+	execv(image, argv);
+	_exit(BROKEN);
+}
+
+// A child by exec does not hold the lock, save in scope "tree"; so no more does it hold the oracle.
+static void command(void)
+{
+	if (fork() != 0)
+		return;
+	srandom((unsigned)getpid());
+	if (tree) {
+		linger();
+		become(one_in(2) ? "-static" : "", "-1", oracle);
+	}
+	close(oracle);
+	linger();
+	become(one_in(2) ? "-static" : "", "-1", -1);
+}
+
+static void close_all(void)
+{
+	if (oracle > 0)
+		close_range(0, (unsigned)oracle - 1, 0);
+	close_range((unsigned)oracle + 1, ~0U, 0);
+}
+
+static void *leave(void *unused)
+{
+	enum step step = EXIT + (enum step)(random() % (SIGKILLED - EXIT + 1));
+
+	(void)unused;
+	at(step);
+	switch (step) {
+	case _EXIT:
+		_exit(0);
+	case QUICK_EXIT:
+		quick_exit(0);
+	case ABORT:
+		abort();
+	case SIGKILLED:
+		kill(getpid(), SIGKILL);
+		pause();
+		break;
+	default:
+		exit(0);
+	}
+}
+
+static void workers(void)
+{
+	for (long count = 1 + random() % 3; count > 0; count--)
+		if (fork() == 0) {
+			srandom((unsigned)getpid());
+			linger();
+			exit(0);
+		}
+}
+
+// The parent leaves at once, by exit or by _exit.
+static void go_into_background(enum step step)
+{
+	pid_t child = fork();
+
+	if (child < 0)
+		_exit(BROKEN);
+	if (child != 0 && step == DAEMON_EXIT)
+		exit(0);
+	if (child != 0)
+		_exit(0);
+	setsid();
+	tally->winner = getpid();
+}
+
+static void *become_another(void *unused)
+{
+	int twin = one_in(2);
+
+	(void)unused;
+	at(twin ? EXEC_TWIN : EXEC_ITSELF);
+	become(twin ? "-static" : "", arguments[2], oracle);
+	return NULL;
+}
+
+static void live(void)
+{
+	int may_fork = !strstr(arguments[0], "-static"), may_exec = 1;
+
+	at(MAIN);
+	linger();
+	if (may_fork && one_in(5)) {
+		at(COMMAND);
+		command();
+	}
+	if (one_in(5)) {
+		at(CLOSE_ALL);
+		close_all();
+		// In scope "tree" it has thrown away what its next image and the children of that would have inherited.
+		may_exec = !tree;
+	}
+	if (may_fork && one_in(5)) {
+		at(WORKERS);
+		workers();
+	}
+	if (may_fork && one_in(4)) {
+		enum step step = one_in(2) ? DAEMON_EXIT : DAEMON__EXIT;
+
+		at(step);
+		go_into_background(step);
+		linger();
+		may_exec = 0;
+	}
+	if (may_exec && one_in(3))
+		from_any_thread(become_another);
+	from_any_thread(leave);
+}
+
+int main(int argc, char **argv)
+{
+	const char *holder = getenv("EXCLUSIVELOCK_PID"), *scope = getenv("EXCLUSIVELOCK_SCOPE");
+	int slot;
+
+	if (argc != 5)
+		return BROKEN;
+	arguments = argv;
+	slot = atoi(argv[2]);
+	srandom((unsigned)atol(argv[3]));
+	oracle = atoi(argv[4]);
+	tree = scope && strcmp(scope, "tree") == 0;
+	tally = map_tally(argv[1]);
+	// A child that was started with the lock of its parent lives a little; one whose parent was gone has taken its own.
+	if (slot < 0 && (!holder || atol(holder) != getpid())) {
+		if (oracle >= 0 && !strstr(argv[0], "-static"))
+			close_all();
+		linger();
+		return 0;
+	}
+	if (slot >= 0)
+		tally->won[slot] = true;
+	if (oracle < 0)
+		take_oracle();
+	live();
+}

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: MIT
+# Commands that the preload cannot reach, or that would not bear it: the launcher keeps each of them exclusive.
+
+load test_helper
+
+setup() {
+	clean_environment
+	# A private place that an ordinary user can reach, when root tests as one.
+	OPEN=$(mktemp -d /tmp/exlock.XXXXXX)
+	chmod 755 "$OPEN"
+	cd "$OPEN" || return
+}
+
+teardown() {
+	end_processes
+	rm -rf "$OPEN"
+}
+
+# Builds the program that waits for SIGTERM with COMPILER OPTION...; skips where that is not possible here.
+build_hold() {
+	command -v "$1" >/dev/null || skip "no $1"
+	"$@" -std=gnu11 -o "$OPEN/program" "$SOURCE/tests/helpers/hold.c" 2>"$OPEN/errors" || skip "$* does not link here"
+}
+
+start_launched() {
+	: >out
+	"${AS[@]}" "$LAUNCH" -n kind "$@" >out 2>err 3>&- &
+	HOLDER=$!
+	ENDLATER+=("$HOLDER")
+	poll file_has_content "${READY:-out}"
+}
+
+assert_all_refused() {
+	run -1 "${AS[@]}" "$LAUNCH" -n kind touch "$OPEN/intruder"
+	[[ $output == "Another 'kind' process is already running (pid $HOLDER)." ]]
+	run -1 "${AS[@]}" "$LAUNCH" -n kind "$@"
+	[[ $output == "Another 'kind' process is already running (pid $HOLDER)." ]]
+	file_is_gone intruder
+	assert_refused kind "$HOLDER"
+	run -1 timeout 10 "$SOURCE/tests/peers/exclusive.py" kind
+	[[ $output == "Another 'kind' process is already running (pid $HOLDER)." ]]
+}
+
+# Launched as AS (a command and its options, or nothing) COMMAND is exclusive, whether it is killed or ends.
+assert_exclusive() {
+	local signal
+	for signal in KILL TERM; do
+		rm -f "${READY:-}"
+		start_launched "$@"
+		grep -qx ".*$HOLDER" "${READY:-out}"
+		[[ ! -s err ]]
+		assert_all_refused "$@"
+		kill -"$signal" "$HOLDER"
+		wait "$HOLDER" || [[ $signal == KILL ]]
+		run -0 "${AS[@]}" "$LAUNCH" -n kind true
+		[[ $output == "" ]]
+	done
+}
+
+@test "a static program" {
+	assert_exclusive "$HELPERS/hold-static"
+}
+
+@test "a static-pie program" {
+	build_hold cc -static-pie -fPIE
+	assert_exclusive "$OPEN/program"
+}
+
+@test "a program linked with musl" {
+	build_hold musl-gcc
+	assert_exclusive "$OPEN/program"
+}
+
+@test "a static program linked with musl" {
+	build_hold musl-gcc -static
+	assert_exclusive "$OPEN/program"
+}
+
+@test "a program linked with musl takes the library directly" {
+	build_hold musl-gcc
+	start_holder EXCLUSIVELOCK_NAME=kind "$OPEN/program"
+	assert_refused kind "$HOLDER"
+	# The kernel's lock is there: it is the library that took it.
+	run -1 flock --nonblock "$(lock_file kind)" true
+	run -1 env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME=kind "$OPEN/program"
+	[[ $output == "Another 'kind' process is already running (pid $HOLDER)." ]]
+	kill -TERM "$HOLDER"
+	wait "$HOLDER"
+	file_is_gone "$(lock_file kind)"
+	run -0 env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME=kind true
+}
+
+@test "a 32-bit program on a 64-bit machine" {
+	build_hold cc -m32 -static
+	assert_exclusive "$OPEN/program"
+}
+
+@test "a program built with gcc's shared ASan runtime, without the preload" {
+	build_hold gcc -fsanitize=address
+	assert_exclusive -P "$OPEN/program"
+}
+
+@test "a program that closes every descriptor, as sudo does" {
+	READY=$OPEN/ready
+	assert_exclusive "$HELPERS/closeall" closefrom "$READY"
+	assert_exclusive -P "$HELPERS/closeall" close_range "$READY"
+}
+
+@test "a program that clears its environment and runs another" {
+	assert_exclusive env -i "$HELPERS/hold"
+	assert_exclusive -P env -i "$HELPERS/hold"
+}
+
+# Root prepares COMMAND for an ordinary user, who gets a launcher of his own that he can read.
+as_ordinary_user() {
+	[[ $EUID -eq 0 ]] || skip "needs root"
+	[[ $(findmnt -n -o OPTIONS -T "$OPEN") != *nosuid* ]] || skip "/tmp is mounted nosuid"
+	cp "$SHIM" "$BUILD/exlock-hop" "$HELPERS/hold" "$HELPERS/closeall" "$OPEN"
+	sed "s|$BUILD|$OPEN|g" "$LAUNCH" >"$OPEN/exlock-launch"
+	chmod 755 "$OPEN/exlock-launch"
+	LAUNCH=$OPEN/exlock-launch
+	LOCKS=$OPEN/locks
+	export EXCLUSIVELOCK_DIR=$LOCKS
+	mkdir "$LOCKS"
+	chmod 1777 "$LOCKS"
+	AS=(setpriv --reuid=65534 --regid=65534 --clear-groups)
+}
+
+@test "an ordinary user's program" {
+	as_ordinary_user
+	assert_exclusive "$OPEN/hold"
+}
+
+@test "a set-user-ID program of root's, started by an ordinary user" {
+	as_ordinary_user
+	chmod 4755 hold
+	assert_exclusive "$OPEN/hold"
+	start_launched "$OPEN/hold"
+	[[ $(awk '/^Uid:/ { print $2, $3 }' "/proc/$HOLDER/status") == "65534 0" ]]
+}
+
+@test "a set-user-ID program that closes every descriptor, as sudo is and does" {
+	as_ordinary_user
+	chmod 4755 closeall
+	mkdir given
+	chmod 1777 given
+	READY=$OPEN/given/ready
+	assert_exclusive "$OPEN/closeall" closefrom "$READY"
+}
+
+@test "a program with file capabilities, started by an ordinary user" {
+	as_ordinary_user
+	command -v setcap >/dev/null || skip "no setcap"
+	setcap cap_net_bind_service=ep hold || skip "no file capabilities here"
+	assert_exclusive "$OPEN/hold"
+}

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: MIT
+# exlock-launch fails closed: where it is not sure of the lock, or not understood, nothing runs.
+
+# shellcheck disable=SC2154 # run sets $stderr
+load test_helper
+
+setup() {
+	clean_environment
+	cd "$BATS_TEST_TMPDIR" || return
+	# Another user must reach it.
+	OPEN=$(mktemp -d /tmp/exlock.XXXXXX)
+	chmod 755 "$OPEN"
+}
+
+teardown() {
+	end_processes
+	rm -rf "$OPEN"
+}
+
+# A launcher of the test's own, with a library that can be spoilt.
+private_launcher() {
+	cp "$SHIM" "$BUILD/exlock-hop" "$OPEN"
+	sed "s|$BUILD|$OPEN|g" "$LAUNCH" >"$OPEN/exlock-launch"
+	chmod 755 "$OPEN/exlock-launch"
+	run -0 "$OPEN/exlock-launch" -n job printenv LD_PRELOAD
+	[[ $output == "$OPEN/libexlock.so" ]]
+}
+
+# Nothing has run, and the message says WHAT was wrong.
+assert_nothing_runs() {
+	local what=$1
+	shift
+	run -125 "$@"
+	[[ $output == *exlock*"$what"* ]]
+	file_is_gone "$OPEN/intruder"
+	file_is_gone intruder
+}
+
+@test "an unknown option, a missing value or a missing command: nothing runs, 125" {
+	assert_nothing_runs -x "$LAUNCH" -x touch intruder
+	assert_nothing_runs -x "$LAUNCH" -qx touch intruder
+	assert_nothing_runs --frobnicate "$LAUNCH" --frobnicate touch intruder
+	assert_nothing_runs --name "$LAUNCH" --name
+	assert_nothing_runs -n "$LAUNCH" -n
+	assert_nothing_runs -E "$LAUNCH" -qE
+	assert_nothing_runs --quiet "$LAUNCH" --quiet=1 touch intruder
+	assert_nothing_runs --wait "$LAUNCH" --wait=yes touch intruder
+	assert_nothing_runs "" "$LAUNCH"
+	assert_nothing_runs "" "$LAUNCH" -n job
+	assert_nothing_runs "" "$LAUNCH" -n job --
+}
+
+@test "a value that cannot be understood: nothing runs, 125, and the message names it" {
+	assert_nothing_runs soon "$LAUNCH" -n job -t soon touch intruder
+	assert_nothing_runs -1 "$LAUNCH" -n job -t -1 touch intruder
+	assert_nothing_runs 256 "$LAUNCH" -n job -E 256 touch intruder
+	assert_nothing_runs forest "$LAUNCH" -n job -s forest touch intruder
+	assert_nothing_runs relative "$LAUNCH" -n job -d relative touch intruder
+	assert_nothing_runs "$PWD/none" "$LAUNCH" -n job -d "$PWD/none" touch intruder
+	assert_nothing_runs XDG_RUNTIME_DIR env -u XDG_RUNTIME_DIR "$LAUNCH" -n job -u touch intruder
+	EXCLUSIVELOCK_ON_HELD=perhaps assert_nothing_runs perhaps "$LAUNCH" -n job touch intruder
+}
+
+@test "a command that is not there is 127, one that cannot be run 126, and the name is free afterwards" {
+	run -127 "$LAUNCH" -n job no-such-command
+	[[ $output == *no-such-command* ]]
+	run -127 "$LAUNCH" -n job ./no-such-command
+	run -127 "$LAUNCH" ./no-such-command
+	run -127 "$LAUNCH" -n job -P /no/such/command
+	touch file
+	chmod 644 file
+	run -126 "$LAUNCH" -n job ./file
+	[[ $output == *file* ]]
+	run -126 "$LAUNCH" ./file
+	run -126 "$LAUNCH" -n job /etc
+	run -126 "$LAUNCH" -n job -P ./file
+	printf '\177ELFnonsense' >broken
+	chmod 755 broken
+	run -126 "$LAUNCH" -n job ./broken
+	assert_free job
+}
+
+@test "a script whose interpreter is not there cannot be run" {
+	printf '#!/no/such/interpreter\n' >script
+	chmod 755 script
+	run "$LAUNCH" -n job ./script
+	[[ $status -eq 126 || $status -eq 127 ]]
+	assert_free job
+}
+
+@test "a bare interpreter without a name of its own earns a warning that names -n and -a" {
+	local interpreter
+	for interpreter in python3 perl bash sh /usr/bin/python3; do
+		: >job
+		run -0 --separate-stderr "$LAUNCH" "$interpreter" job
+		[[ $stderr == *"-n"*"-a"* || $stderr == *"--name"*"--by-args"* ]] || { echo "$interpreter: $stderr"; false; }
+		[[ $output == "" ]]
+		run -0 --separate-stderr "$LAUNCH" -n job "$interpreter" job
+		[[ $stderr == "" ]]
+		run -0 --separate-stderr "$LAUNCH" -a "$interpreter" job
+		[[ $stderr == "" ]]
+	done
+	run -0 --separate-stderr "$LAUNCH" true
+	[[ $stderr == "" ]]
+}
+
+@test "--help fits a terminal and names every option, --version tells the version" {
+	local option
+	run -0 "$LAUNCH" --help
+	((${#lines[@]} <= 24))
+	for option in -n --name -a --by-args -d --dir -u --user -w --wait -t --timeout -f --flag -E --exit-code -q --quiet \
+		-v --verbose -s --scope -P --no-preload -p --print-lockfile -h --help -V --version; do
+		grep -Eq -- "(^|[ ,])$option([ ,=]|$)" <<<"$output" || { echo "no $option"; false; }
+	done
+	run -1 grep -E '.{81}' <<<"$output"
+	[[ $("$LAUNCH" -h) == "$("$LAUNCH" --help)" ]]
+	run -0 "$LAUNCH" -V
+	[[ $output =~ ^exlock.*[0-9]+\.[0-9]+ && ${#lines[@]} -eq 1 ]]
+	[[ $("$LAUNCH" --version) == "$output" ]]
+}
+
+@test "a missing library: nothing runs, 125" {
+	private_launcher
+	rm "$OPEN/libexlock.so"
+	assert_nothing_runs "$OPEN/libexlock.so" "$OPEN/exlock-launch" -n job touch intruder
+	assert_nothing_runs "$OPEN/libexlock.so" "$OPEN/exlock-launch" -P -n job touch intruder
+}
+
+@test "a library that is none, is cut off, or is for another machine: nothing runs, 125" {
+	private_launcher
+	echo "not a library" >"$OPEN/libexlock.so"
+	assert_nothing_runs libexlock.so "$OPEN/exlock-launch" -n job touch intruder
+	: >"$OPEN/libexlock.so"
+	assert_nothing_runs libexlock.so "$OPEN/exlock-launch" -n job touch intruder
+	head -c 1000 "$SHIM" >"$OPEN/libexlock.so"
+	assert_nothing_runs libexlock.so "$OPEN/exlock-launch" -n job touch intruder
+	cp "$SHIM" "$OPEN/libexlock.so"
+	# e_machine in the ELF header: none that exists.
+	printf '\376\376' | dd of="$OPEN/libexlock.so" bs=1 seek=18 conv=notrunc status=none
+	assert_nothing_runs libexlock.so "$OPEN/exlock-launch" -n job touch intruder
+	assert_nothing_runs libexlock.so "$OPEN/exlock-launch" -P -n job touch intruder
+}
+
+@test "a library that loads and does nothing, or needs what is not there: nothing runs, 125" {
+	private_launcher
+	echo 'int nothing;' >empty.c
+	cc -shared -fPIC -o "$OPEN/libexlock.so" empty.c
+	assert_nothing_runs libexlock.so "$OPEN/exlock-launch" -n job touch intruder
+	cc -shared -fPIC -o "$OPEN/libmissing.so" empty.c
+	echo 'extern int nothing; int something(void) { return nothing; }' >needy.c
+	cc -shared -fPIC -o "$OPEN/libexlock.so" needy.c -L"$OPEN" -lmissing
+	rm "$OPEN/libmissing.so"
+	assert_nothing_runs libexlock.so "$OPEN/exlock-launch" -n job touch intruder
+}
+
+@test "a missing hop: nothing runs, 125" {
+	private_launcher
+	rm "$OPEN/exlock-hop"
+	assert_nothing_runs exlock-hop "$OPEN/exlock-launch" -n job touch intruder
+}
+
+@test "an unreadable library: nothing runs, 125" {
+	private_launcher
+	chmod 000 "$OPEN/libexlock.so"
+	if [[ $EUID -eq 0 ]]; then
+		mkdir "$OPEN/locks"
+		chmod 1777 "$OPEN/locks"
+		assert_nothing_runs libexlock.so setpriv --reuid=65534 --regid=65534 --clear-groups \
+			"$OPEN/exlock-launch" -n job -d "$OPEN/locks" touch "$OPEN/locks/intruder"
+		file_is_gone "$OPEN/locks/intruder"
+	else
+		assert_nothing_runs libexlock.so "$OPEN/exlock-launch" -n job touch intruder
+	fi
+}

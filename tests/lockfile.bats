@@ -1,0 +1,173 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# What is in the lock file and in the log, and what may not be in the lock file's place.
+# shellcheck disable=SC2016,SC2030,SC2031,SC2153,SC2154 # every test is a subshell; run sets $stderr
+
+load test_helper
+
+setup() {
+	clean_environment
+	export EXCLUSIVELOCK_NAME=job
+	LOCK=$LOCKS/py_exclusivelock_job.lock
+	VICTIM=$BATS_TEST_TMPDIR/victim
+	printf 'not to be touched' >"$VICTIM"
+	touch -d @1000000000 "$VICTIM"
+}
+
+teardown() {
+	end_processes
+}
+
+# The nanoseconds of FILE's modification time.
+nanoseconds() {
+	local time
+	time=$(stat -c %.9Y "$1")
+	echo "${time#*.}"
+}
+
+# The start time of process PID (field 22 of its stat line), modulo a second's nanoseconds, in nine digits.
+start_stamp() {
+	local line fields
+	line=$(<"/proc/$1/stat")
+	read -ra fields <<<"${line##*) }"
+	printf '%09d\n' $((fields[19] % 1000000000))
+}
+
+# With something else in the lock file's place a start fails, says where, and touches nothing.
+assert_untouched() {
+	local before after
+	before=$(stat -c '%F %i %h %a %s %Y' "$LOCK" 2>&1)
+	run --separate-stderr -125 timeout 20 env LD_PRELOAD="$SHIM" "$HELPERS/stages"
+	[[ $output == "" ]]
+	[[ $stderr == "exlock: "*"$LOCK"* ]] || { echo "message: $stderr"; return 1; }
+	after=$(stat -c '%F %i %h %a %s %Y' "$LOCK" 2>&1)
+	[[ $before == "$after" ]] || { echo "$before, now $after"; return 1; }
+	[[ $(<"$VICTIM") == 'not to be touched' && $(stat -c '%Y %a' "$VICTIM") == "1000000000 644" ]]
+}
+
+@test "the lock file holds the holder's PID and a newline, and is stamped with its start time" {
+	start_holder "$HELPERS/hold"
+	printf '%d\n' "$HOLDER" | cmp - "$LOCK"
+	[[ $(nanoseconds "$LOCK") == "$(start_stamp "$HOLDER")" ]]
+}
+
+@test "a longer record of an earlier holder is replaced as a whole" {
+	printf '999999999 and more text than a PID\nand another line\n' >"$LOCK"
+	start_holder "$HELPERS/hold"
+	printf '%d\n' "$HOLDER" | cmp - "$LOCK"
+	[[ $(nanoseconds "$LOCK") == "$(start_stamp "$HOLDER")" ]]
+}
+
+@test "Python reads the holder's PID as an integer" {
+	start_holder "$HELPERS/hold"
+	run -0 /usr/bin/python3 -c 'import sys; print(int(open(sys.argv[1]).read().strip()))' "$LOCK"
+	[[ $output == "$HOLDER" ]]
+}
+
+@test "the lock file's mode is 0644 whatever the umask" {
+	for mask in 0777 0177 022 0; do
+		(umask "$mask" && exec env LD_PRELOAD="$SHIM" "$HELPERS/hold") 3>&- >/dev/null &
+		holder=$!
+		ENDLATER+=("$holder")
+		poll grep -qsx "$holder" "$LOCK"
+		[[ $(stat -c %a "$LOCK") == 644 ]]
+		kill -KILL "$holder"
+		wait "$holder" || :
+		rm "$LOCK"
+	done
+}
+
+@test "a holder keeps no descriptor and no POSIX or OFD lock of the file, which a peer may lock and read at once" {
+	start_holder "$HELPERS/hold"
+	run -1 grep -q py_exclusivelock <(ls -l "/proc/$HOLDER/fd")
+	run -0 timeout 20 /usr/bin/python3 -c 'import fcntl, sys
+file = open(sys.argv[1], "r+")
+fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+print(file.read().strip())' "$LOCK"
+	[[ $output == "$HOLDER" ]]
+}
+
+@test "EXCLUSIVELOCK_LOG=stderr says when the lock is taken and given back" {
+	EXCLUSIVELOCK_LOG=stderr run --separate-stderr -3 guarded sh -c 'echo $$; exit 3'
+	pid=$output
+	mapfile -t lines <<<"$stderr"
+	[[ ${#lines[@]} == 2 ]]
+	[[ ${lines[0]} == *"Acquired lock at $LOCK..."* && ${lines[0]} == *"$pid"* ]]
+	[[ ${lines[1]} == *"Released lock at $LOCK..."* && ${lines[1]} == *"$pid"* ]]
+}
+
+@test "EXCLUSIVELOCK_LOG may be a file, to which lines are appended" {
+	export EXCLUSIVELOCK_LOG=$BATS_TEST_TMPDIR/log
+	run -0 guarded true
+	[[ $output == "" ]]
+	run -0 guarded true
+	[[ $(grep -c "Acquired lock at $LOCK\.\.\." "$EXCLUSIVELOCK_LOG") == 2 ]]
+	[[ $(grep -c "Released lock at $LOCK\.\.\." "$EXCLUSIVELOCK_LOG") == 2 ]]
+	[[ $(wc -l <"$EXCLUSIVELOCK_LOG") == 4 ]]
+	# A killed holder says nothing more, a refused start and a descendant say nothing.
+	mkfifo "$BATS_TEST_TMPDIR/never"
+	start_holder sh -c '"$1"; echo ready; read -r _ <"$2"' sh "$HELPERS/stages" "$BATS_TEST_TMPDIR/never"
+	run -1 guarded true
+	[[ $(wc -l <"$EXCLUSIVELOCK_LOG") == 5 ]]
+	kill -KILL "$HOLDER"
+	wait "$HOLDER" || :
+	[[ $(wc -l <"$EXCLUSIVELOCK_LOG") == 5 ]]
+}
+
+@test "a log that cannot be written to neither stops nor kills the program, nor does a FIFO that nobody reads" {
+	mkfifo "$BATS_TEST_TMPDIR/fifo"
+	for log in /dev/full "$BATS_TEST_TMPDIR/fifo"; do
+		EXCLUSIVELOCK_LOG=$log run --separate-stderr -7 timeout 20 env LD_PRELOAD="$SHIM" "$HELPERS/stages" 7
+		[[ $output == constructor*destructor* ]]
+	done
+}
+
+@test "a symlink in the lock file's place is an error, and is not followed" {
+	ln -s "$VICTIM" "$LOCK"
+	assert_untouched
+	ln -sf "$BATS_TEST_TMPDIR/nothing" "$LOCK"
+	assert_untouched
+	file_is_gone "$BATS_TEST_TMPDIR/nothing"
+}
+
+@test "a hard link in the lock file's place is an error, and the other file stays as it was" {
+	ln "$VICTIM" "$LOCK"
+	assert_untouched
+}
+
+@test "a FIFO in the lock file's place is an error, with or without a reader" {
+	mkfifo "$LOCK"
+	assert_untouched
+	exec {reader}<>"$LOCK"
+	assert_untouched
+	run -142 read -r -t 0.1 -u "$reader"
+}
+
+@test "a directory in the lock file's place is an error" {
+	mkdir "$LOCK"
+	assert_untouched
+	[[ -z $(ls -A "$LOCK") ]]
+}
+
+@test "a socket in the lock file's place is an error" {
+	(cd "$LOCKS" && /usr/bin/python3 -c 'import socket, sys
+socket.socket(socket.AF_UNIX).bind(sys.argv[1])' "${LOCK##*/}")
+	assert_untouched
+}
+
+@test "a device in the lock file's place is an error" {
+	mknod "$LOCK" c 1 3 2>/dev/null || skip "needs root, to make a device"
+	assert_untouched
+	rm "$LOCK"
+	mknod "$LOCK" b 7 200
+	assert_untouched
+}
+
+@test "with EXCLUSIVELOCK_ON_ERROR=run, the program runs past whatever is in the lock file's place, and touches nothing" {
+	export EXCLUSIVELOCK_ON_ERROR=run
+	ln -s "$VICTIM" "$LOCK"
+	run --separate-stderr -7 guarded "$HELPERS/stages" 7
+	[[ $output == constructor*destructor* ]]
+	[[ $stderr == "exlock: "*"$LOCK"* ]]
+	[[ $(<"$VICTIM") == 'not to be touched' && -L $LOCK ]]
+}

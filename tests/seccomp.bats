@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: MIT
+# Programs that give up their system calls, and programs that start with some of them taken away.
+
+# shellcheck disable=SC2030,SC2031 # every test is a subshell
+load test_helper
+
+setup() {
+	clean_environment
+	cd "$BATS_TEST_TMPDIR" || return
+	ulimit -c 0
+}
+teardown() { end_processes; }
+
+assert_ends_by_itself() {
+	local status=0
+	env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME=sandbox "$@" </dev/null >out 2>err || status=$?
+	[[ $status -eq 7 ]]
+	[[ $(<out) == $(seq -f 'line %g' 1000) && ! -s err ]]
+	# It could not tidy up; its file stands in nobody's way.
+	assert_free sandbox
+}
+
+@test "a program that sets a seccomp filter by prctl() keeps its own status and all its output" {
+	assert_ends_by_itself "$HELPERS/sandbox" prctl
+}
+
+@test "a program that sets a seccomp filter by syscall() keeps its own status and all its output" {
+	assert_ends_by_itself "$HELPERS/sandbox" syscall
+}
+
+@test "a program that sets a seccomp filter by libseccomp keeps its own status and all its output" {
+	[[ -x $HELPERS/sandbox-libseccomp ]] || skip "built without libseccomp"
+	assert_ends_by_itself "$HELPERS/sandbox-libseccomp" libseccomp
+}
+
+is_confined() { grep -qs '^Seccomp:.2' "/proc/$1/status"; }
+
+@test "a program that has set a seccomp filter holds its lock until it ends" {
+	mkfifo input
+	env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME=sandbox "$HELPERS/sandbox" prctl <input >out 3>&- &
+	HOLDER=$!
+	ENDLATER+=("$HOLDER")
+	exec 4>input
+	poll is_confined "$HOLDER"
+	assert_refused sandbox "$HOLDER"
+	exec 4>&-
+	local status=0
+	wait "$HOLDER" || status=$?
+	[[ $status -eq 7 && $(tail -n 1 out) == "line 1000" ]]
+	assert_free sandbox
+}
+
+@test "where flock() is forbidden nothing runs: the lock cannot be judged" {
+	run -125 "$HELPERS/filtered" eperm flock env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME=sandbox touch intruder
+	[[ $output == "exlock: "* ]]
+	file_is_gone intruder
+	assert_free sandbox
+}
+
+@test "where flock() is forbidden ON_ERROR=run lets the program run unguarded" {
+	run -0 "$HELPERS/filtered" eperm flock \
+		env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME=sandbox EXCLUSIVELOCK_ON_ERROR=run touch ran
+	file_is_there ran
+	[[ $output == "exlock: "* ]]
+}
+
+@test "where socket() is forbidden a program runs guarded or not at all" {
+	run "$HELPERS/filtered" eperm socket env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME=sandbox touch ran
+	if [[ $status -eq 0 ]]; then
+		[[ $output == "" ]]
+		file_is_there ran
+	else
+		[[ $status -eq 125 && $output == "exlock: "* ]]
+		file_is_gone ran
+	fi
+	assert_free sandbox
+}
+
+@test "a start is refused by a living holder also where socket() is forbidden" {
+	start_holder EXCLUSIVELOCK_NAME=sandbox "$HELPERS/hold"
+	run -1 "$HELPERS/filtered" eperm socket env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME=sandbox touch intruder
+	[[ $output == "Another 'sandbox' process is already running (pid $HOLDER)." ]]
+	file_is_gone intruder
+}
+
+@test "a descendant passes where flock(), fcntl() or socket() is refused or deadly" {
+	local answer call
+	for answer in eperm kill; do
+		for call in flock socket; do
+			rm -f ran
+			run -42 env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME=sandbox sh -c \
+				'"$@"; exit 42' sh "$HELPERS/filtered" "$answer" "$call" env LD_PRELOAD="$SHIM" touch ran
+			[[ $output == "" ]]
+			file_is_there ran
+		done
+	done
+	run -42 env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME=sandbox sh -c \
+		'"$@"; exit 42' sh "$HELPERS/filtered" eperm fcntl env LD_PRELOAD="$SHIM" touch ran
+	[[ $output == "" ]]
+}

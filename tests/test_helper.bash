@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: MIT
+# Shared by every topic: where the build is, a clean environment, bounded polls.
+
+bats_require_minimum_version 1.5.0
+
+BUILD=${EXLOCK_BUILD:-$BATS_TEST_DIRNAME/../build}
+BUILD=$(cd "$BUILD" && pwd)
+SHIM=$BUILD/libexlock.so
+LAUNCH=$BUILD/exlock-launch
+HELPERS=$BUILD/tests
+SOURCE=$(cd "$BATS_TEST_DIRNAME/.." && pwd)
+
+# A lock directory of its own for every test; nothing inherited from whoever runs the suite.
+clean_environment() {
+	local variable
+	for variable in ${!EXCLUSIVELOCK_@} LD_PRELOAD; do
+		unset "$variable"
+	done
+	LOCKS=$BATS_TEST_TMPDIR/locks
+	mkdir -p "$LOCKS"
+	export EXCLUSIVELOCK_DIR=$LOCKS
+}
+
+# Prints the lock file that NAME has in the test's own directory.
+lock_file() {
+	/usr/bin/python3 -c 'import sys, os
+from urllib.parse import quote_plus
+print(sys.argv[1] + "/py_exclusivelock_" + quote_plus(os.fsencode(sys.argv[2])) + ".lock")' "$LOCKS" "$1"
+}
+
+# Runs COMMAND under the shim, preloaded into the command alone.
+guarded() {
+	env LD_PRELOAD="$SHIM" "$@"
+}
+
+# Polls until COMMAND succeeds; gives up after some ten seconds.
+poll() {
+	local tries
+	for ((tries = 0; tries < 1000; tries++)); do
+		if "$@"; then return 0; fi
+		read -r -t 0.01 <><(:) || :
+	done
+	echo "never true: $*" >&2
+	return 1
+}
+
+file_is_there() { [[ -e $1 ]]; }
+file_is_gone() { [[ ! -e $1 ]]; }
+file_has_content() { [[ -s $1 ]]; }
+process_is_gone() { ! kill -0 "$1" 2>/dev/null; }
+
+# Starts COMMAND under the shim in the background and waits until it says "ready" on its standard output.
+# Sets HOLDER to its PID. Its output goes to $BATS_TEST_TMPDIR/holder.out and .err.
+start_holder() {
+	: >"$BATS_TEST_TMPDIR/holder.out"
+	env LD_PRELOAD="$SHIM" "$@" >"$BATS_TEST_TMPDIR/holder.out" 2>"$BATS_TEST_TMPDIR/holder.err" 3>&- &
+	HOLDER=$!
+	ENDLATER+=("$HOLDER")
+	poll grep -q ready "$BATS_TEST_TMPDIR/holder.out"
+}
+
+# Runs a line of shell SCRIPT with the rest as "$@" in a mount namespace of its own, as root there.
+in_mount_namespace() {
+	local script=$1 user=()
+	shift
+	[[ $EUID -eq 0 ]] || user=(--user --map-root-user)
+	unshare "${user[@]}" --mount sh -euc "$script" sh "$@"
+}
+
+needs_mount_namespace() {
+	in_mount_namespace 'mount -t tmpfs none /mnt' 2>/dev/null || skip "needs root, or user namespaces"
+}
+
+# Sets PLACE to a directory that every user can reach, with the shim and the helper programs in it, and its lock directory.
+make_public_place() {
+	[[ $EUID -eq 0 ]] || skip "needs root"
+	PLACE=$(mktemp -d /tmp/exlock.XXXXXX)
+	chmod 755 "$PLACE"
+	cp "$SHIM" "$HELPERS/hold" "$HELPERS/stages" "$PLACE"
+	LOCKS=$PLACE/locks
+	mkdir "$LOCKS"
+	chmod 1777 "$LOCKS"
+	export EXCLUSIVELOCK_DIR=$LOCKS
+	SHIM=$PLACE/libexlock.so
+	HELPERS=$PLACE
+}
+
+remove_public_place() {
+	[[ -z $PLACE ]] || rm -rf "$PLACE"
+}
+
+# Runs COMMAND as a user without privileges, the same one each time.
+as_user() {
+	setpriv --reuid=65534 --regid=65534 --clear-groups "$@"
+}
+
+# Ends what the test started; every topic's teardown calls it.
+end_processes() {
+	local pid
+	for pid in "${ENDLATER[@]}"; do
+		kill -KILL "$pid" 2>/dev/null || :
+	done
+}
+
+# Ended: gone, or a zombie that nobody has reaped (a container's first process may never do so).
+process_has_ended() {
+	[[ ! -e /proc/$1 ]] || grep -qs '^State:.Z' "/proc/$1/status" || [[ ! -e /proc/$1 ]]
+}
+
+# A start under NAME is refused with these words, PID's, and the status of a refusal, before any code of it has run.
+assert_refused() {
+	run -1 env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME="$1" touch "$BATS_TEST_TMPDIR/intruder"
+	[[ $output == "Another '$1' process is already running (pid $2)." ]]
+	file_is_gone "$BATS_TEST_TMPDIR/intruder"
+}
+
+# A start under NAME succeeds, prints nothing, and leaves no file behind.
+assert_free() {
+	run -0 env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME="$1" true
+	[[ $output == "" ]]
+	file_is_gone "$(lock_file "$1")"
+}

@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: MIT
+# EXCLUSIVELOCK_ON_HELD=wait: a start waits for its turn, whoever holds the name. And flag: it does not wait, but is told.
+
+# shellcheck disable=SC2016,SC2030,SC2031 # every test is a subshell; $ is for the shell inside
+load test_helper
+
+setup() {
+	clean_environment
+	export EXCLUSIVELOCK_NAME=queue
+	cd "$BATS_TEST_TMPDIR" || return
+	FILE=$(lock_file queue)
+}
+teardown() { end_processes; }
+
+is_asleep_as() { grep -qsx "$2" "/proc/$1/comm" && grep -qs '^State:.S' "/proc/$1/status"; }
+is_queued() { grep -Eqs -- "-> FLOCK +ADVISORY +WRITE +$1 " /proc/locks; }
+
+# Starts COMMAND as a waiter in the background; sets WAITER to its PID.
+start_waiter() {
+	env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_ON_HELD=wait "$@" 3>&- &
+	WAITER=$!
+	ENDLATER+=("$WAITER")
+}
+
+# A waiter that has to wait now enters when the command given has ended the holder.
+assert_enters_after() {
+	start_waiter touch entered
+	poll is_asleep_as "$WAITER" touch
+	file_is_gone entered
+	"$@"
+	poll file_is_there entered
+	wait "$WAITER"
+}
+
+start_peer() {
+	"$SOURCE/tests/peers/exclusive.py" queue >peer.out 3>&- &
+	PEER=$!
+	ENDLATER+=("$PEER")
+	poll grep -q ready peer.out
+}
+
+start_flock() {
+	flock --no-fork "$FILE" sleep 1000 3>&- &
+	PEER=$!
+	ENDLATER+=("$PEER")
+	poll grep -qx sleep "/proc/$PEER/comm"
+}
+
+@test "a waiter enters when the program that holds the lock ends" {
+	start_holder "$HELPERS/hold"
+	assert_enters_after kill -TERM "$HOLDER"
+	file_is_gone "$FILE"
+}
+
+@test "a waiter enters when the program that holds the lock ends by _exit()" {
+	start_holder "$HELPERS/hold" _exit
+	assert_enters_after kill -TERM "$HOLDER"
+}
+
+@test "a waiter enters when the program that holds the lock is killed" {
+	start_holder "$HELPERS/hold"
+	assert_enters_after kill -KILL "$HOLDER"
+}
+
+@test "a waiter enters when a daemon ends" {
+	guarded "$HELPERS/daemonize" double _exit "$PWD/daemon" 3>&-
+	poll file_has_content daemon
+	HOLDER=$(<daemon)
+	ENDLATER+=("$HOLDER")
+	assert_enters_after kill -TERM "$HOLDER"
+}
+
+@test "a waiter enters when a program that has exec'ed a static one ends" {
+	start_holder sh -c 'exec "$0"' "$HELPERS/hold-static"
+	assert_enters_after kill -TERM "$HOLDER"
+}
+
+@test "a waiter enters when flock(1) ends" {
+	start_flock
+	assert_enters_after kill -TERM "$PEER"
+}
+
+@test "a waiter enters when a Python program ends" {
+	start_peer
+	assert_enters_after kill -TERM "$PEER"
+}
+
+@test "a waiter enters when a Python program is killed" {
+	start_peer
+	assert_enters_after kill -KILL "$PEER"
+}
+
+@test "a waiter enters when a Python program gives its lock back and goes on" {
+	start_peer
+	assert_enters_after kill -USR1 "$PEER"
+	kill -0 "$PEER"
+}
+
+@test "a waiter does not wait for a name that is free" {
+	run -0 env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_ON_HELD=wait timeout 10 echo in
+	[[ $output == in ]]
+	file_is_gone "$FILE"
+}
+
+# A waiter with half a second's patience is refused by PID, not before it is over.
+assert_refused_after_timeout() {
+	local begin=${EPOCHREALTIME/./}
+	run -75 timeout 20 env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_ON_HELD=wait EXCLUSIVELOCK_TIMEOUT=0.5 \
+		EXCLUSIVELOCK_EXIT_CODE=75 touch entered
+	((${EPOCHREALTIME/./} - begin >= 500000))
+	[[ $output == "Another 'queue' process is already running (pid $1)." ]]
+	file_is_gone entered
+}
+
+@test "a waiter whose time is over is refused, whoever holds the lock" {
+	start_holder "$HELPERS/hold"
+	assert_refused_after_timeout "$HOLDER"
+	kill -KILL "$HOLDER"
+	wait "$HOLDER" || :
+	start_peer
+	assert_refused_after_timeout "$PEER"
+	kill -KILL "$PEER"
+	wait "$PEER" || :
+	start_flock
+	assert_refused_after_timeout "$PEER"
+}
+
+@test "a timeout of zero is over at once, and one that is not used up does no harm" {
+	start_holder "$HELPERS/hold"
+	EXCLUSIVELOCK_TIMEOUT=0 run -1 timeout 10 env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_ON_HELD=wait touch entered
+	[[ $output == "Another 'queue' process is already running (pid $HOLDER)." ]]
+	export EXCLUSIVELOCK_TIMEOUT=600
+	assert_enters_after kill -TERM "$HOLDER"
+}
+
+@test "50 waiters get their turn in the order in which they came, never two at once" {
+	local turn
+	start_holder "$HELPERS/hold"
+	for turn in {1..50}; do
+		start_waiter "$HELPERS/oracle" turns "$turn"
+		poll is_queued "$WAITER"
+	done
+	file_is_gone turns
+	kill -TERM "$HOLDER"
+	for turn in "${ENDLATER[@]}"; do
+		wait "$turn"
+	done
+	[[ $(<turns) == $(seq 50) ]]
+	file_is_gone "$FILE"
+}
+
+@test "200 waiters, eight at a time, get their turn, never two at once" {
+	run -0 timeout 300 "$HELPERS/hammer" 200 8 env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_ON_HELD=wait \
+		"$HELPERS/oracle" turns turn
+	[[ $output == "0 200" ]]
+	[[ $(wc -l <turns) -eq 200 ]]
+	file_is_gone "$FILE"
+}
+
+@test "waiters that are killed in the queue hold nobody up" {
+	local first
+	start_holder "$HELPERS/hold"
+	start_waiter touch killed
+	first=$WAITER
+	poll is_queued "$first"
+	start_waiter "$HELPERS/oracle" turns mine
+	poll is_queued "$WAITER"
+	kill -KILL "$first"
+	wait "$first" || :
+	kill -TERM "$HOLDER"
+	wait "$WAITER"
+	[[ $(<turns) == mine ]]
+	file_is_gone killed
+	run -0 guarded true
+}
+
+@test "SIGTERM ends a waiter, and its program never runs" {
+	local status=0
+	start_holder "$HELPERS/hold"
+	start_waiter touch entered
+	poll is_queued "$WAITER"
+	kill -TERM "$WAITER"
+	wait "$WAITER" || status=$?
+	[[ $status -eq 143 ]]
+	file_is_gone entered
+	assert_refused queue "$HOLDER"
+}
+
+@test "a program that had to wait finds its signals, timers, descriptors and all else as they were" {
+	local with=(env --ignore-signal=USR1 '--block-signal=USR2,ALRM')
+	"${with[@]}" "$HELPERS/state" state </dev/null >out 2>&1 3>&-
+	mv state expected
+	start_holder "$HELPERS/hold"
+	EXCLUSIVELOCK_ON_HELD=wait EXCLUSIVELOCK_TIMEOUT=600 \
+		"${with[@]}" LD_PRELOAD="$SHIM" "$HELPERS/state" state </dev/null >out 2>&1 3>&- &
+	poll is_asleep_as $! state
+	kill -TERM "$HOLDER"
+	wait $!
+	diff expected state
+}
+
+@test "a flagged program runs, and is told that the name is held and by whom" {
+	start_holder "$HELPERS/hold"
+	run -0 env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_ON_HELD=flag sh -c \
+		'echo "$EXCLUSIVELOCK_HELD,$EXCLUSIVELOCK_HOLDER,$EXCLUSIVELOCK_LOCKFILE,$EXCLUSIVELOCK_PID"; exit'
+	[[ $output == "1,$HOLDER,$FILE," ]]
+	assert_refused queue "$HOLDER"
+}
+
+@test "a flagged program is told about Python and flock(1), too" {
+	start_peer
+	run -0 env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_ON_HELD=flag printenv EXCLUSIVELOCK_HELD EXCLUSIVELOCK_HOLDER
+	[[ $output == $'1\n'"$PEER" ]]
+	kill -TERM "$PEER"
+	wait "$PEER"
+	start_flock
+	run -0 env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_ON_HELD=flag printenv EXCLUSIVELOCK_HELD EXCLUSIVELOCK_HOLDER
+	[[ $output == $'1\n'"$PEER" ]]
+}
+
+@test "a program that may be flagged takes a free lock, and is not told otherwise" {
+	export EXCLUSIVELOCK_ON_HELD=flag EXCLUSIVELOCK_HELD=1 EXCLUSIVELOCK_HOLDER=1
+	run -0 guarded sh -c 'echo "$EXCLUSIVELOCK_HELD,$EXCLUSIVELOCK_HOLDER"; exit'
+	[[ $output == "," ]]
+	start_holder "$HELPERS/hold"
+	unset EXCLUSIVELOCK_ON_HELD
+	assert_refused queue "$HOLDER"
+}
