@@ -221,6 +221,14 @@ static bool continues(struct guard *guard)
 	return true;
 }
 
+// In a tree the flock came through exec with the descriptor.
+static bool keeps_tree(const struct guard *guard)
+{
+	return guard->marked && guard->mark.descriptor >= 0 && guard->mark.pid == lock.self.pid &&
+	       guard->mark.start == lock.self.start &&
+	       lockfile_adopt(&lock, guard->mark.descriptor, guard->mark.inode);
+}
+
 // A process that lost its mark must not be refused by its own ancestors' lock, nor by its siblings.
 static bool is_lost_descendant(pid_t holder)
 {
@@ -288,6 +296,10 @@ __attribute__((constructor)) static void start(void)
 	}
 	lock.self = process_self();
 	lock.keep_descriptor = config.scope_tree;
-	if (continues(&guard) || find_path(&guard))
+	if (!continues(&guard) && !find_path(&guard))
+		return;
+	if (keeps_tree(&guard))
+		taken(&guard);
+	else
 		take(&guard);
 }

@@ -10,8 +10,8 @@
 #include "lockname.h"
 #include "record.h"
 
-#include <bsd/err.h>
-#include <bsd/stdlib.h>
+#include <err.h>
+
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>

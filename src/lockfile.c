@@ -8,7 +8,7 @@
 #include "tombstone.h"
 #include "watch.h"
 
-#include <bsd/libutil.h>
+#include <libutil.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -25,8 +25,7 @@
 #define RESUME_NS (1000 * MILLISECOND)
 // How long a start that does not wait lets a predecessor die that has deleted the file already.
 #define DYING_NS (1000 * MILLISECOND)
-// How long a waiter keeps the flock while the process that gave it up is still dying. Short, for it may as well have
-// called exec and want it back.
+// How long a waiter keeps the flock, and with it its turn, while the process that gave it up is still dying.
 #define LINGER_NS (20 * MILLISECOND)
 // How long a peer may take between creating the file and writing its PID.
 #define EMPTY_NS (40 * MILLISECOND)
@@ -160,9 +159,13 @@ static bool keep(struct lockfile *lock, int fd, const struct stat *status)
 
 static void release(struct lockfile *lock)
 {
+	struct stat status;
+
 	if (lock->mapping)
 		(void)munmap(lock->mapping, 1);
-	if (lock->descriptor != -1)
+	// The program may have closed every descriptor, and have another file under this number.
+	if (lock->descriptor != -1 && fstat(lock->descriptor, &status) == 0 && status.st_dev == lock->device &&
+	    status.st_ino == lock->inode)
 		(void)close(lock->descriptor);
 	lock->mapping = NULL;
 	lock->descriptor = -1;
@@ -195,7 +198,8 @@ static enum attempt attempt(struct lockfile *lock, uint64_t deadline, bool accep
 		return errno == EWOULDBLOCK || errno == EINTR ? BUSY : fail(outcome, errno, NULL);
 	claim.fd = descriptor_move_up(claim.fd);
 	result = judge_locked(lock, &claim, accept_empty, &status, &own, outcome);
-	if (deadline && result == HELD && watch_process(outcome->holder, pause_clock() + LINGER_NS) == 0)
+	if (deadline && result == HELD && process_is_ending(outcome->holder) &&
+	    watch_process(outcome->holder, pause_clock() + LINGER_NS) == 0)
 		result = judge_locked(lock, &claim, accept_empty, &status, &own, outcome);
 	if (result != TAKEN) {
 		(void)close(claim.fd);
@@ -346,22 +350,28 @@ static void delete(const struct lockfile *lock, const struct claim *claim)
 		(void)close(claim->fd);
 		return;
 	}
-	// Without a tombstone the name would be free while we still end. A stale file is harmless.
-	if (tombstone_raise(lock->path) == 0)
-		(void)unlink(lock->path);
+	(void)unlink(lock->path);
 }
 
 bool lockfile_leave(struct lockfile *lock)
 {
 	const struct mapped_file file = { lock->device, lock->inode, lock->path };
+	struct record record;
 	struct claim claim;
 	struct stat status;
 
-	if (fstatat(AT_FDCWD, lock->path, &status, AT_SYMLINK_NOFOLLOW) == -1 || status.st_dev != lock->device ||
+	if (record_peek(lock->path, &record, &status) == -1 || status.st_dev != lock->device ||
 	    status.st_ino != lock->inode)
 		return true;
+	// A worker: what it shares with the holder ends when it does.
+	if (record.pid != getpid() && record_is_alive(&record))
+		return false;
 	if ((status.st_mode & S_ISVTX) && process_has_waiters(&file))
 		return !holder_hand_on(&file, false);
+	// Whether we are the last can only be tried by giving our part up. From here the tombstone alone keeps others out; where
+	// there is none, everything stays as it is, and a stale file is harmless.
+	if (tombstone_raise(lock->path) == -1)
+		return true;
 	release(lock);
 	if (!open_existing(lock->path, OPEN_FLAGS, &claim)) {
 		if (errno != EWOULDBLOCK)

@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #define STAMP_MODULUS 1000000000u
+// The kernel's include/linux/sched.h; /proc has shown it in field 9 ever since.
+#define PF_EXITING 0x4
 
 // A /proc of another PID namespace than ours counts other processes: its numbers say nothing about ours.
 static bool proc_is_foreign;
@@ -39,6 +41,8 @@ bool process_parse_stat(const char *text, size_t length, struct process_stat *st
 			return false;
 		if (field == 4)
 			status->parent = (pid_t)number;
+		else if (field == 9)
+			status->flags = number;
 		else if (field == 20)
 			status->threads = (long)number;
 	}
@@ -94,6 +98,13 @@ bool process_alive(pid_t pid, uint32_t stamp)
 	if ((status.state == 'Z' || status.state == 'X') && status.threads <= 1)
 		return false;
 	return stamp == PROCESS_NO_STAMP || stamp == process_stamp(status.start);
+}
+
+bool process_is_ending(pid_t pid)
+{
+	struct process_stat status;
+
+	return process_read_stat(pid, &status) == -1 || status.state == 'Z' || (status.flags & PF_EXITING) != 0;
 }
 
 pid_t process_find_ancestor(bool (*visit)(pid_t pid, const void *context), const void *context)

@@ -16,6 +16,7 @@ struct process_stat {
 	pid_t pid;
 	pid_t parent;
 	char state;
+	uint64_t flags;		// the kernel's PF_*
 	long threads;
 	uint64_t start;		// field 22: clock ticks since boot; the same across exec, never the same twice for one PID
 };
@@ -43,6 +44,10 @@ uint32_t process_stamp(uint64_t start);
 // Whether PID is a process that has not ended, and that STAMP (unless it is PROCESS_NO_STAMP) belongs to. A zombie with
 // no thread left has ended. Where /proc does not tell but the process is there: true.
 bool process_alive(pid_t pid, uint32_t stamp);
+
+// Whether PID has begun to end, whatever it still does on the way (a process that calls exec gives up its mappings, too,
+// but has not).
+bool process_is_ending(pid_t pid);
 
 // The nearest ancestor for which VISIT returns true; 0 if none.
 pid_t process_find_ancestor(bool (*visit)(pid_t pid, const void *context), const void *context);

@@ -98,9 +98,7 @@ static void add_visible(void *context, const char *bytes, size_t length)
 		unsigned char byte = (unsigned char)*bytes;
 		char octal[] = { '\\', (char)('0' + (byte >> 6)), (char)('0' + (byte >> 3 & 7)), (char)('0' + (byte & 7)) };
 
-		if (byte == '\\')
-			add_bytes(context, "\\\\", 2);
-		else if (byte >= ' ' && byte < 127)
+		if (byte >= ' ' && byte < 127 && byte != '\\')
 			add_bytes(context, bytes, 1);
 		else
 			add_bytes(context, octal, sizeof(octal));

@@ -16,6 +16,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+// How many may stand for one lock file at a time. One more process that ends leaves everything to the kernel.
+#define PLACES 4
 // Between two looks where there is nothing to be woken by.
 #define LOOK_AGAIN_US 100
 // How often a tombstone is looked at again whose process has ended: a child forked in the last moment may have it now.
@@ -27,7 +29,7 @@ static void add_number(struct digest *digest, uint64_t number)
 }
 
 // One directory may have several paths (/var/lock and /run/lock), so the name is made of what the directory is, not of
-// what it is called; where it cannot be looked at, of the path. Returns the address' length.
+// what it is called; where it cannot be looked at, of the path. Returns the address' length. Its last character is the place.
 static socklen_t address_of(const char *path, struct sockaddr_un *address)
 {
 	const char *file = text_basename(path);
@@ -54,7 +56,25 @@ static socklen_t address_of(const char *path, struct sockaddr_un *address)
 	name = text_in(address->sun_path + 1, sizeof(address->sun_path) - 1);
 	text_add(&name, "exlock.");
 	text_add(&name, hex);
+	text_add(&name, ".0");
 	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + name.length);
+}
+
+static void choose_place(struct sockaddr_un *address, socklen_t length, int place)
+{
+	address->sun_path[length - offsetof(struct sockaddr_un, sun_path) - 1] = (char)('0' + place);
+}
+
+static int bind_somewhere(int fd, struct sockaddr_un *address, socklen_t length)
+{
+	for (int place = 0; place < PLACES; place++) {
+		choose_place(address, length, place);
+		if (bind(fd, (const struct sockaddr *)address, length) == 0)
+			return 0;
+		if (errno != EADDRINUSE)
+			break;
+	}
+	return -1;
 }
 
 // The kernel runs the final close of a dying process' descriptors newest first, so an ordinary socket would go before
@@ -97,7 +117,7 @@ int tombstone_raise(const char *path)
 
 	if (fd == -1)
 		return -1;
-	result = bind(fd, (const struct sockaddr *)&address, length);
+	result = bind_somewhere(fd, &address, length);
 	if (result == 0)
 		result = listen(fd, SOMAXCONN);
 	if (result == 0)
@@ -109,7 +129,7 @@ int tombstone_raise(const char *path)
 }
 
 // Whether a tombstone stands; *PID is its owner, 0 if unknown. Where no socket is to be had (a sandbox), none is seen.
-static bool stands(const struct sockaddr_un *address, socklen_t length, pid_t *pid)
+static bool stands(struct sockaddr_un *address, socklen_t length, pid_t *pid)
 {
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	struct ucred peer = { 0 };
@@ -119,12 +139,13 @@ static bool stands(const struct sockaddr_un *address, socklen_t length, pid_t *p
 	*pid = 0;
 	if (fd == -1)
 		return false;
-	if (connect(fd, (const struct sockaddr *)address, length) == 0) {
-		found = true;
-		if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0)
+	for (int place = 0; place < PLACES && !found; place++) {
+		choose_place(address, length, place);
+		found = connect(fd, (const struct sockaddr *)address, length) == 0;
+		if (found && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0)
 			*pid = peer.pid;
-	} else if (errno == EAGAIN) {	// its queue is full: somebody floods it, but it is there
-		found = true;
+		else if (!found && errno == EAGAIN)	// its queue is full: somebody floods it, but it is there
+			found = true;
 	}
 	(void)close(fd);
 	return found;

@@ -3,16 +3,18 @@
 
 load test_helper
 
-setup() { clean_environment; }
+setup() {
+	clean_environment
+	cd "$BATS_TEST_TMPDIR" || return
+}
 teardown() { end_processes; }
 
 # Starts "daemon", waits until its foreground process has left and the daemon is ready; sets DAEMON to the latter's PID.
 start_daemon() {
-	local ready=$BATS_TEST_TMPDIR/ready
-	rm -f "$ready"
-	run -0 env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME=daemon "$HELPERS/daemonize" "$1" "$2" "$ready" 3>&- </dev/null
-	poll file_has_content "$ready"
-	DAEMON=$(<"$ready")
+	rm -f ready
+	env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME=daemon "$HELPERS/daemonize" "$1" "$2" "$PWD/ready" >out 2>&1 3>&-
+	poll file_has_content ready
+	DAEMON=$(<ready)
 	ENDLATER+=("$DAEMON")
 }
 

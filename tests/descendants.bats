@@ -7,6 +7,8 @@ load test_helper
 setup() {
 	clean_environment
 	cd "$BATS_TEST_TMPDIR" || return
+	# What waits in the background goes on until this is gone, at the latest.
+	touch alive
 }
 teardown() { end_processes; }
 
@@ -67,7 +69,7 @@ assert_commands_pass() {
 # A background script goes on after the program has ended: one command stays, and another must pass all the same.
 assert_nobody_is_refused_later() {
 	cat >later <<-EOF
-		until [ -e go ]; do sleep 0.01; done
+		until [ -e go ] || [ ! -e alive ]; do sleep 0.01; done
 		'$HELPERS/hold' >one &
 		until grep -q ready one; do sleep 0.01; done
 		touch two
@@ -94,7 +96,7 @@ assert_nobody_is_refused_later() {
 	local shell
 	for shell in bash dash; do
 		rm -f go one two status
-		job "$shell" -c '(until [ -e go ]; do sleep 0.01; done; touch one; touch two; echo $? >status) & exit' \
+		job "$shell" -c '(until [ -e go ] || [ ! -e alive ]; do sleep 0.01; done; touch one; touch two; echo $? >status) & exit' \
 			>later.out 2>&1 3>&-
 		run -1 job true
 		touch go

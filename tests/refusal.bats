@@ -91,7 +91,7 @@ starts() {
 }
 
 @test "when the holder is killed by SIGKILL, the next start succeeds at once" {
-	for ((i = 0; i < 10; i++)); do
+	for _ in {1..10}; do
 		start_holder "$HELPERS/hold"
 		refused
 		kill -KILL "$HOLDER"

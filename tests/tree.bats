@@ -8,6 +8,8 @@ setup() {
 	clean_environment
 	export EXCLUSIVELOCK_SCOPE=tree
 	cd "$BATS_TEST_TMPDIR" || return
+	# What waits in the background goes on until this is gone, at the latest.
+	touch alive
 }
 teardown() { end_processes; }
 
@@ -18,7 +20,7 @@ tree() {
 # Lets a shell start COMMAND... in the background and end; sets CHILD to the PID that COMMAND wrote to the file "ready".
 leave_behind() {
 	rm -f ready
-	run -0 tree sh -c '"$@" >>ready 2>/dev/null 3>&- & exit' sh "$@"
+	tree sh -c '"$@" >>ready & exit' sh "$@" 2>err 3>&-
 	poll file_has_content ready
 	CHILD=$(grep -o '[0-9]*' ready)
 	ENDLATER+=("$CHILD")
@@ -54,7 +56,7 @@ assert_held_until_child_ends() {
 
 @test "in scope tree the last of several children frees the lock" {
 	local first
-	run -0 tree sh -c '"$0" >one 3>&- & "$0" >two 3>&- & exit' "$HELPERS/hold"
+	tree sh -c '"$0" >one & "$0" >two & exit' "$HELPERS/hold" 2>err 3>&-
 	poll grep -q ready one
 	poll grep -q ready two
 	first=$(cut -d ' ' -f 2 one)
@@ -86,12 +88,12 @@ assert_held_until_child_ends() {
 	run -42 tree sh -c 'touch one; sh -c "touch two; touch three & wait"; exit 42'
 	ls one two three
 	cat >later <<-'EOF'
-		until [ -e go ]; do sleep 0.01; done
+		until [ -e go ] || [ ! -e alive ]; do sleep 0.01; done
 		touch four
 		sh -c 'touch five; touch six & wait'
 		exec "$1"
 	EOF
-	run -0 tree sh -c 'sh ./later "$1" >ready 2>later.err 3>&- & exit' sh "$HELPERS/hold"
+	tree sh -c 'sh ./later "$1" >ready & exit' sh "$HELPERS/hold" 2>later.err 3>&-
 	run -1 tree true
 	touch go
 	poll grep -q ready ready

@@ -20,9 +20,10 @@ enum {
 
 struct tally {
 	atomic_ulong launches, wins, refusals, kills, overlaps, errors, lost;
-	// The last winner and what it was last seen to begin: for the words about an overlap.
+	// The last winner and what it was last seen to begin, for the words about an overlap.
 	atomic_long winner;
 	atomic_int step;
+	atomic_bool daemon, second_thread;
 	// Set by the program: the start in this slot has reached main.
 	atomic_bool won[SLOTS];
 };

@@ -21,7 +21,7 @@ enum step {
 
 static struct tally *tally;
 static char **arguments;
-static int oracle, tree;
+static int slot, oracle, tree;
 
 static int one_in(long count)
 {
@@ -30,8 +30,8 @@ static int one_in(long count)
 
 static void linger(void)
 {
-	if (!one_in(3))
-		usleep((useconds_t)(random() % 3000));
+	if (one_in(2))
+		usleep((useconds_t)(random() % 1000));
 }
 
 // Done here or by a second thread, at random: threads let go of memory and descriptors in any order.
@@ -39,7 +39,8 @@ static void from_any_thread(void *(*function)(void *))
 {
 	pthread_t second;
 
-	if (one_in(3) && pthread_create(&second, NULL, function, NULL) == 0)
+	tally->second_thread = one_in(3);
+	if (tally->second_thread && pthread_create(&second, NULL, function, NULL) == 0)
 		pthread_join(second, NULL);
 	function(NULL);
 }
@@ -54,8 +55,9 @@ static void take_oracle(void)
 	if (oracle < 0)
 		_exit(BROKEN);
 	if (fcntl(oracle, F_OFD_SETLK, &whole) < 0) {
-		dprintf(STDERR_FILENO, "overlap: %ld started before %ld was gone, last seen at: %s\n", (long)getpid(),
-			(long)tally->winner, steps[tally->step]);
+		dprintf(STDERR_FILENO, "overlap: %ld started before %ld was gone; last seen at: %s%s%s\n", (long)getpid(),
+			(long)tally->winner, steps[tally->step], tally->second_thread ? ", second thread" : "",
+			tally->daemon ? ", daemon" : "");
 		tally->overlaps++;
 		_exit(OVERLAPPED);
 	}
@@ -65,6 +67,7 @@ static void take_oracle(void)
 		oracle = STDIN_FILENO;
 	}
 	tally->winner = getpid();
+	tally->daemon = tally->second_thread = false;
 	tally->wins++;
 }
 
@@ -75,13 +78,14 @@ static void at(enum step step)
 		tally->step = (int)step;
 }
 
-static void become(const char *suffix, const char *slot, int kept)
+static void become(const char *suffix, int its_slot, int kept)
 {
-	char image[4096], seed[24], descriptor[24];
-	char *argv[] = { image, arguments[1], (char *)slot, seed, descriptor, NULL };
+	char image[4096], number[24], seed[24], descriptor[24];
+	char *argv[] = { image, arguments[1], number, seed, descriptor, NULL };
 	char *twin = strstr(arguments[0], "-static");
 
 	snprintf(image, sizeof image, "%.*s%s", (int)(twin ? twin - arguments[0] : 4000), arguments[0], suffix);
+	snprintf(number, sizeof number, "%d", its_slot);
 	snprintf(seed, sizeof seed, "%ld", random());
 	snprintf(descriptor, sizeof descriptor, "%d", kept);
 	execv(image, argv);
@@ -96,11 +100,11 @@ static void command(void)
 	srandom((unsigned)getpid());
 	if (tree) {
 		linger();
-		become(one_in(2) ? "-static" : "", "-1", oracle);
+		become(one_in(2) ? "-static" : "", -1, oracle);
 	}
 	close(oracle);
 	linger();
-	become(one_in(2) ? "-static" : "", "-1", -1);
+	become(one_in(2) ? "-static" : "", -1, -1);
 }
 
 static void close_all(void)
@@ -110,7 +114,7 @@ static void close_all(void)
 	close_range((unsigned)oracle + 1, ~0U, 0);
 }
 
-static void *leave(void *unused)
+__attribute__((noreturn)) static void *leave(void *unused)
 {
 	enum step step = EXIT + (enum step)(random() % (SIGKILLED - EXIT + 1));
 
@@ -126,7 +130,7 @@ static void *leave(void *unused)
 	case SIGKILLED:
 		kill(getpid(), SIGKILL);
 		pause();
-		break;
+		/* fall through */
 	default:
 		exit(0);
 	}
@@ -155,6 +159,7 @@ static void go_into_background(enum step step)
 		_exit(0);
 	setsid();
 	tally->winner = getpid();
+	tally->daemon = true;
 }
 
 static void *become_another(void *unused)
@@ -163,7 +168,7 @@ static void *become_another(void *unused)
 
 	(void)unused;
 	at(twin ? EXEC_TWIN : EXEC_ITSELF);
-	become(twin ? "-static" : "", arguments[2], oracle);
+	become(twin ? "-static" : "", slot, oracle);
 	return NULL;
 }
 
@@ -203,7 +208,6 @@ static void live(void)
 int main(int argc, char **argv)
 {
 	const char *holder = getenv("EXCLUSIVELOCK_PID"), *scope = getenv("EXCLUSIVELOCK_SCOPE");
-	int slot;
 
 	if (argc != 5)
 		return BROKEN;

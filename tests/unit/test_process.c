@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MIT
+#include "process.h"
+#include "unit.h"
+
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define REST " 7 7 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 1 0 987654 9 10"
+
+static void stat_is_read_behind_the_last_parenthesis(void **state)
+{
+	static const char *const names[] = { "sleep", "a b", ") S 1 2 3 (", "x)\ny", "" };
+	struct process_stat status;
+	char text[256];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(names); i++) {
+		strcpy(text, "42 (");
+		strcat(text, names[i]);
+		strcat(text, ") R 5" REST);
+		assert_true(process_parse_stat(text, strlen(text), &status));
+		assert_int_equal(status.pid, 42);
+		assert_int_equal(status.parent, 5);
+		assert_int_equal(status.state, 'R');
+		assert_int_equal(status.threads, 1);
+		assert_int_equal(status.start, 987654);
+	}
+}
+
+static void a_cut_stat_is_refused(void **state)
+{
+	static const char text[] = "42 (x) R 5" REST;
+	const char *behind_start = strstr(text, " 9 10");
+	struct process_stat status;
+
+	(void)state;
+	for (size_t length = 0; text + length < behind_start - 6; length++)
+		assert_false(process_parse_stat(text, length, &status));
+	assert_true(process_parse_stat(text, (size_t)(behind_start - text), &status));
+}
+
+static void a_line_of_maps_is_compared_by_inode_and_device_or_path(void **state)
+{
+	static const char line[] = "7f00-7f01 ---s 00000000 08:01 1234                      /run/lock/a b.lock";
+	const struct mapped_file same = { makedev(8, 1), 1234, "/elsewhere" };
+	const struct mapped_file other_device = { makedev(8, 2), 1234, "/elsewhere" };
+	const struct mapped_file by_path = { makedev(8, 2), 1234, "/run/lock/a b.lock" };
+	const struct mapped_file other_inode = { makedev(8, 1), 1235, "/run/lock/a b.lock" };
+
+	(void)state;
+	assert_true(process_line_maps(line, strlen(line), &same));
+	assert_true(process_line_maps(line, strlen(line), &by_path));
+	assert_false(process_line_maps(line, strlen(line), &other_device));
+	assert_false(process_line_maps(line, strlen(line), &other_inode));
+	for (size_t length = 0; length < 30; length++)
+		assert_false(process_line_maps(line, length, &same));
+}
+
+static void any_lock_file_is_known_by_its_name(void **state)
+{
+	static const char lock[] = "7f00-7f01 ---s 0 08:01 1234   /run/lock/py_exclusivelock_x.lock";
+	static const char other[] = "7f00-7f01 ---s 0 08:01 1234   /py_exclusivelock_/x.lock";
+
+	(void)state;
+	assert_true(process_line_maps(lock, strlen(lock), NULL));
+	assert_false(process_line_maps(other, strlen(other), NULL));
+}
+
+static void large_device_numbers_agree_with_makedev(void **state)
+{
+	static const char line[] = "1-2 ---s 0 103:1abcde 1 /x";
+	const struct mapped_file file = { makedev(0x103, 0x1abcde), 1, "" };
+
+	(void)state;
+	assert_true(process_line_maps(line, strlen(line), &file));
+}
+
+static void a_flock_line_tells_owner_and_waiters(void **state)
+{
+	static const char taken[] = "3: FLOCK  ADVISORY  WRITE 1234 08:01:5678 0 EOF";
+	static const char waits[] = "3: -> FLOCK  ADVISORY  WRITE 1235 08:01:5678 0 EOF";
+	static const char foreign[] = "3: FLOCK  ADVISORY  WRITE -1 08:01:5678 0 EOF";
+	static const char posix[] = "3: POSIX  ADVISORY  WRITE 1234 08:01:5678 0 EOF";
+	struct flock_line lock;
+
+	(void)state;
+	assert_true(process_parse_flock_line(taken, strlen(taken), &lock));
+	assert_int_equal(lock.pid, 1234);
+	assert_int_equal(lock.inode, 5678);
+	assert_true(lock.device == makedev(8, 1));
+	assert_false(lock.waits);
+	assert_true(process_parse_flock_line(waits, strlen(waits), &lock));
+	assert_int_equal(lock.pid, 1235);
+	assert_true(lock.waits);
+	assert_false(process_parse_flock_line(posix, strlen(posix), &lock));
+	for (size_t length = 0; taken + length <= strstr(taken, "5678"); length++)
+		assert_false(process_parse_flock_line(taken, length, &lock));
+	(void)process_parse_flock_line(foreign, strlen(foreign), &lock);
+}
+
+static void a_zombie_is_not_alive(void **state)
+{
+	pid_t child = fork();
+	siginfo_t info;
+
+	(void)state;
+	if (child == 0)
+		_exit(0);
+	assert_int_equal(waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT), 0);
+	assert_false(process_alive(child, PROCESS_NO_STAMP));
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	assert_false(process_alive(child, PROCESS_NO_STAMP));
+	assert_true(process_alive(getpid(), process_stamp(process_self().start)));
+}
+
+static bool is_parent(pid_t pid, const void *parent)
+{
+	return pid == *(const pid_t *)parent;
+}
+
+static void ancestors_are_found(void **state)
+{
+	pid_t parent = getppid(), nobody = -1;
+
+	(void)state;
+	assert_int_equal(process_find_ancestor(is_parent, &parent), parent);
+	assert_int_equal(process_find_ancestor(is_parent, &nobody), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(stat_is_read_behind_the_last_parenthesis),
+		cmocka_unit_test(a_cut_stat_is_refused),
+		cmocka_unit_test(a_line_of_maps_is_compared_by_inode_and_device_or_path),
+		cmocka_unit_test(any_lock_file_is_known_by_its_name),
+		cmocka_unit_test(large_device_numbers_agree_with_makedev),
+		cmocka_unit_test(a_flock_line_tells_owner_and_waiters),
+		cmocka_unit_test(a_zombie_is_not_alive),
+		cmocka_unit_test(ancestors_are_found),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

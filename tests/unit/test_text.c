@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: MIT
+// The small pure parts: patterns, marks, environments, paths, and what is printed.
+#include "canonical.h"
+#include "environment.h"
+#include "lockname.h"
+#include "mark.h"
+#include "pattern.h"
+#include "report.h"
+#include "unit.h"
+
+#include <errno.h>
+#include <fnmatch.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <vis.h>
+
+static void patterns_match_as_fnmatch_does(void **state)
+{
+	static const char alphabet[] = "ab*?[]-!\\/";
+	char pattern[7], string[5];
+
+	(void)state;
+	srandom(1);
+	for (int round = 0; round < 400000; round++) {
+		size_t length = (size_t)random() % sizeof(pattern), size = (size_t)random() % sizeof(string);
+
+		for (size_t i = 0; i < length; i++)
+			pattern[i] = alphabet[(size_t)random() % (sizeof(alphabet) - 1)];
+		for (size_t i = 0; i < size; i++)
+			string[i] = "ab/-]"[random() % 5];
+		pattern[length] = string[size] = '\0';
+		// What POSIX leaves open: a backslash at the end, ranges with an odd end, brackets that do not end.
+		if (strchr(pattern, '\\') || strchr(pattern, '-') || strstr(pattern, "[!"))
+			continue;
+		if (pattern_match(pattern, length, string) != (fnmatch(pattern, string, 0) == 0))
+			fail_msg("'%s' and '%s'", pattern, string);
+	}
+}
+
+static void patterns_have_ranges_negation_and_quotes(void **state)
+{
+	static const struct {
+		const char *pattern, *string;
+		bool matches;
+	} cases[] = {
+		{ "[a-c]x", "bx", true },   { "[a-c]x", "dx", false }, { "[!a-c]x", "dx", true }, { "[^a]x", "ax", false },
+		{ "\\*", "*", true },	    { "\\*", "x", false },     { "[]]", "]", true },	  { "[a-]", "-", true },
+		{ "a[", "a[", true },	    { "*.sh", "x.sh", true },  { "*.sh", "x.sh2", false }, { "", "", true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++)
+		assert_int_equal(pattern_match(cases[i].pattern, strlen(cases[i].pattern), cases[i].string), cases[i].matches);
+}
+
+static void a_list_selects_by_path_or_base_name(void **state)
+{
+	(void)state;
+	assert_true(pattern_selects("x:sleep", "/usr/bin/sleep"));
+	assert_true(pattern_selects("/usr/*:y", "/usr/bin/sleep"));
+	assert_false(pattern_selects("slee:bin", "/usr/bin/sleep"));
+	assert_false(pattern_selects("::", "/usr/bin/sleep"));
+}
+
+static void a_mark_is_read_as_it_was_written(void **state)
+{
+	const struct mark marks[] = { { 1, 2, 3, -1 }, { INT32_MAX, UINT64_MAX, UINT64_MAX, 1000 } };
+	struct mark mark;
+	char text[MARK_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(marks); i++) {
+		mark_write(&marks[i], text);
+		assert_true(mark_parse(text, &mark));
+		assert_true(mark.pid == marks[i].pid && mark.start == marks[i].start && mark.inode == marks[i].inode &&
+			    mark.descriptor == marks[i].descriptor);
+	}
+}
+
+static void what_is_no_mark_is_refused(void **state)
+{
+	static const char *const texts[] = { "", "1", "1.2", "1.2.", "1.2.3.", "1.2.3.4.5", "a.b.c", "1.2.3 ", "-1.2.3",
+					     "99999999999.1.1", "1.2.3.99999999999", "1..3" };
+	struct mark mark;
+
+	(void)state;
+	assert_false(mark_parse(NULL, &mark));
+	for (size_t i = 0; i < COUNT(texts); i++)
+		assert_false(mark_parse(texts[i], &mark));
+}
+
+static void our_entries_alone_leave_the_preload(void **state)
+{
+	static const struct {
+		const char *before, *after;
+	} cases[] = {
+		{ "/a/libexlock.so", "" },
+		{ "libexlock.so:/b/other.so", "/b/other.so" },
+		{ "/b/other.so:/a/libexlock.so", "/b/other.so" },
+		{ "/b/x.so /a/libexlock.so:/c/y.so", "/b/x.so:/c/y.so" },
+		{ "/a/libexlock.so:/d/libexlock.so", "" },
+		{ "/a/mylibexlock.so:/a/libexlock.so.1", "/a/mylibexlock.so:/a/libexlock.so.1" },
+		{ "", "" },
+	};
+	char value[64];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		strcpy(value, cases[i].before);
+		environment_strip_entries(value, "libexlock.so");
+		assert_string_equal(value, cases[i].after);
+	}
+}
+
+static void settings_are_rewritten_in_place_or_added(void **state)
+{
+	char roomy[] = "A=xxxxxx", tight[] = "B=", gone[] = "C=old";
+	char *environment[] = { roomy, "Z=z", tight, gone, NULL };
+	const struct setting settings[] = { { "A", "12" }, { "B", "long" }, { "C", "" }, { "D", "new" }, { "E", "" } };
+	char **result = environment_apply(environment, settings, COUNT(settings));
+
+	(void)state;
+	assert_string_equal(roomy, "A=12");
+	assert_memory_equal(roomy + 4, "\0\0\0\0", 5);
+	assert_string_equal(gone, "C=");
+	assert_string_equal(result[0], "A=12");
+	assert_string_equal(result[1], "Z=z");
+	assert_string_equal(result[2], "B=long");
+	assert_string_equal(result[4], "D=new");
+	assert_null(result[5]);
+}
+
+static void paths_resolve_as_realpath_has_them(void **state)
+{
+	static const char *const paths[] = { "/",	"/usr/../usr/./bin//env", ".",	  "..", "a/b",	 "a/link/../c",
+					     "loop/x", "/var/lock",		  "a/up", "rel", "a/b/../../rel" };
+	char folder[] = "/tmp/exlock-unit.XXXXXX", before[PATH_MAX], expected[PATH_MAX], resolved[PATH_MAX];
+
+	(void)state;
+	assert_non_null(getcwd(before, sizeof(before)));
+	assert_non_null(mkdtemp(folder));
+	assert_int_equal(chdir(folder), 0);
+	assert_int_equal(system("mkdir -p a/b a/c && ln -s b a/link && ln -s loop loop && ln -s .. a/up && ln -s a/link rel"), 0);
+	for (size_t i = 0; i < COUNT(paths); i++) {
+		if (realpath(paths[i], expected)) {
+			assert_int_equal(canonical_path(paths[i], resolved), 0);
+			assert_string_equal(resolved, expected);
+		} else {
+			assert_int_equal(canonical_path(paths[i], resolved), -1);
+		}
+	}
+	assert_int_equal(chdir(before), 0);
+	snprintf(expected, sizeof(expected), "rm -r %s", folder);
+	assert_int_equal(system(expected), 0);
+}
+
+static void a_long_name_ends_in_a_digest_of_the_whole(void **state)
+{
+	static char one[5001], other[5001];
+	char path[PATH_MAX], other_path[PATH_MAX];
+	struct lockname name = { .text = one }, other_name = { .text = other };
+
+	(void)state;
+	memset(one, '/', 5000);
+	memset(other, '/', 5000);
+	other[4999] = 'x';
+	assert_int_equal(lockname_path(&name, "/d", NULL, path), 0);
+	assert_int_equal(lockname_path(&other_name, "/d", NULL, other_path), 0);
+	assert_int_equal(strlen(path), strlen("/d/") + 255);
+	assert_string_not_equal(path, other_path);
+	assert_string_equal(path + strlen(path) - 5, ".lock");
+	one[0] = '\0';
+	assert_int_equal(lockname_path(&(struct lockname){ .text = "a b/%" }, "/d", NULL, path), 0);
+	assert_string_equal(path, "/d/py_exclusivelock_a+b%2F%25.lock");
+}
+
+// What report_refused prints for NAME, read back from a pipe in the place of standard error.
+static void refused_line(const char *text, char *line, size_t size)
+{
+	struct lockname name = { .text = text };
+	int ends[2], before = dup(STDERR_FILENO);
+	ssize_t length;
+
+	assert_int_equal(pipe(ends), 0);
+	assert_true(dup2(ends[1], STDERR_FILENO) != -1);
+	report_refused(&name, 27922);
+	assert_true(dup2(before, STDERR_FILENO) != -1);
+	length = read(ends[0], line, size - 1);
+	assert_true(length > 0);
+	line[length] = '\0';
+	close(before);
+	close(ends[0]);
+	close(ends[1]);
+}
+
+static void a_name_is_printed_as_vis_has_it(void **state)
+{
+	char name[256], visible[4 * sizeof(name) + 1], expected[2048], line[2048];
+
+	(void)state;
+	for (int i = 1; i < 256; i++)
+		name[i - 1] = (char)i;
+	name[255] = '\0';
+	strvis(visible, name, VIS_OCTAL | VIS_NL | VIS_TAB);
+	snprintf(expected, sizeof(expected), "Another '%s' process is already running (pid 27922).\n", visible);
+	refused_line(name, line, sizeof(line));
+	assert_string_equal(line, expected);
+}
+
+static void errors_have_libcs_words(void **state)
+{
+	static const int errors[] = { EPERM, ENOENT, EACCES, ENOSPC, EROFS, ELOOP, ENXIO, EISDIR, ENOTDIR, EMFILE, ENOLCK };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(errors); i++)
+		assert_string_equal(report_errno(errors[i]), strerror(errors[i]));
+	assert_string_equal(report_errno(4000), "error 4000");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(patterns_match_as_fnmatch_does),
+		cmocka_unit_test(patterns_have_ranges_negation_and_quotes),
+		cmocka_unit_test(a_list_selects_by_path_or_base_name),
+		cmocka_unit_test(a_mark_is_read_as_it_was_written),
+		cmocka_unit_test(what_is_no_mark_is_refused),
+		cmocka_unit_test(our_entries_alone_leave_the_preload),
+		cmocka_unit_test(settings_are_rewritten_in_place_or_added),
+		cmocka_unit_test(paths_resolve_as_realpath_has_them),
+		cmocka_unit_test(a_long_name_ends_in_a_digest_of_the_whole),
+		cmocka_unit_test(a_name_is_printed_as_vis_has_it),
+		cmocka_unit_test(errors_have_libcs_words),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
