@@ -3,6 +3,7 @@
 
 #include "record.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 
@@ -49,13 +50,14 @@ bool descent_by_mark(const struct mark *mark, const char *path)
 	return descent_by_ancestry(record_is_alive(&record) ? record.pid : 0, path);
 }
 
-bool descent_own(const struct mark *mark, const char *path, const struct process_self *self)
+bool descent_own(const char *path, const struct process_self *self)
 {
 	struct record record;
 	struct stat status;
 
-	return mark->pid == self->pid && mark->start == self->start && record_peek(path, &record, &status) == 0 &&
-	       status.st_ino == mark->inode && names(&record, self->pid, self->start);
+	if (record_peek(path, &record, &status) == -1)
+		return errno == EACCES || errno == EPERM;
+	return record_is_of(&record, self);
 }
 
 bool descent_by_ancestry(pid_t holder, const char *path)

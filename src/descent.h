@@ -12,8 +12,9 @@
 // looks, nothing else: the process may be in a sandbox.
 bool descent_by_mark(const struct mark *mark, const char *path);
 
-// Whether MARK is this process' own, from before it called exec, and the file at PATH still says so.
-bool descent_own(const struct mark *mark, const char *path, const struct process_self *self);
+// For a process with a mark of its own, from before it called exec: whether the file at PATH says so, too, or is out of its
+// reach.
+bool descent_own(const char *path, const struct process_self *self);
 
 // For a process that lost its mark, before it is refused: whether one of its ancestors is HOLDER (if not 0), or keeps the
 // lock file at PATH; with PATH NULL, any lock file.

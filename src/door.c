@@ -350,12 +350,11 @@ int sigaction(int signal, const struct sigaction *restrict action, struct sigact
 		new.mask = action->sa_mask.__val[0];
 		new.flags = (unsigned long)action->sa_flags;
 #ifdef __x86_64__
-		// An action that was read before has the restorer of whoever set it.
-		if (!(new.flags & SA_RESTORER)) {
+		// An action that was read before is put back as it was, with the restorer of whoever set it, or none.
+		new.restorer = action->sa_restorer;
+		if (!(new.flags & SA_RESTORER) && action->sa_handler != SIG_DFL && action->sa_handler != SIG_IGN) {
 			new.flags |= SA_RESTORER;
 			new.restorer = exlock_restore;
-		} else {
-			new.restorer = action->sa_restorer;
 		}
 #endif
 	}

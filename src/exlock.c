@@ -14,8 +14,10 @@
 #include "text.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define LIBRARY "libexlock.so"
@@ -177,24 +179,30 @@ static bool find_path(struct guard *guard)
 	return true;
 }
 
-// What an inherited mark is about: the lock that is asked for by name, or where none is, the one that was taken.
+// Whether the mark is about the lock that this program asks for: by that lock's name, or by none. Leaves its path.
 static bool find_marked_path(struct guard *guard)
 {
 	const char *marked = config_get(guard->environment, CONFIG_PREFIX "LOCKFILE");
 	struct text text = text_in(lock_path, sizeof(lock_path));
+	struct stat status;
 
+	if (!guard->marked || !marked)
+		return false;
 	if (config.name)
-		return find_path(guard);
-	if (!marked || marked[0] != '/' || !text_begins(text_basename(marked), "py_exclusivelock_"))
+		return find_path(guard) && (strcmp(lock_path, marked) == 0 ||
+					    (fstatat(AT_FDCWD, lock_path, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+					     status.st_ino == guard->mark.inode));
+	if (marked[0] != '/' || !text_begins(text_basename(marked), "py_exclusivelock_"))
 		return false;
 	text_add(&text, marked);
+	guard->name.text = lock_path;
 	return !text.cut;
 }
 
 // Whether this process belongs to the holder that marked it, so that there is nothing to take.
 static bool is_descendant(struct guard *guard)
 {
-	if (!guard->marked || guard->mark.pid == getpid() || !find_marked_path(guard))
+	if (guard->mark.pid == getpid() || !find_marked_path(guard))
 		return false;
 	if (guard->mark.descriptor >= 0 && lockfile_adopt(&lock, guard->mark.descriptor, guard->mark.inode)) {
 		register_handlers();
@@ -207,26 +215,21 @@ static bool is_descendant(struct guard *guard)
 // the lock themselves.
 static void pass_by(const struct guard *guard)
 {
-	if (!guard->marked || guard->mark.descriptor < 0)
+	if (guard->mark.descriptor < 0)
 		environment_strip_preload(*guard->start.environment, LIBRARY);
 }
 
-// This process took the lock before it called exec, and no other name is asked for: whatever it runs now, it goes on.
+// Whether this process took the lock before it called exec, and asks for no other: whatever it runs now, it goes on.
 static bool continues(struct guard *guard)
 {
-	if (!guard->marked || config.name || !find_marked_path(guard) ||
-	    !descent_own(&guard->mark, lock_path, &lock.self))
-		return false;
-	guard->name.text = lock_path;
-	return true;
+	return guard->mark.pid == lock.self.pid && guard->mark.start == lock.self.start && find_marked_path(guard) &&
+	       descent_own(lock_path, &lock.self);
 }
 
 // In a tree the flock came through exec with the descriptor.
 static bool keeps_tree(const struct guard *guard)
 {
-	return guard->marked && guard->mark.descriptor >= 0 && guard->mark.pid == lock.self.pid &&
-	       guard->mark.start == lock.self.start &&
-	       lockfile_adopt(&lock, guard->mark.descriptor, guard->mark.inode);
+	return guard->mark.descriptor >= 0 && lockfile_adopt(&lock, guard->mark.descriptor, guard->mark.inode);
 }
 
 // A process that lost its mark must not be refused by its own ancestors' lock, nor by its siblings.
@@ -257,7 +260,7 @@ static void taken(const struct guard *guard)
 		report_log(&config, "Acquired lock at", lock_path);
 }
 
-static void take(struct guard *guard)
+static void take(struct guard *guard, bool own)
 {
 	bool waits = config.on_held == ON_HELD_WAIT;
 	uint64_t now = pause_clock();
@@ -265,6 +268,12 @@ static void take(struct guard *guard)
 	struct lockfile_outcome outcome;
 	enum lockfile_result result = lockfile_try(&lock, !waits, &outcome);
 
+	// A process that dropped its privileges since may be unable to reach the file; its PID holds the lock all the same.
+	if (result == LOCKFILE_ERROR && own) {
+		lock.resumed = true;
+		lock.inode = guard->mark.inode;
+		result = LOCKFILE_TAKEN;
+	}
 	if (result != LOCKFILE_TAKEN && is_lost_descendant(outcome.holder)) {
 		pass_by(guard);
 		return;
@@ -281,7 +290,8 @@ static void take(struct guard *guard)
 
 __attribute__((constructor)) static void start(void)
 {
-	struct guard guard = { 0 };
+	struct guard guard = { .mark = { .descriptor = -1 } };
+	bool own;
 
 	if (!start_find(&guard.start) || guard.start.secure)
 		return;
@@ -296,10 +306,11 @@ __attribute__((constructor)) static void start(void)
 	}
 	lock.self = process_self();
 	lock.keep_descriptor = config.scope_tree;
-	if (!continues(&guard) && !find_path(&guard))
+	own = continues(&guard);
+	if (!own && !find_path(&guard))
 		return;
-	if (keeps_tree(&guard))
+	if (own && keeps_tree(&guard))
 		taken(&guard);
 	else
-		take(&guard);
+		take(&guard, own);
 }

@@ -2,16 +2,21 @@
 #include "holder.h"
 
 #include "pause.h"
+#include "procfile.h"
 #include "record.h"
+#include "watch.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-// How long a child may take from fork to exec before it counts as one that stays.
+// How long a leaving process watches its child: one that is about to call exec will not keep the lock.
 #define GRACE_NS UINT64_C(200000000)
+#define ENDINGS_NS UINT64_C(1000000000)
 #define LOOK_AGAIN_US 500
+// How often a process has to be seen asleep to be there to stay.
+#define LOOKS_ASLEEP 3
 
 #define OPEN_FLAGS (O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY)
 
@@ -43,6 +48,24 @@ static void replace(const struct mapped_file *file, const struct record *old, pi
 	(void)close(fd);
 }
 
+static bool sleeps(pid_t pid)
+{
+	struct process_stat status;
+
+	return process_read_stat(pid, &status) == 0 && status.state == 'S';
+}
+
+// A child between fork and exec has the mapping, too, but works. Recorded, it would keep the lock beyond its exec.
+static bool stays(pid_t pid)
+{
+	for (int look = 0; look < LOOKS_ASLEEP; look++) {
+		if (!sleeps(pid))
+			return false;
+		pause_us(LOOK_AGAIN_US);
+	}
+	return true;
+}
+
 pid_t holder_find(const char *path)
 {
 	struct mapped_file file = { .path = path };
@@ -59,7 +82,8 @@ pid_t holder_find(const char *path)
 	pid = process_find_mapper(&file);
 	if (pid == 0)
 		return process_find_locker(&file);
-	replace(&file, &record, pid);
+	if (stays(pid))
+		replace(&file, &record, pid);
 	return pid;
 }
 
@@ -73,36 +97,42 @@ static bool flock_is_free(const struct mapped_file *file)
 	return is_free;
 }
 
-// A child that sleeps is not on its way to exec.
-static bool sleeps(pid_t pid)
-{
-	struct process_stat status;
-
-	return process_read_stat(pid, &status) == 0 && status.state == 'S';
-}
-
 bool holder_hand_on(const struct mapped_file *file, bool watch_flock)
 {
 	uint64_t end = pause_clock() + GRACE_NS;
 	struct record record;
 	struct stat status;
-	pid_t pid = 0;
-	int asleep = 0;
+	pid_t pid;
 
 	if (record_peek(file->path, &record, &status) == -1)
 		return false;
 	if (record.pid != getpid())
 		return true;
-	for (int tries = 0; asleep < 2 && pause_clock() < end; tries++) {
+	for (int tries = 0; pause_clock() < end; tries++) {
 		if (watch_flock && flock_is_free(file))
 			return false;
+		// Contenders have the flock for an instant, too: to look for a child costs more than to try again.
 		pid = tries < 4 && watch_flock ? 0 : process_find_mapper(file);
 		if (pid == 0 && !watch_flock)
 			return false;
-		asleep = pid != 0 && sleeps(pid) ? asleep + 1 : 0;
+		if (pid != 0 && stays(pid)) {
+			replace(file, &record, pid);
+			break;
+		}
 		pause_us(LOOK_AGAIN_US << (tries < 5 ? tries : 5));
 	}
-	if (pid != 0)
-		replace(file, &record, pid);
 	return true;
+}
+
+static void await_ending(void *deadline, pid_t pid)
+{
+	if (pid != getpid() && process_is_ending(pid))
+		(void)watch_process(pid, *(uint64_t *)deadline);
+}
+
+void holder_await_endings(void)
+{
+	uint64_t deadline = pause_clock() + ENDINGS_NS;
+
+	procfile_processes(await_ending, &deadline);
 }

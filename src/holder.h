@@ -8,12 +8,17 @@
 #include <stdbool.h>
 
 // The PID of who holds the lock file at PATH: the recorded process if it lives; else the one that maps the file, which is
-// then recorded if we may write (peers know only the record); else the one that took the flock. 0: not known.
+// then recorded if we may write (peers know only the record) and it is there to stay; else the one that took the flock. 0: not known.
 pid_t holder_find(const char *path);
 
 // At the end of this process, which FILE may name in its record: if a process forked from it keeps the lock, records that
 // one. A child that is about to call exec will not keep it, so one is given some time to; WATCH_FLOCK: which shows in the
 // flock's being free. Returns whether another process keeps the lock.
 bool holder_hand_on(const struct mapped_file *file, bool watch_flock);
+
+// After the flock became free although its last holder was in no record: waits, for a second at most, until all processes
+// that were about to end then have done so. The holder's other files may be closed after the flock is free, if somebody read
+// its maps just then.
+void holder_await_endings(void);
 
 #endif

@@ -1,136 +1,277 @@
 // SPDX-License-Identifier: MIT
-// The launcher's hop: runs under the shim, makes sure that the shim did its work, and becomes the command. The PID stays the
-// same, so that the lock also holds for a command which takes no preload.
+// The launcher's hop: loads the shim, which takes the lock in this process, makes sure that it did, and becomes the command.
+// The PID stays the same, so that the lock also holds for a command which takes no preload. Loaded by dlopen(3), a shim that
+// is missing or broken is an error; preloaded, it would be a line of the loader's at most.
 //
-//	exlock-hop [--no-preload] [--only=PATTERNS] -- FILE COMMAND [ARG...]	becomes FILE, with COMMAND for its name
-//	exlock-hop --path							prints the path of the lock EXCLUSIVELOCK_NAME
+//	exlock-hop --shim=LIBRARY [--preload=LIST] [--name=NAME] [--no-preload] [--print] -- FILE COMMAND [ARG...]
+//
+// runs FILE, with COMMAND for its name and LIST for its preload; --print ends after it has printed the path of the lock file.
+#include "canonical.h"
 #include "config.h"
 #include "descent.h"
 #include "environment.h"
 #include "lockname.h"
+#include "pattern.h"
 #include "record.h"
+#include "text.h"
 
+#include <dlfcn.h>
 #include <err.h>
-
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define LIBRARY "libexlock.so"
+#define ONLY CONFIG_PREFIX "ONLY"
+#define INTERPRETERS "sh:bash:dash:ash:ksh*:mksh:zsh*:busybox:env:python*:perl*:ruby*:node:nodejs:java:php*:lua*:tclsh*:wish*:" \
+		     "guile*:Rscript:awk:gawk:mawk:expect"
 
-struct options {
-	const char *only;
+struct launch {
+	const char *shim;
+	const char *preload;
+	const char *name;	// NULL: from the environment, or derived
 	bool no_preload;
-	bool path;
+	bool print;
+	const char *file;
+	char **command;		// with its arguments
+	struct config config;
+	struct lockname lock_name;
+	char program[PATH_MAX];
+	char lock_path[PATH_MAX];
 };
 
-static struct options parse(int argc, char **argv)
+static void parse(struct launch *launch, int argc, char **argv)
 {
 	static const struct option known[] = {
-		{ "only", required_argument, NULL, 'o' },
+		{ "shim", required_argument, NULL, 's' },
+		{ "preload", required_argument, NULL, 'l' },
+		{ "name", required_argument, NULL, 'n' },
 		{ "no-preload", no_argument, NULL, 'P' },
-		{ "path", no_argument, NULL, 'p' },
+		{ "print", no_argument, NULL, 'p' },
 		{ NULL, 0, NULL, 0 },
 	};
-	struct options options = { .only = "" };
 
 	for (int letter; (letter = getopt_long(argc, argv, "+", known, NULL)) != -1;) {
-		if (letter == 'o')
-			options.only = optarg;
+		if (letter == 's')
+			launch->shim = optarg;
+		else if (letter == 'l')
+			launch->preload = optarg;
+		else if (letter == 'n')
+			launch->name = optarg;
 		else if (letter == 'P')
-			options.no_preload = true;
+			launch->no_preload = true;
 		else if (letter == 'p')
-			options.path = true;
+			launch->print = true;
 		else
 			exit(CONFIG_EXIT_ERROR);
 	}
-	return options;
+	if (!launch->shim || (argc - optind < 2 && !launch->print))
+		errx(CONFIG_EXIT_ERROR, "it is exlock-launch that calls this");
+	launch->file = argc > optind ? argv[optind] : NULL;
+	launch->command = argv + optind + (argc > optind);
 }
 
-static struct config read_config(char path[PATH_MAX])
+static void read_config(struct launch *launch)
 {
 	struct config_error error;
-	struct config config;
-	struct lockname name;
 
-	if (!config_parse(environ, &config, &error))
+	if (!config_parse(environ, &launch->config, &error))
 		errx(CONFIG_EXIT_ERROR, "%s='%s': %s", error.variable, error.value, error.why);
-	name = (struct lockname){ .text = config.name };
-	if (!config.name)
-		errx(CONFIG_EXIT_ERROR, "EXCLUSIVELOCK_NAME is not set");
-	if (lockname_path(&name, config.dir, getenv("TMPDIR"), path) == -1)
-		err(CONFIG_EXIT_ERROR, "%s", config.dir ? config.dir : "TMPDIR");
-	return config;
 }
 
-static bool holds(void)
+static void find_lock_path(struct launch *launch)
 {
-	const char *pid = getenv(CONFIG_PREFIX "PID");
-	const char *error = NULL;
-
-	return pid && strtonum(pid, 1, INT32_MAX, &error) == getpid() && !error;
+	if (lockname_path(&launch->lock_name, launch->config.dir, getenv("TMPDIR"), launch->lock_path) == -1)
+		err(CONFIG_EXIT_ERROR, "%s", launch->config.dir ? launch->config.dir : "TMPDIR");
 }
 
-static bool is_flagged(const struct config *config)
+// Inside an outer lock its name is in the environment, too. That alone does not ask for the same lock again.
+static bool is_outer_name(struct launch *launch)
+{
+	const char *outer = config_get(environ, CONFIG_PREFIX "LOCKFILE");
+
+	if (!outer || !config_get(environ, CONFIG_PREFIX "INSTANCE"))
+		return false;
+	find_lock_path(launch);
+	return strcmp(launch->lock_path, outer) == 0;
+}
+
+static void warn_of_interpreter(const struct launch *launch)
+{
+	if (launch->command[1] && !launch->config.by_args && pattern_selects(INTERPRETERS, launch->program))
+		warnx("all that %s runs would share its lock %s (give it a name with -n, or its arguments with -a)",
+		      launch->command[0], launch->program);
+}
+
+static void join_piece(void *context, const char *bytes, size_t length)
+{
+	(void)fwrite(bytes, 1, length, context);
+}
+
+static void set_name(const struct launch *launch)
+{
+	char *name = NULL;
+	size_t size;
+	FILE *stream = open_memstream(&name, &size);
+
+	if (!stream)
+		err(CONFIG_EXIT_ERROR, "the lock's name");
+	lockname_walk(&launch->lock_name, join_piece, stream);
+	if (fclose(stream) == EOF || setenv(CONFIG_PREFIX "NAME", name, 1) == -1)
+		err(CONFIG_EXIT_ERROR, "the lock's name");
+	free(name);
+}
+
+// The name that the shim would derive: so this and a plain preload exclude one another.
+static void find_name(struct launch *launch)
+{
+	launch->lock_name.text = launch->name ? launch->name : launch->config.name;
+	if (!launch->name && launch->config.name && is_outer_name(launch))
+		launch->lock_name.text = NULL;
+	if (!launch->lock_name.text && !launch->file)
+		errx(CONFIG_EXIT_ERROR, "no command given (see exlock-launch --help)");
+	if (!launch->lock_name.text) {
+		if (canonical_path(launch->file, launch->program) == -1)
+			err(CONFIG_EXIT_ERROR, "%s: its path cannot be told (-n gives the lock a name)", launch->file);
+		warn_of_interpreter(launch);
+		launch->lock_name.text = launch->program;
+		if (launch->config.by_args)
+			launch->lock_name.arguments = launch->command + 1;
+	}
+	find_lock_path(launch);
+}
+
+static void forget_outer_marks(void)
+{
+	static const char *const marks[] = { "PID", "LOCKFILE", "INSTANCE", "HELD", "HOLDER" };
+	char variable[sizeof(CONFIG_PREFIX) + sizeof("LOCKFILE")];
+
+	for (size_t i = 0; i < sizeof(marks) / sizeof(*marks); i++) {
+		struct text text = text_in(variable, sizeof(variable));
+
+		text_add(&text, CONFIG_PREFIX);
+		text_add(&text, marks[i]);
+		(void)unsetenv(variable);
+	}
+}
+
+static const char *loading;
+
+static void fail_on_bus_error(int signal)
+{
+	static const char text[] = ": is cut off: exlock is not installed completely; nothing is started\n";
+
+	(void)signal;
+	(void)!write(STDERR_FILENO, loading, strlen(loading));
+	(void)!write(STDERR_FILENO, text, sizeof(text) - 1);
+	_exit(CONFIG_EXIT_ERROR);
+}
+
+// The shim's constructor does all the work: it ends this process where the start is refused, or the lock cannot be judged.
+static void load_shim(const struct launch *launch)
+{
+	const struct sigaction guard = { .sa_handler = fail_on_bus_error };
+	struct sigaction before;
+	char *only = getenv(ONLY) ? strdup(getenv(ONLY)) : NULL;
+
+	loading = launch->shim;
+	(void)unsetenv(ONLY);	// it is about the command, and that was chosen
+	(void)sigaction(SIGBUS, &guard, &before);
+	if (!dlopen(launch->shim, RTLD_NOW | RTLD_LOCAL))
+		errx(CONFIG_EXIT_ERROR, "%s: nothing is started", dlerror());
+	(void)sigaction(SIGBUS, &before, NULL);
+	if (only)
+		(void)setenv(ONLY, only, 1);
+	free(only);
+}
+
+static bool holds(const struct launch *launch)
+{
+	const char *path = getenv(CONFIG_PREFIX "LOCKFILE");
+	const char *pid = getenv(CONFIG_PREFIX "PID");
+	const char *end = pid ? pid + strlen(pid) : NULL;
+	uint64_t number;
+
+	return path && strcmp(path, launch->lock_path) == 0 && pid && text_parse_number(&pid, end, &number) && pid == end &&
+	       number == (uint64_t)getpid();
+}
+
+static bool is_flagged(const struct launch *launch)
 {
 	const char *held = getenv(CONFIG_PREFIX "HELD");
 
-	return config->on_held == ON_HELD_FLAG && held && strcmp(held, "1") == 0;
+	return launch->config.on_held == ON_HELD_FLAG && held && strcmp(held, "1") == 0;
 }
 
 // The shim lets a descendant of the holder pass by; it leaves no mark of that.
-static bool is_descendant(const char *path)
+static bool is_descendant(const struct launch *launch)
 {
 	struct record record;
 	struct stat status;
 
-	return record_peek(path, &record, &status) == 0 &&
-	       descent_by_ancestry(record_is_alive(&record) ? record.pid : 0, path);
+	return record_peek(launch->lock_path, &record, &status) == 0 &&
+	       descent_by_ancestry(record_is_alive(&record) ? record.pid : 0, launch->lock_path);
 }
 
-// A preload that cannot be loaded, or is none of ours, is only a line of the loader's, or nothing at all.
-static void check_lock(void)
+// The shim goes first in the command's preload, the user's own libraries after it.
+static void set_preload(const struct launch *launch, bool with_shim)
 {
-	char path[PATH_MAX];
-	struct config config = read_config(path);
+	const char *shim = with_shim ? launch->shim : "";
+	char *others, *preload;
 
-	if (holds() || is_flagged(&config) || is_descendant(path))
-		return;
-	if (!config.run_on_error)
-		errx(CONFIG_EXIT_ERROR, "%s was not loaded, or took no lock: nothing is started", getenv("LD_PRELOAD"));
-	warnx("running unguarded, as EXCLUSIVELOCK_ON_ERROR says");
+	others = strdup(launch->preload ? launch->preload : "");
+	if (!others)
+		err(CONFIG_EXIT_ERROR, "LD_PRELOAD");
+	environment_strip_entries(others, text_basename(launch->shim));
+	if (asprintf(&preload, "%s%s%s", shim, *shim && *others ? ":" : "", others) == -1 ||
+	    (*preload && setenv("LD_PRELOAD", preload, 1) == -1))
+		err(CONFIG_EXIT_ERROR, "LD_PRELOAD");
+	free(preload);
+	free(others);
 }
 
-static void restore_environment(const struct options *options)
+// Makes sure of the lock. Returns whether the command is to take it up: a descendant of the holder is not.
+static bool check_lock(const struct launch *launch)
 {
-	const char *preload = getenv("LD_PRELOAD");
+	if (holds(launch) || is_flagged(launch))
+		return true;
+	if (!is_descendant(launch) && !launch->config.run_on_error)
+		errx(CONFIG_EXIT_ERROR, "%s took no lock: nothing is started", launch->shim);
+	return false;
+}
 
-	if (options->only[0] != '\0')
-		(void)setenv(CONFIG_PREFIX "ONLY", options->only, 1);
-	if (options->no_preload)
-		environment_strip_preload(environ, LIBRARY);
-	if (preload && preload[0] == '\0')
-		(void)unsetenv("LD_PRELOAD");
+// A script without "#!" is the shell's, as for execvp(3); a broken binary is nobody's.
+static bool is_script(const char *file)
+{
+	char start[128];
+	int fd = open(file, O_RDONLY | O_CLOEXEC);
+	ssize_t length = fd == -1 ? -1 : read(fd, start, sizeof(start));
+
+	if (fd != -1)
+		(void)close(fd);
+	return length >= 0 && !memchr(start, '\0', (size_t)length) && !(length >= 4 && memcmp(start, "\177ELF", 4) == 0);
 }
 
 int main(int argc, char **argv)
 {
-	struct options options = parse(argc, argv);
-	char path[PATH_MAX];
+	static struct launch launch;
 
-	setprogname("exlock-launch");
-	if (options.path) {
-		(void)read_config(path);
-		return puts(path) < 0 || fflush(stdout) == EOF ? CONFIG_EXIT_ERROR : 0;
-	}
-	if (argc - optind < 2)
-		errx(CONFIG_EXIT_ERROR, "no command");
-	check_lock();
-	restore_environment(&options);
-	// Like execvp(3) it hands a script without "#!" to the shell.
-	execvp(argv[optind], argv + optind + 1);
-	err(errno == ENOENT ? CONFIG_EXIT_NOT_FOUND : CONFIG_EXIT_CANNOT_RUN, "%s", argv[optind + 1]);
+	program_invocation_short_name = program_invocation_name = (char[]){ "exlock-launch" };
+	parse(&launch, argc, argv);
+	read_config(&launch);
+	find_name(&launch);
+	if (launch.print)
+		return puts(launch.lock_path) < 0 || fflush(stdout) == EOF ? CONFIG_EXIT_ERROR : 0;
+	forget_outer_marks();
+	set_name(&launch);
+	load_shim(&launch);
+	set_preload(&launch, check_lock(&launch) && !launch.no_preload);
+	execv(launch.file, launch.command);
+	if (errno == ENOEXEC && is_script(launch.file))
+		execvp(launch.file, launch.command);
+	err(errno == ENOENT ? CONFIG_EXIT_NOT_FOUND : CONFIG_EXIT_CANNOT_RUN, "%s", launch.command[0]);
 }

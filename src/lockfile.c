@@ -208,7 +208,11 @@ static enum attempt attempt(struct lockfile *lock, uint64_t deadline, bool accep
 	lock->resumed = own;
 	if (!keep(lock, claim.fd, &status))
 		return fail(outcome, ENOMEM, NULL);
-	return own ? TAKEN : await_predecessor(lock, dying_deadline, &status, outcome);
+	if (own)
+		return TAKEN;
+	if (lock->unrecorded_holder)
+		holder_await_endings();
+	return await_predecessor(lock, dying_deadline, &status, outcome);
 }
 
 static void remember(struct lockfile *lock, const struct stat *status)
@@ -252,7 +256,10 @@ static enum attempt judge_busy(struct lockfile *lock, struct lockfile_outcome *o
 		return TAKEN;
 	}
 	outcome->holder = record.pid;
-	return record_is_alive(&record) ? HELD : BUSY;
+	if (record_is_alive(&record))
+		return HELD;
+	lock->unrecorded_holder = true;
+	return BUSY;
 }
 
 enum lockfile_result lockfile_try(struct lockfile *lock, bool patient, struct lockfile_outcome *outcome)

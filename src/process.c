@@ -104,7 +104,8 @@ bool process_is_ending(pid_t pid)
 {
 	struct process_stat status;
 
-	return process_read_stat(pid, &status) == -1 || status.state == 'Z' || (status.flags & PF_EXITING) != 0;
+	return process_read_stat(pid, &status) == 0 && (status.flags & PF_EXITING) != 0 &&
+	       (status.state != 'Z' || status.threads > 1);
 }
 
 pid_t process_find_ancestor(bool (*visit)(pid_t pid, const void *context), const void *context)

@@ -45,8 +45,8 @@ uint32_t process_stamp(uint64_t start);
 // no thread left has ended. Where /proc does not tell but the process is there: true.
 bool process_alive(pid_t pid, uint32_t stamp);
 
-// Whether PID has begun to end, whatever it still does on the way (a process that calls exec gives up its mappings, too,
-// but has not).
+// Whether PID has begun to end and not yet done so. (A process that calls exec gives up its mappings, too, but does not
+// end.)
 bool process_is_ending(pid_t pid);
 
 // The nearest ancestor for which VISIT returns true; 0 if none.

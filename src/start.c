@@ -10,9 +10,16 @@ extern void *__libc_stack_end __attribute__((weak));
 extern char **environ __attribute__((weak));
 extern unsigned long getauxval(unsigned long type) __attribute__((weak));
 
-static void take_auxiliary(struct start *start, const Elf64_auxv_t *entry)
+// In secure execution the loader takes variables out of the environment by moving the others down, which leaves one more
+// NULL behind them for each. No vector begins with one.
+static void take_auxiliary(struct start *start, char **behind_environment)
 {
-	for (; entry->a_type != AT_NULL; entry++) {
+	const Elf64_auxv_t *entry;
+
+	while (!*behind_environment)
+		behind_environment++;
+	start->secure = true;	// unless we are told that it is not
+	for (entry = (const Elf64_auxv_t *)behind_environment; entry->a_type != AT_NULL; entry++) {
 		if (entry->a_type == AT_EXECFN)
 			start->execfn = (const char *)entry->a_un.a_val;
 		else if (entry->a_type == AT_SECURE)
@@ -33,7 +40,7 @@ static void take_stack(struct start *start, char **stack)
 		stack++;
 	if (!&environ || !environ)
 		start->environment = &initial;
-	take_auxiliary(start, (const Elf64_auxv_t *)(stack + 1));
+	take_auxiliary(start, stack);
 }
 
 // The program's arguments lie directly before the environment: walk back to argc, which counts them.

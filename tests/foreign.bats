@@ -106,6 +106,11 @@ protect() {
 				assert_starts_as "$who"
 			done
 		done
+		# root may write to it, and so must record itself for those who go by the PID alone.
+		stale_file_of as_user
+		start_holder_as root
+		[[ $(<"$LOCK") == "$HOLDER" ]] || { echo "level $level: recorded $(<"$LOCK"), not $HOLDER"; false; }
+		end_holder KILL
 	done
 }
 

@@ -98,7 +98,7 @@ end_holder() {
 
 @test "loaded twice, the library lets the program's children pass" {
 	cp "$SHIM" "$BATS_TEST_TMPDIR/libexlock-too.so"
-	run -0 env LD_PRELOAD="$SHIM:$BATS_TEST_TMPDIR/libexlock-too.so" sh -c '"$1"; "$1" 7' sh "$HELPERS/stages"
+	run -7 env LD_PRELOAD="$SHIM:$BATS_TEST_TMPDIR/libexlock-too.so" sh -c '"$1"; "$1" 7' sh "$HELPERS/stages"
 }
 
 @test "a program built with musl takes the same library" {

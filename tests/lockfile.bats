@@ -88,12 +88,15 @@ print(file.read().strip())' "$LOCK"
 }
 
 @test "EXCLUSIVELOCK_LOG=stderr says when the lock is taken and given back" {
-	EXCLUSIVELOCK_LOG=stderr run --separate-stderr -3 guarded sh -c 'echo $$; exit 3'
-	pid=$output
-	mapfile -t lines <<<"$stderr"
+	EXCLUSIVELOCK_LOG=stderr start_holder "$HELPERS/hold"
+	kill -TERM "$HOLDER"
+	wait "$HOLDER"
+	mapfile -t lines <"$BATS_TEST_TMPDIR/holder.err"
 	[[ ${#lines[@]} == 2 ]]
-	[[ ${lines[0]} == *"Acquired lock at $LOCK..."* && ${lines[0]} == *"$pid"* ]]
-	[[ ${lines[1]} == *"Released lock at $LOCK..."* && ${lines[1]} == *"$pid"* ]]
+	[[ ${lines[0]} == *"Acquired lock at $LOCK..."* && ${lines[0]} == *"$HOLDER"* ]]
+	[[ ${lines[1]} == *"Released lock at $LOCK..."* && ${lines[1]} == *"$HOLDER"* ]]
+	# With the time.
+	[[ ${lines[0]} == *[0-9]:[0-9][0-9]* && ${lines[1]} == *[0-9]:[0-9][0-9]* ]]
 }
 
 @test "EXCLUSIVELOCK_LOG may be a file, to which lines are appended" {
@@ -140,6 +143,7 @@ print(file.read().strip())' "$LOCK"
 	assert_untouched
 	exec {reader}<>"$LOCK"
 	assert_untouched
+	[[ $stderr == *"regular file"* ]]
 	run -142 read -r -t 0.1 -u "$reader"
 }
 
@@ -158,6 +162,7 @@ socket.socket(socket.AF_UNIX).bind(sys.argv[1])' "${LOCK##*/}")
 @test "a device in the lock file's place is an error" {
 	mknod "$LOCK" c 1 3 2>/dev/null || skip "needs root, to make a device"
 	assert_untouched
+	[[ $stderr == *"regular file"* ]]
 	rm "$LOCK"
 	mknod "$LOCK" b 7 200
 	assert_untouched

@@ -40,7 +40,7 @@ locks_without_proc() {
 
 @test "a program without a name locks the path of its file" {
 	lock=$LOCKS/py_exclusivelock_%2Fusr%2Fbin%2Fsleep.lock
-	guarded /usr/bin/sleep 1000 3>&- &
+	env LD_PRELOAD="$SHIM" /usr/bin/sleep 1000 3>&- &
 	holder=$!
 	ENDLATER+=("$holder")
 	poll file_has_content "$lock"
@@ -158,7 +158,7 @@ os.execve(os.open("/usr/bin/printenv", os.O_RDONLY | os.O_CLOEXEC), ["printenv",
 @test "EXCLUSIVELOCK_BY=args makes the arguments part of the name" {
 	export EXCLUSIVELOCK_BY=args
 	locks "/usr/bin/printenv EXCLUSIVELOCK_LOCKFILE" /usr/bin/printenv EXCLUSIVELOCK_LOCKFILE
-	guarded /usr/bin/sleep 1000 3>&- &
+	env LD_PRELOAD="$SHIM" /usr/bin/sleep 1000 3>&- &
 	holder=$!
 	ENDLATER+=("$holder")
 	poll file_has_content "$LOCKS/py_exclusivelock_%2Fusr%2Fbin%2Fsleep+1000.lock"

@@ -157,8 +157,10 @@ starts() {
 }
 
 @test "a lock file that names no process does not block" {
-	# kill(2) would answer "alive" for 0, -1 and what wraps around to 1.
-	for content in '' 0 -1 -2 4294967297 18446744073709551617 999999999999999999999 nonsense '0x1' "$(seq 5000)" $'\n'; do
+	# kill(2) would answer "alive" for 0, for -1, and for what is a living process' PID when it wraps around.
+	start_other
+	for content in '' 0 -1 -2 $((4294967296 + OTHER)) "184467440737$(printf %08d $((9551616 + OTHER)))" "0x$OTHER" "x$OTHER" \
+		"$OTHER.5" 999999999999999999999 nonsense "$(seq 5000)" $'\n'; do
 		printf '%s' "$content" >"$LOCK"
 		starts || { printf 'content %q\n' "$content"; false; }
 	done
@@ -184,6 +186,13 @@ starts() {
 		run -75 timeout 20 "$HELPERS/stderr_is" "$kind" env LD_PRELOAD="$SHIM" "$HELPERS/stages"
 		[[ $output == "" ]] || { echo "$kind: $output"; false; }
 	done
+}
+
+@test "the status of a refused start does not depend on how much of a long message its terminal takes" {
+	EXCLUSIVELOCK_NAME=$(printf 'long%.0s' {1..1000})
+	start_holder "$HELPERS/hold"
+	run -1 timeout 20 "$HELPERS/stderr_is" almost-full-terminal env LD_PRELOAD="$SHIM" "$HELPERS/stages"
+	[[ $output == "" ]]
 }
 
 @test "log lines for a standard error that nobody reads neither kill nor stop the program" {

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 # Shared by every topic: where the build is, a clean environment, bounded polls.
 
+# shellcheck shell=bash disable=SC2034,SC2154 # read by the topics; set by bats
+
 bats_require_minimum_version 1.5.0
 
 BUILD=${EXLOCK_BUILD:-$BATS_TEST_DIRNAME/../build}
@@ -99,6 +101,8 @@ end_processes() {
 	local pid
 	for pid in "${ENDLATER[@]}"; do
 		kill -KILL "$pid" 2>/dev/null || :
+		# Reaped here: the shell would report it later.
+		wait "$pid" 2>/dev/null || :
 	done
 }
 

@@ -188,14 +188,17 @@ assert_refused_after_timeout() {
 
 @test "a program that had to wait finds its signals, timers, descriptors and all else as they were" {
 	local with=(env --ignore-signal=USR1 '--block-signal=USR2,ALRM')
-	"${with[@]}" "$HELPERS/state" state </dev/null >out 2>&1 3>&-
+	"${with[@]}" "$HELPERS/state" state </dev/null >out 2>&1 3>&- &
+	wait $!
 	mv state expected
 	start_holder "$HELPERS/hold"
 	EXCLUSIVELOCK_ON_HELD=wait EXCLUSIVELOCK_TIMEOUT=600 \
 		"${with[@]}" LD_PRELOAD="$SHIM" "$HELPERS/state" state </dev/null >out 2>&1 3>&- &
-	poll is_asleep_as $! state
+	WAITER=$!
+	ENDLATER+=("$WAITER")
+	poll is_asleep_as "$WAITER" state
 	kill -TERM "$HOLDER"
-	wait $!
+	wait "$WAITER"
 	diff expected state
 }
 

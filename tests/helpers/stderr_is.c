@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Executes COMMAND with a standard error that nobody reads: stderr_is closed-pipe|full-pipe|full-terminal COMMAND...
+// Executes COMMAND with a standard error that nobody reads: stderr_is KIND COMMAND...
 #define _GNU_SOURCE 1
 #include <fcntl.h>
 #include <signal.h>
@@ -23,13 +23,20 @@ static void fill(int descriptor)
 	fcntl(descriptor, F_SETFL, flags);
 }
 
-static int full_terminal(void)
+static int full_terminal(int some_room)
 {
 	int reader = posix_openpt(O_RDWR | O_NOCTTY);
+	int writer;
+	char byte;
 
 	if (reader < 0 || grantpt(reader) != 0 || unlockpt(reader) != 0)
 		_exit(99);
-	return open(ptsname(reader), O_RDWR | O_NOCTTY);
+	writer = open(ptsname(reader), O_RDWR | O_NOCTTY);
+	fill(writer);
+	// Some hundred bytes more will fit.
+	if (some_room && read(reader, &byte, 1) != 1)
+		_exit(99);
+	return writer;
 }
 
 int main(int argc, char **argv)
@@ -41,10 +48,10 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_DFL);
 	if (strcmp(argv[1], "closed-pipe") == 0) {
 		close(ends[0]);
-	} else {
-		if (strcmp(argv[1], "full-terminal") == 0)
-			ends[1] = full_terminal();
+	} else if (strcmp(argv[1], "full-pipe") == 0) {
 		fill(ends[1]);
+	} else {
+		ends[1] = full_terminal(strcmp(argv[1], "almost-full-terminal") == 0);
 	}
 	// The reading end stays open across exec, so that the writing end is full, not broken.
 	if (dup2(ends[1], STDERR_FILENO) < 0)

@@ -1,0 +1,96 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# Programs in PID, mount and network namespaces of their own, as in sandboxes and containers that share the lock directory.
+# shellcheck disable=SC2016,SC2030,SC2031,SC2153,SC2154 # every test is a subshell; run sets $stderr
+
+load test_helper
+
+setup() {
+	clean_environment
+	export EXCLUSIVELOCK_NAME=job
+	LOCK=$LOCKS/py_exclusivelock_job.lock
+	INSIDE=(unshare --pid --fork --kill-child --mount-proc)
+	[[ $EUID -eq 0 ]] || INSIDE+=(--user --map-root-user)
+	"${INSIDE[@]}" true 2>/dev/null || skip "needs root, or user namespaces"
+}
+
+teardown() {
+	end_processes
+}
+
+# Starts `hold` in a PID namespace of its own. Sets HOLDER to its PID out here, and OUTER to that of its namespace's keeper.
+start_holder_inside() {
+	: >"$BATS_TEST_TMPDIR/inside"
+	"${INSIDE[@]}" env LD_PRELOAD="$SHIM" "$HELPERS/hold" >"$BATS_TEST_TMPDIR/inside" 3>&- &
+	OUTER=$!
+	ENDLATER+=("$OUTER")
+	poll grep -qx 'ready 1' "$BATS_TEST_TMPDIR/inside"
+	HOLDER=$(</proc/"$OUTER"/task/"$OUTER"/children)
+	HOLDER=${HOLDER% }
+}
+
+# A start by way of COMMAND is refused; a PID that it names must be the holder's.
+assert_refused() {
+	run --separate-stderr -1 timeout 20 "$@" env LD_PRELOAD="$SHIM" "$HELPERS/stages"
+	[[ $output == "" ]]
+	[[ $stderr == "Another 'job' process is already running." ||
+		$stderr == "Another 'job' process is already running (pid $HOLDER)." ]] || { echo "$stderr"; return 1; }
+}
+
+@test "a program's descendants in a PID namespace of their own are not refused" {
+	run -7 guarded "${INSIDE[@]}" "$HELPERS/stages" 7
+	[[ $output == constructor*destructor* ]]
+	run -7 guarded "${INSIDE[@]}" sh -c '"$1"; "$1"; exec "$1" 7' sh "$HELPERS/stages"
+	[[ $output == constructor*constructor*constructor*destructor* ]]
+	file_is_gone "$LOCK"
+}
+
+@test "a program's descendants are not refused where /proc is empty, nor in a PID namespace with the /proc of another" {
+	run -7 guarded "${INSIDE[@]}" sh -c 'mount -t tmpfs none /proc && exec "$1" 7' sh "$HELPERS/stages"
+	[[ $output == constructor*destructor* ]]
+	[[ $EUID -eq 0 ]] || skip "the rest needs root"
+	run -7 guarded unshare --pid --fork --kill-child "$HELPERS/stages" 7
+	[[ $output == constructor*destructor* ]]
+}
+
+@test "a stranger in a PID namespace of its own is refused" {
+	start_holder "$HELPERS/hold"
+	assert_refused "${INSIDE[@]}"
+	# An environment that was kept from an earlier run does not make it a descendant.
+	EXCLUSIVELOCK_PID=1 EXCLUSIVELOCK_INSTANCE=1.2.3 assert_refused "${INSIDE[@]}"
+}
+
+@test "a holder in a PID namespace of its own refuses those outside, and no PID that means another process is named" {
+	start_holder_inside
+	assert_refused
+	kill -KILL "$HOLDER"
+	wait "$OUTER" || :
+	run -7 guarded "$HELPERS/stages" 7
+}
+
+@test "two programs that are both number 1 in their PID namespaces exclude one another" {
+	start_holder_inside
+	assert_refused "${INSIDE[@]}"
+	kill -KILL "$HOLDER"
+	wait "$OUTER" || :
+	run -7 "${INSIDE[@]}" env LD_PRELOAD="$SHIM" "$HELPERS/stages" 7
+}
+
+@test "a holder in a network namespace of its own refuses, and leaves nothing behind" {
+	apart=(unshare --net)
+	[[ $EUID -eq 0 ]] || apart+=(--user --map-root-user)
+	start_holder_apart() {
+		: >"$BATS_TEST_TMPDIR/apart"
+		"${apart[@]}" env LD_PRELOAD="$SHIM" "$HELPERS/hold" >"$BATS_TEST_TMPDIR/apart" 3>&- &
+		HOLDER=$!
+		ENDLATER+=("$HOLDER")
+		poll grep -q ready "$BATS_TEST_TMPDIR/apart"
+	}
+	start_holder_apart
+	assert_refused
+	assert_refused "${apart[@]}"
+	kill -TERM "$HOLDER"
+	wait "$HOLDER"
+	file_is_gone "$LOCK"
+	run -7 guarded "$HELPERS/stages" 7
+}
