@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: MIT
 #include "descent.h"
 
+#include "holder.h"
+#include "pause.h"
 #include "record.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+
+#define LOOKS 3
+#define LOOK_AGAIN_US 1000
 
 static bool is_process(pid_t pid, const void *other)
 {
@@ -35,6 +40,30 @@ static bool names(const struct record *record, pid_t pid, uint64_t start)
 	return record->pid == pid && record->stamp != PROCESS_NO_STAMP && record->stamp == process_stamp(start);
 }
 
+// The instance is not to be seen, in a PID namespace of our own or without a /proc. The record is as it left it: if the flock
+// is taken, then by it, or by processes forked from it. Contenders, which have it for an instant, write records.
+static bool keeps_flock(const struct mark *mark, const char *path)
+{
+	for (int look = 0; look < LOOKS; look++) {
+		struct record record;
+		struct stat status;
+
+		if (holder_flock_is_free(path) || record_peek(path, &record, &status) == -1 ||
+		    !names(&record, mark->pid, mark->start))
+			return false;
+		pause_us(LOOK_AGAIN_US);
+	}
+	return true;
+}
+
+// Forked in the last moment of an instance that is gone now, and nobody came since: a background command, which does not
+// keep the lock, so it must not take it either. An environment that is replayed (by at, tmux, systemd) comes with a parent,
+// or in another session.
+static bool is_late_child(const struct mark *mark)
+{
+	return process_self().session == mark->session && process_is_orphan();
+}
+
 bool descent_by_mark(const struct mark *mark, const char *path)
 {
 	struct record record;
@@ -44,7 +73,7 @@ bool descent_by_mark(const struct mark *mark, const char *path)
 	if (record_peek(path, &record, &status) == -1 || status.st_ino != mark->inode)
 		return instance_lives(mark) && has_ancestor(mark->pid);
 	if (names(&record, mark->pid, mark->start))
-		return instance_lives(mark);
+		return instance_lives(mark) || keeps_flock(mark, path) || is_late_child(mark);
 	// The process that took the lock left it to one that it forked, a daemon. Where that did not get into the record,
 	// or took a mark no further, it is found among the ancestors.
 	return descent_by_ancestry(record_is_alive(&record) ? record.pid : 0, path);

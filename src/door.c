@@ -214,6 +214,11 @@ pid_t getpid(void)
 	return (pid_t)CALL0(SYS_getpid);
 }
 
+pid_t gettid(void)
+{
+	return (pid_t)CALL0(SYS_gettid);
+}
+
 pid_t getppid(void)
 {
 	return (pid_t)CALL0(SYS_getppid);
@@ -411,6 +416,12 @@ int memcmp(const void *a, const void *b, size_t size)
 		if (*left != *right)
 			return *left - *right;
 	return 0;
+}
+
+// What clang makes of a memcmp() that is only compared with 0.
+int bcmp(const void *a, const void *b, size_t size)
+{
+	return memcmp(a, b, size);
 }
 
 void *memchr(const void *memory, int byte, size_t size)

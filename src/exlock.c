@@ -88,6 +88,7 @@ static void export_taken(const struct guard *guard)
 		.pid = lock.self.pid,
 		.start = lock.self.start,
 		.inode = lock.inode,
+		.session = lock.self.session,
 		.descriptor = lock.keep_descriptor ? lock.descriptor : -1,
 	};
 	char instance[MARK_MAX], pid[TEXT_NUMBER_MAX];

@@ -87,9 +87,9 @@ pid_t holder_find(const char *path)
 	return pid;
 }
 
-static bool flock_is_free(const struct mapped_file *file)
+bool holder_flock_is_free(const char *path)
 {
-	int fd = openat(AT_FDCWD, file->path, O_RDONLY | OPEN_FLAGS);
+	int fd = openat(AT_FDCWD, path, O_RDONLY | OPEN_FLAGS);
 	bool is_free = fd == -1 || flock(fd, LOCK_EX | LOCK_NB) == 0;
 
 	if (fd != -1)
@@ -109,7 +109,7 @@ bool holder_hand_on(const struct mapped_file *file, bool watch_flock)
 	if (record.pid != getpid())
 		return true;
 	for (int tries = 0; pause_clock() < end; tries++) {
-		if (watch_flock && flock_is_free(file))
+		if (watch_flock && holder_flock_is_free(file->path))
 			return false;
 		// Contenders have the flock for an instant, too: to look for a child costs more than to try again.
 		pid = tries < 4 && watch_flock ? 0 : process_find_mapper(file);

@@ -11,6 +11,9 @@
 // then recorded if we may write (peers know only the record) and it is there to stay; else the one that took the flock. 0: not known.
 pid_t holder_find(const char *path);
 
+// Whether nobody has the flock on the file at PATH. Takes it for an instant.
+bool holder_flock_is_free(const char *path);
+
 // At the end of this process, which FILE may name in its record: if a process forked from it keeps the lock, records that
 // one. A child that is about to call exec will not keep it, so one is given some time to; WATCH_FLOCK: which shows in the
 // flock's being free. Returns whether another process keeps the lock.

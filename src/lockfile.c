@@ -157,18 +157,31 @@ static bool keep(struct lockfile *lock, int fd, const struct stat *status)
 	return lock->mapping || lock->descriptor != -1;
 }
 
-static void release(struct lockfile *lock)
+// The program may have closed every descriptor, and have another file under this number.
+static void release_descriptor(struct lockfile *lock)
 {
 	struct stat status;
 
-	if (lock->mapping)
-		(void)munmap(lock->mapping, 1);
-	// The program may have closed every descriptor, and have another file under this number.
 	if (lock->descriptor != -1 && fstat(lock->descriptor, &status) == 0 && status.st_dev == lock->device &&
 	    status.st_ino == lock->inode)
 		(void)close(lock->descriptor);
-	lock->mapping = NULL;
 	lock->descriptor = -1;
+}
+
+static void release(struct lockfile *lock)
+{
+	if (lock->mapping)
+		(void)munmap(lock->mapping, 1);
+	lock->mapping = NULL;
+	release_descriptor(lock);
+}
+
+// Leaves the flock to the kernel, which at the end of a process closes its descriptors newest first, but runs the final close
+// of a mapping's file, queued before them all, after them: so that is to be the last to have it.
+static void leave_to_kernel(struct lockfile *lock)
+{
+	if (lock->mapping)
+		release_descriptor(lock);
 }
 
 // The name is ours, but whoever deleted the file before us may not be quite gone.
@@ -371,14 +384,20 @@ bool lockfile_leave(struct lockfile *lock)
 	    status.st_ino != lock->inode)
 		return true;
 	// A worker: what it shares with the holder ends when it does.
-	if (record.pid != getpid() && record_is_alive(&record))
+	if (record.pid != getpid() && record_is_alive(&record)) {
+		leave_to_kernel(lock);
 		return false;
-	if ((status.st_mode & S_ISVTX) && process_has_waiters(&file))
+	}
+	if ((status.st_mode & S_ISVTX) && process_has_waiters(&file)) {
+		leave_to_kernel(lock);
 		return !holder_hand_on(&file, false);
+	}
 	// Whether we are the last can only be tried by giving our part up. From here the tombstone alone keeps others out; where
 	// there is none, everything stays as it is, and a stale file is harmless.
-	if (tombstone_raise(lock->path) == -1)
+	if (tombstone_raise(lock->path) == -1) {
+		leave_to_kernel(lock);
 		return true;
+	}
 	release(lock);
 	if (!open_existing(lock->path, OPEN_FLAGS, &claim)) {
 		if (errno != EWOULDBLOCK)

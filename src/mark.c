@@ -12,6 +12,8 @@ void mark_write(const struct mark *mark, char buffer[MARK_MAX])
 	text_number(&text, mark->start);
 	text_add(&text, ".");
 	text_number(&text, mark->inode);
+	text_add(&text, ".");
+	text_number(&text, (uint64_t)mark->session);
 	if (mark->descriptor >= 0) {
 		text_add(&text, ".");
 		text_number(&text, (uint64_t)mark->descriptor);
@@ -20,7 +22,7 @@ void mark_write(const struct mark *mark, char buffer[MARK_MAX])
 
 bool mark_parse(const char *text, struct mark *mark)
 {
-	uint64_t numbers[4] = { 0 };
+	uint64_t numbers[5] = { 0 };
 	int count = 0;
 	const char *end;
 
@@ -28,17 +30,18 @@ bool mark_parse(const char *text, struct mark *mark)
 		return false;
 	end = text + strlen(text);
 	do {
-		if (count == 4 || !text_parse_number(&text, end, &numbers[count]))
+		if (count == 5 || !text_parse_number(&text, end, &numbers[count]))
 			return false;
 		count++;
 	} while (*text == '.' && text++);
-	if (text != end || count < 3 || numbers[0] > INT32_MAX || numbers[3] > INT32_MAX)
+	if (text != end || count < 4 || numbers[0] > INT32_MAX || numbers[3] > INT32_MAX || numbers[4] > INT32_MAX)
 		return false;
 	*mark = (struct mark){
 		.pid = (pid_t)numbers[0],
 		.start = numbers[1],
 		.inode = numbers[2],
-		.descriptor = count == 4 ? (int)numbers[3] : -1,
+		.session = (pid_t)numbers[3],
+		.descriptor = count == 5 ? (int)numbers[4] : -1,
 	};
 	return true;
 }

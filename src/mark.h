@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The mark that descendants of a holder inherit, EXCLUSIVELOCK_INSTANCE: which instance of which lock file. With scope
-// tree also the descriptor that keeps the lock.
+// The mark that descendants of a holder inherit, EXCLUSIVELOCK_INSTANCE: which instance of which lock file, and
+// in which session it was. With scope tree also the descriptor that keeps the lock.
 #ifndef EXLOCK_MARK_H
 #define EXLOCK_MARK_H
 
@@ -11,12 +11,13 @@
 #include <sys/types.h>
 
 // Room for a mark and its final zero byte.
-#define MARK_MAX (4 * TEXT_NUMBER_MAX + 4)
+#define MARK_MAX (5 * TEXT_NUMBER_MAX + 5)
 
 struct mark {
 	pid_t pid;
 	uint64_t start;
 	ino_t inode;
+	pid_t session;
 	int descriptor;		// -1: none
 };
 

@@ -41,6 +41,8 @@ bool process_parse_stat(const char *text, size_t length, struct process_stat *st
 			return false;
 		if (field == 4)
 			status->parent = (pid_t)number;
+		else if (field == 6)
+			status->session = (pid_t)number;
 		else if (field == 9)
 			status->flags = number;
 		else if (field == 20)
@@ -78,8 +80,10 @@ struct process_self process_self(void)
 	if (process_read_stat(0, &status) == -1)
 		return self;
 	proc_is_foreign = status.pid != self.pid;
-	if (!proc_is_foreign)
+	if (!proc_is_foreign) {
 		self.start = status.start;
+		self.session = status.session;
+	}
 	return self;
 }
 
@@ -94,6 +98,9 @@ bool process_alive(pid_t pid, uint32_t stamp)
 
 	if (process_read_stat(pid, &status) == -1)
 		return kill(pid, 0) == 0 || errno != ESRCH;
+	// When another thread than the leader calls exec, the old leader is seen for an instant as it goes.
+	if (status.state == 'X' && process_read_stat(pid, &status) == -1)
+		return false;
 	// A leader that ended before its threads is a zombie, too, but the process lives.
 	if ((status.state == 'Z' || status.state == 'X') && status.threads <= 1)
 		return false;
@@ -106,6 +113,15 @@ bool process_is_ending(pid_t pid)
 
 	return process_read_stat(pid, &status) == 0 && (status.flags & PF_EXITING) != 0 &&
 	       (status.state != 'Z' || status.threads > 1);
+}
+
+bool process_is_orphan(void)
+{
+	struct process_stat self, parent;
+
+	// A child has its parent's session, unless it began one of its own.
+	return process_read_stat(0, &self) == 0 && self.session != self.pid &&
+	       process_read_stat(self.parent, &parent) == 0 && parent.session != self.session;
 }
 
 pid_t process_find_ancestor(bool (*visit)(pid_t pid, const void *context), const void *context)

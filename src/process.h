@@ -15,6 +15,7 @@
 struct process_stat {
 	pid_t pid;
 	pid_t parent;
+	pid_t session;
 	char state;
 	uint64_t flags;		// the kernel's PF_*
 	long threads;
@@ -31,6 +32,7 @@ int process_read_stat(pid_t pid, struct process_stat *status);
 // This process. Start is PROCESS_START_UNKNOWN without a /proc of our own PID namespace.
 struct process_self {
 	pid_t pid;
+	pid_t session;
 	uint64_t start;
 };
 
@@ -48,6 +50,10 @@ bool process_alive(pid_t pid, uint32_t stamp);
 // Whether PID has begun to end and not yet done so. (A process that calls exec gives up its mappings, too, but does not
 // end.)
 bool process_is_ending(pid_t pid);
+
+// Whether the process that forked this one has ended. Known only where whoever adopted it is of another session, and false
+// elsewhere.
+bool process_is_orphan(void);
 
 // The nearest ancestor for which VISIT returns true; 0 if none.
 pid_t process_find_ancestor(bool (*visit)(pid_t pid, const void *context), const void *context);

@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: MIT
 #include "report.h"
 
+#include "pause.h"
 #include "text.h"
+#include "watch.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-// How long one message waits for a full pipe's reader.
-#define PATIENCE_MS 500
+// How long one piece of a message waits for the reader of a full pipe or terminal.
+#define PATIENCE_NS UINT64_C(500000000)
 
 // A message on its way: whole in one write where it fits a pipe's atomic unit.
 struct message {
@@ -53,16 +54,16 @@ static void release_signals(const struct held_signals *held)
 
 static void flush(struct message *message)
 {
-	struct pollfd ready = { .fd = message->fd, .events = POLLOUT };
-	struct timespec patience = { .tv_nsec = PATIENCE_MS * 1000000L };
 	struct held_signals held;
 
-	hold_signals(&held);
-	if (!message->lost && ppoll(&ready, 1, &patience, NULL) == 1)
-		message->lost = write(message->fd, message->bytes, message->length) == -1;
-	else
-		message->lost = true;
-	release_signals(&held);
+	if (!message->lost) {
+		hold_signals(&held);
+		// No poll(2) tells whether all of it goes through: a terminal is ready when it takes one byte.
+		(void)watch_arm(pause_clock() + PATIENCE_NS);
+		message->lost = write(message->fd, message->bytes, message->length) != (ssize_t)message->length;
+		watch_disarm();
+		release_signals(&held);
+	}
 	message->length = 0;
 }
 

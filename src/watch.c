@@ -88,13 +88,14 @@ static void note_signal(int signal, siginfo_t *info, void *context)
 
 int watch_arm(uint64_t deadline)
 {
-	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = TIMER_SIGNAL };
+	struct sigevent event = { .sigev_notify = SIGEV_THREAD_ID, .sigev_signo = TIMER_SIGNAL };
 	struct itimerspec times = { .it_interval = { .tv_nsec = TIMER_REPEAT_NS } };
 	struct sigaction action = { .sa_sigaction = note_signal, .sa_flags = SA_SIGINFO };
 	sigset_t ours;
 
 	if (deadline == UINT64_MAX)
 		return 0;
+	event._sigev_un._tid = gettid();	// at the end of a program other threads may be at work
 	times.it_value = timespec_of(deadline);
 	if (timer_create(CLOCK_MONOTONIC, &event, &timer) == -1)
 		return -1;

@@ -108,11 +108,13 @@ assert_sets() {
 
 @test "--wait waits for its turn, --verbose says when the lock was taken and given back" {
 	start_launched -n job "$HELPERS/hold"
-	"$LAUNCH" -n job -w -v touch entered 2>log 3>&- &
-	ENDLATER+=("$!")
+	# Not a program of coreutils: these close standard error before the lock is given back.
+	"$LAUNCH" -n job -w -v "$HELPERS/oracle" entered in 2>log 3>&- &
+	WAITER=$!
+	ENDLATER+=("$WAITER")
 	kill -TERM "$HOLDER"
-	wait "$!"
-	file_is_there entered
+	wait "$WAITER"
+	[[ $(<entered) == in ]]
 	grep -q "Acquired lock at $(lock_file job)\.\.\." log
 	grep -q "Released lock at $(lock_file job)\.\.\." log
 }

@@ -7,7 +7,8 @@ bats_require_minimum_version 1.5.0
 
 BUILD=${EXLOCK_BUILD:-$BATS_TEST_DIRNAME/../build}
 BUILD=$(cd "$BUILD" && pwd)
-SHIM=$BUILD/libexlock.so
+# What has to come before it: a sanitizer's runtime.
+SHIM=${EXLOCK_PRELOAD_FIRST:+$EXLOCK_PRELOAD_FIRST:}$BUILD/libexlock.so
 LAUNCH=$BUILD/exlock-launch
 HELPERS=$BUILD/tests
 SOURCE=$(cd "$BATS_TEST_DIRNAME/.." && pwd)
