@@ -56,12 +56,12 @@ static bool keeps_flock(const struct mark *mark, const char *path)
 	return true;
 }
 
-// Forked in the last moment of an instance that is gone now, and nobody came since: a background command, which does not
-// keep the lock, so it must not take it either. An environment that is replayed (by at, tmux, systemd) comes with a parent,
-// or in another session.
+// Forked in the last moment of an instance that is gone now: a background command, which does not keep the lock, so it must
+// not take it, nor be refused. An environment that is replayed (by at, tmux, systemd) comes with a parent, or in another
+// session.
 static bool is_late_child(const struct mark *mark)
 {
-	return process_self().session == mark->session && process_is_orphan();
+	return process_self().session == mark->session && process_is_orphan() && !instance_lives(mark);
 }
 
 bool descent_by_mark(const struct mark *mark, const char *path)
@@ -71,12 +71,12 @@ bool descent_by_mark(const struct mark *mark, const char *path)
 
 	// The file may be out of sight: deleted by somebody, or another file system mounted over its directory.
 	if (record_peek(path, &record, &status) == -1 || status.st_ino != mark->inode)
-		return instance_lives(mark) && has_ancestor(mark->pid);
+		return (instance_lives(mark) && has_ancestor(mark->pid)) || is_late_child(mark);
 	if (names(&record, mark->pid, mark->start))
 		return instance_lives(mark) || keeps_flock(mark, path) || is_late_child(mark);
 	// The process that took the lock left it to one that it forked, a daemon. Where that did not get into the record,
 	// or took a mark no further, it is found among the ancestors.
-	return descent_by_ancestry(record_is_alive(&record) ? record.pid : 0, path);
+	return descent_by_ancestry(record_is_alive(&record) ? record.pid : 0, path) || is_late_child(mark);
 }
 
 bool descent_own(const char *path, const struct process_self *self)

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 
 // Whether MARK, which this process inherited, names an instance that still holds the lock file at PATH, or one that has ended
-// without a successor since it forked this process. While the instance lives this opens, reads and looks, nothing else: the
+// since it forked this process. While the instance lives this opens, reads and looks, nothing else: the
 // process may be in a sandbox.
 bool descent_by_mark(const struct mark *mark, const char *path);
 

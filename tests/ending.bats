@@ -21,7 +21,10 @@ storm() {
 
 # Nobody found anything amiss: each got in or was refused. Prints how many got in.
 winners() {
-	[[ $(cut -d ' ' -f 1 <<<"$1" | xargs) =~ ^0(\ 75)?$ ]] || return
+	if [[ ! $(cut -d ' ' -f 1 <<<"$1" | xargs) =~ ^0(\ 75)?$ ]]; then
+		echo "statuses and how often: $1" >&2
+		return 1
+	fi
 	head -n 1 <<<"$1" | cut -d ' ' -f 2
 }
 
@@ -43,7 +46,7 @@ assert_blocks_follow_one_another() {
 	local winners
 	run -0 storm 400 "$HELPERS/flushlate" late
 	winners=$(winners "$output")
-	((winners > 1))
+	[[ $winners -gt 1 ]]
 	assert_blocks_follow_one_another "$winners"
 }
 
@@ -52,12 +55,12 @@ assert_blocks_follow_one_another() {
 	run -0 storm 200 EXCLUSIVELOCK_ON_HELD=wait "$HELPERS/listener" "$address" 21212
 	[[ $output == "0 200" ]]
 	run -0 storm 400 "$HELPERS/listener" "$address" 21212
-	(($(winners "$output") > 1))
+	[[ $(winners "$output") -gt 1 ]]
 }
 
 @test "two forked siblings that exit at once never remove a newcomer's file" {
 	run -0 storm 800 "$HELPERS/siblings"
-	(($(winners "$output") > 1))
+	[[ $(winners "$output") -gt 1 ]]
 	run -0 storm 200 EXCLUSIVELOCK_ON_HELD=wait "$HELPERS/siblings"
 	[[ $output == "0 200" ]]
 }

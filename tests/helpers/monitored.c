@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { MONITORS = 2, SIZE = 64 << 20 };
+enum { MONITORS = 2, SIZE = 32 << 20 };
 
 // A reader of smaps_rollup keeps the memory of a dead process, and so its mappings, until it has read it all.
 static void monitor(const volatile pid_t *target)
