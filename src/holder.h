@@ -19,9 +19,9 @@ bool holder_flock_is_free(const char *path);
 // flock's being free. Returns whether another process keeps the lock.
 bool holder_hand_on(const struct mapped_file *file, bool watch_flock);
 
-// After the flock became free although its last holder was in no record: waits, for a second at most, until all processes
-// that were about to end then have done so. The holder's other files may be closed after the flock is free, if somebody read
-// its maps just then.
+// After the flock was left behind: waits, for a second at most, until all processes that are just ending have done so. One that
+// no record names may have lost the flock before its other files: where it had the lock's descriptor (in a tree), has more
+// threads than one, or somebody read its maps at that moment.
 void holder_await_endings(void);
 
 #endif

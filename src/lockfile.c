@@ -223,7 +223,8 @@ static enum attempt attempt(struct lockfile *lock, uint64_t deadline, bool accep
 		return fail(outcome, ENOMEM, NULL);
 	if (own)
 		return TAKEN;
-	if (lock->unrecorded_holder)
+	// Left behind by a process that did not end by exit(), or by one forked from it, which no record names.
+	if (!claim.created)
 		holder_await_endings();
 	return await_predecessor(lock, dying_deadline, &status, outcome);
 }
@@ -269,10 +270,7 @@ static enum attempt judge_busy(struct lockfile *lock, struct lockfile_outcome *o
 		return TAKEN;
 	}
 	outcome->holder = record.pid;
-	if (record_is_alive(&record))
-		return HELD;
-	lock->unrecorded_holder = true;
-	return BUSY;
+	return record_is_alive(&record) ? HELD : BUSY;
 }
 
 enum lockfile_result lockfile_try(struct lockfile *lock, bool patient, struct lockfile_outcome *outcome)

@@ -22,7 +22,6 @@ struct lockfile {
 	void *mapping;			// NULL: none. It keeps the flock without a descriptor
 	int descriptor;			// -1: none
 	bool resumed;			// it was this process' own before it called exec
-	bool unrecorded_holder;		// somebody was seen to have the flock, but not in the record
 };
 
 enum lockfile_result {
