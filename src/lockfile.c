@@ -26,7 +26,7 @@
 // How long a start that does not wait lets a predecessor die that has deleted the file already.
 #define DYING_NS (1000 * MILLISECOND)
 // How long a waiter keeps the flock, and with it its turn, while the process that gave it up is still dying.
-#define LINGER_NS (20 * MILLISECOND)
+#define LINGER_NS (1000 * MILLISECOND)
 // How long a peer may take between creating the file and writing its PID.
 #define EMPTY_NS (40 * MILLISECOND)
 #define LOOK_AGAIN_US 500

@@ -111,8 +111,9 @@ bool process_is_ending(pid_t pid)
 {
 	struct process_stat status;
 
-	return process_read_stat(pid, &status) == 0 && (status.flags & PF_EXITING) != 0 &&
-	       (status.state != 'Z' || status.threads > 1);
+	if (process_read_stat(pid, &status) == -1)
+		return errno == ENOENT || errno == ESRCH;
+	return (status.flags & PF_EXITING) != 0;
 }
 
 bool process_is_orphan(void)

@@ -47,8 +47,7 @@ uint32_t process_stamp(uint64_t start);
 // no thread left has ended. Where /proc does not tell but the process is there: true.
 bool process_alive(pid_t pid, uint32_t stamp);
 
-// Whether PID has begun to end and not yet done so. (A process that calls exec gives up its mappings, too, but does not
-// end.)
+// Whether PID has begun to end, or has ended. (A process that calls exec gives up its mappings, too, but does not end.)
 bool process_is_ending(pid_t pid);
 
 // Whether the process that forked this one has ended. Known only where whoever adopted it is of another session, and false

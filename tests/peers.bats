@@ -15,6 +15,7 @@ python_peer() { timeout 10 "$SOURCE/tests/peers/exclusive.py" "$@"; }
 
 start_python() {
 	: >peer.out	# the last one's "ready" is not this one's
+	: >peer.out
 	"$SOURCE/tests/peers/exclusive.py" "${1:-peer}" >peer.out 3>&- &
 	PEER=$!
 	ENDLATER+=("$PEER")

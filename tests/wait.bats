@@ -33,6 +33,7 @@ assert_enters_after() {
 }
 
 start_peer() {
+	: >peer.out
 	"$SOURCE/tests/peers/exclusive.py" queue >peer.out 3>&- &
 	PEER=$!
 	ENDLATER+=("$PEER")
