@@ -18,8 +18,6 @@
 // How often a process has to be seen asleep to be there to stay.
 #define LOOKS_ASLEEP 3
 
-#define OPEN_FLAGS (O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY)
-
 static bool same_record(const struct record *a, const struct record *b)
 {
 	return a->pid == b->pid && a->stamp == b->stamp && a->empty == b->empty;
@@ -29,7 +27,7 @@ static bool same_record(const struct record *a, const struct record *b)
 // everybody who writes does.
 static void replace(const struct mapped_file *file, const struct record *old, pid_t to)
 {
-	int fd = openat(AT_FDCWD, file->path, O_RDWR | OPEN_FLAGS);
+	int fd = openat(AT_FDCWD, file->path, O_RDWR | RECORD_OPEN_FLAGS);
 	struct process_stat process;
 	struct record record;
 	struct stat status;
@@ -89,7 +87,7 @@ pid_t holder_find(const char *path)
 
 bool holder_flock_is_free(const char *path)
 {
-	int fd = openat(AT_FDCWD, path, O_RDONLY | OPEN_FLAGS);
+	int fd = openat(AT_FDCWD, path, O_RDONLY | RECORD_OPEN_FLAGS);
 	bool is_free = fd == -1 || flock(fd, LOCK_EX | LOCK_NB) == 0;
 
 	if (fd != -1)

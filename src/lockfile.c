@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "lockfile.h"
 
+#include "claim.h"
 #include "descriptor.h"
 #include "holder.h"
 #include "pause.h"
@@ -8,7 +9,6 @@
 #include "tombstone.h"
 #include "watch.h"
 
-#include <libutil.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -30,116 +30,6 @@
 // How long a peer may take between creating the file and writing its PID.
 #define EMPTY_NS (40 * MILLISECOND)
 #define LOOK_AGAIN_US 500
-
-// Not O_CREAT: with fs.protected_regular the kernel refuses that on another user's file in a sticky directory. Not
-// blocking on a FIFO that somebody planted.
-#define OPEN_FLAGS (O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY)
-
-enum attempt { TAKEN, HELD, FAILED, BUSY, EMPTY, AGAIN };
-
-// The file, opened and locked.
-struct claim {
-	int fd;
-	bool created;
-	bool writable;
-};
-
-// flopen(3) takes O_NONBLOCK for "do not wait for the lock".
-static bool open_existing(const char *path, int flags, struct claim *claim)
-{
-	int error;
-
-	*claim = (struct claim){ .fd = flopen(path, O_RDWR | flags), .writable = true };
-	if (claim->fd != -1 || (errno != EACCES && errno != EROFS && errno != EPERM))
-		return claim->fd != -1;
-	// Another user's file, or our own from before a setuid(): what may be read can be locked and judged.
-	error = errno;
-	*claim = (struct claim){ .fd = flopen(path, O_RDONLY | flags) };
-	if (claim->fd == -1 && errno == ENOENT)
-		errno = error;
-	return claim->fd != -1;
-}
-
-static bool open_or_create(const char *path, bool block, struct claim *claim)
-{
-	int flags = block ? OPEN_FLAGS & ~O_NONBLOCK : OPEN_FLAGS;
-
-	do {
-		if (open_existing(path, flags, claim) || errno != ENOENT)
-			return claim->fd != -1;
-		*claim = (struct claim){ .writable = true, .created = true };
-		claim->fd = flopen(path, O_RDWR | O_CREAT | O_EXCL | flags, 0644);
-	} while (claim->fd == -1 && errno == EEXIST);
-	return claim->fd != -1;
-}
-
-// Whether the path still leads to the file of STATUS: a Python peer deletes it without a flock.
-static bool still_at(const char *path, const struct stat *status)
-{
-	struct stat now;
-
-	return fstatat(AT_FDCWD, path, &now, AT_SYMLINK_NOFOLLOW) == 0 && now.st_dev == status->st_dev &&
-	       now.st_ino == status->st_ino;
-}
-
-static enum attempt fail(struct lockfile_outcome *outcome, int error, const char *why)
-{
-	outcome->error = error;
-	outcome->why = why;
-	return FAILED;
-}
-
-// Looks whose the file is and, if nobody's, writes our record. Under the short record lock.
-static enum attempt judge(const struct lockfile *lock, const struct claim *claim, bool accept_empty,
-			  struct stat *status, bool *own, struct lockfile_outcome *outcome)
-{
-	struct record record;
-
-	if (record_read(claim->fd, &record, status) == -1)
-		return fail(outcome, errno, NULL);
-	*own = record_is_of(&record, &lock->self);
-	if (*own)
-		return TAKEN;
-	if (record.empty && !claim->created && !accept_empty)
-		return EMPTY;
-	// A living process with our PID is we ourselves.
-	if (record.pid != lock->self.pid && record_is_alive(&record)) {
-		outcome->holder = record.pid;
-		return HELD;
-	}
-	if (claim->writable && record_write(claim->fd, lock->self.pid, lock->self.start, status) == -1) {
-		int error = errno;
-
-		if (claim->created && still_at(lock->path, status))
-			(void)unlink(lock->path);
-		return fail(outcome, error, NULL);
-	}
-	return still_at(lock->path, status) ? TAKEN : AGAIN;
-}
-
-static enum attempt judge_locked(const struct lockfile *lock, const struct claim *claim, bool accept_empty,
-				 struct stat *status, bool *own, struct lockfile_outcome *outcome)
-{
-	enum attempt attempt;
-	pid_t writer;
-
-	if (fstat(claim->fd, status) == -1)
-		return fail(outcome, errno, NULL);
-	if (!S_ISREG(status->st_mode))
-		return fail(outcome, 0, "is not a regular file");
-	if (status->st_nlink > 1)
-		return fail(outcome, 0, "has more than one link");
-	// Whatever the umask made of it: other users are to read whose it is.
-	if (claim->created && (status->st_mode & 07777) != 0644)
-		(void)fchmod(claim->fd, 0644);
-	if (record_lock(claim->fd, claim->writable ? F_WRLCK : F_RDLCK, &writer) == -1) {
-		outcome->holder = writer;
-		return errno == EWOULDBLOCK ? HELD : fail(outcome, errno, NULL);
-	}
-	attempt = judge(lock, claim, accept_empty, status, own, outcome);
-	record_unlock(claim->fd);
-	return attempt;
-}
 
 // Keeps the flock beyond the descriptor. A mapping holds the open file description, survives every close() and fork, and
 // is gone with exec. Without memory for it the descriptor stays, out of the way.
@@ -184,49 +74,54 @@ static void leave_to_kernel(struct lockfile *lock)
 		release_descriptor(lock);
 }
 
-// The name is ours, but whoever deleted the file before us may not be quite gone.
-static enum attempt await_predecessor(struct lockfile *lock, uint64_t deadline, const struct stat *status,
-				      struct lockfile_outcome *outcome)
+// The name is ours, but whoever gave it up before us may not be quite gone.
+static enum claim_result await_predecessor(struct lockfile *lock, uint64_t deadline, struct claim *claim)
 {
-	if (tombstone_await(lock->path, deadline, &outcome->holder) == 0)
-		return TAKEN;
-	if (still_at(lock->path, status))
+	// Left behind by a process that did not end by exit(), or by one forked from it, which no record names.
+	if (!claim->created)
+		holder_await_endings();
+	if (tombstone_await(lock->path, deadline, &claim->holder) == 0)
+		return CLAIM_TAKEN;
+	if (claim_is_at(lock->path, &claim->status))
 		(void)unlink(lock->path);
 	release(lock);
-	return HELD;
+	return CLAIM_HELD;
 }
 
-// One attempt. DEADLINE 0: none waits; otherwise the call blocks until the flock is ours (watch_arm ends it).
-static enum attempt attempt(struct lockfile *lock, uint64_t deadline, bool accept_empty,
-			    struct lockfile_outcome *outcome)
+// One attempt. With a DEADLINE it blocks until the flock is ours; watch_arm() ends that. CLAIM says what came of it.
+static enum claim_result attempt(struct lockfile *lock, uint64_t deadline, bool accept_empty, struct claim *claim)
 {
 	uint64_t dying_deadline = deadline ? deadline : pause_clock() + DYING_NS;
-	enum attempt result;
-	struct claim claim;
-	struct stat status;
-	bool own = false;
+	enum claim_result result;
 
-	*outcome = (struct lockfile_outcome){ 0 };
-	if (!open_or_create(lock->path, deadline != 0, &claim))
-		return errno == EWOULDBLOCK || errno == EINTR ? BUSY : fail(outcome, errno, NULL);
-	claim.fd = descriptor_move_up(claim.fd);
-	result = judge_locked(lock, &claim, accept_empty, &status, &own, outcome);
-	if (deadline && result == HELD && process_is_ending(outcome->holder) &&
-	    watch_process(outcome->holder, pause_clock() + LINGER_NS) == 0)
-		result = judge_locked(lock, &claim, accept_empty, &status, &own, outcome);
-	if (result != TAKEN) {
-		(void)close(claim.fd);
+	if (!claim_open_or_create(lock->path, deadline != 0, claim)) {
+		claim->error = errno;
+		return errno == EWOULDBLOCK || errno == EINTR ? CLAIM_BUSY : CLAIM_FAILED;
+	}
+	claim->fd = descriptor_move_up(claim->fd);
+	result = claim_judge(lock->path, &lock->self, accept_empty, claim);
+	if (deadline && result == CLAIM_HELD && process_is_ending(claim->holder) &&
+	    watch_process(claim->holder, pause_clock() + LINGER_NS) == 0)
+		result = claim_judge(lock->path, &lock->self, accept_empty, claim);
+	if (result != CLAIM_TAKEN && result != CLAIM_OWN) {
+		(void)close(claim->fd);
 		return result;
 	}
-	lock->resumed = own;
-	if (!keep(lock, claim.fd, &status))
-		return fail(outcome, ENOMEM, NULL);
-	if (own)
-		return TAKEN;
-	// Left behind by a process that did not end by exit(), or by one forked from it, which no record names.
-	if (!claim.created)
-		holder_await_endings();
-	return await_predecessor(lock, dying_deadline, &status, outcome);
+	lock->resumed = result == CLAIM_OWN;
+	if (!keep(lock, claim->fd, &claim->status)) {
+		claim->error = ENOMEM;
+		return CLAIM_FAILED;
+	}
+	return lock->resumed ? CLAIM_OWN : await_predecessor(lock, dying_deadline, claim);
+}
+
+// What the outside is told of an attempt.
+static enum lockfile_result conclude(enum claim_result result, const struct claim *claim, struct lockfile_outcome *outcome)
+{
+	*outcome = (struct lockfile_outcome){ .holder = claim->holder, .error = claim->error, .why = claim->why };
+	if (result == CLAIM_TAKEN || result == CLAIM_OWN)
+		return LOCKFILE_TAKEN;
+	return result == CLAIM_FAILED ? LOCKFILE_ERROR : LOCKFILE_HELD;
 }
 
 static void remember(struct lockfile *lock, const struct stat *status)
@@ -243,13 +138,13 @@ static void resume(struct lockfile *lock, const struct stat *status)
 {
 	const struct mapped_file file = { status->st_dev, status->st_ino, lock->path };
 	uint64_t end = pause_clock() + RESUME_NS;
-	struct lockfile_outcome ignored;
+	struct claim claim;
 
 	remember(lock, status);
 	if (process_maps(0, &file))
 		return;
 	for (int tries = 1; pause_clock() < end; tries++) {
-		if (attempt(lock, 0, true, &ignored) == TAKEN)
+		if (attempt(lock, 0, true, &claim) == CLAIM_OWN)
 			return;
 		if (tries % 16 == 0 && process_find_mapper(&file) != 0)
 			return;
@@ -257,20 +152,24 @@ static void resume(struct lockfile *lock, const struct stat *status)
 	}
 }
 
-// The flock is busy: who says the record? TAKEN: we ourselves. BUSY: nobody who lives.
-static enum attempt judge_busy(struct lockfile *lock, struct lockfile_outcome *outcome)
+// The flock is busy: whose is it by the record? BUSY: nobody's who lives.
+static enum claim_result judge_busy(struct lockfile *lock, struct claim *claim)
 {
 	struct record record;
-	struct stat status;
 
-	if (record_peek(lock->path, &record, &status) == -1)
-		return errno == ENOENT ? AGAIN : BUSY;
+	if (record_peek(lock->path, &record, &claim->status) == -1)
+		return errno == ENOENT ? CLAIM_AGAIN : CLAIM_BUSY;
 	if (record_is_of(&record, &lock->self)) {
-		resume(lock, &status);
-		return TAKEN;
+		resume(lock, &claim->status);
+		return CLAIM_OWN;
 	}
-	outcome->holder = record.pid;
-	return record_is_alive(&record) ? HELD : BUSY;
+	claim->holder = record.pid;
+	return record_is_alive(&record) ? CLAIM_HELD : CLAIM_BUSY;
+}
+
+static bool is_final(enum claim_result result)
+{
+	return result == CLAIM_TAKEN || result == CLAIM_OWN || result == CLAIM_HELD || result == CLAIM_FAILED;
 }
 
 enum lockfile_result lockfile_try(struct lockfile *lock, bool patient, struct lockfile_outcome *outcome)
@@ -279,20 +178,17 @@ enum lockfile_result lockfile_try(struct lockfile *lock, bool patient, struct lo
 
 	for (;;) {
 		uint64_t waited = pause_clock() - start;
-		enum attempt result = attempt(lock, 0, waited > EMPTY_NS, outcome);
+		struct claim claim;
+		enum claim_result result = attempt(lock, 0, waited > EMPTY_NS, &claim);
 
-		if (result == BUSY)
-			result = judge_busy(lock, outcome);
-		if (result == TAKEN)
-			return LOCKFILE_TAKEN;
-		if (result == HELD)
-			return LOCKFILE_HELD;
-		if (result == FAILED)
-			return LOCKFILE_ERROR;
-		if (result == BUSY && (!patient || waited > PATIENCE_NS)) {
-			outcome->holder = holder_find(lock->path);
-			return LOCKFILE_HELD;
+		if (result == CLAIM_BUSY)
+			result = judge_busy(lock, &claim);
+		if (result == CLAIM_BUSY && (!patient || waited > PATIENCE_NS)) {
+			claim.holder = holder_find(lock->path);
+			result = CLAIM_HELD;
 		}
+		if (is_final(result))
+			return conclude(result, &claim, outcome);
 		pause_us(LOOK_AGAIN_US);
 	}
 }
@@ -301,7 +197,7 @@ enum lockfile_result lockfile_try(struct lockfile *lock, bool patient, struct lo
 // and queue again in any order. A bit of the file's mode that means nothing there; setting it leaves the stamp alone.
 static void announce(const char *path)
 {
-	int fd = openat(AT_FDCWD, path, O_RDONLY | OPEN_FLAGS);
+	int fd = openat(AT_FDCWD, path, O_RDONLY | RECORD_OPEN_FLAGS);
 	struct stat status;
 
 	if (fd == -1)
@@ -314,30 +210,28 @@ static void announce(const char *path)
 enum lockfile_result lockfile_wait(struct lockfile *lock, uint64_t deadline, struct lockfile_outcome *outcome)
 {
 	uint64_t start = pause_clock();
+	struct claim claim = { .fd = -1 };
 
 	while (pause_clock() < deadline) {
-		enum attempt result;
+		enum claim_result result = CLAIM_FAILED;
 
 		announce(lock->path);
-		if (watch_arm(deadline) == -1) {
-			fail(outcome, errno, NULL);
-			return LOCKFILE_ERROR;
-		}
-		result = attempt(lock, deadline, pause_clock() - start > EMPTY_NS, outcome);
+		if (watch_arm(deadline) == 0)
+			result = attempt(lock, deadline, pause_clock() - start > EMPTY_NS, &claim);
+		else
+			claim.error = errno;
 		watch_disarm();
-		if (result == TAKEN)
-			return LOCKFILE_TAKEN;
-		if (result == FAILED)
-			return LOCKFILE_ERROR;
 		// The flock is free, but the record names a living process: one that called exec, or a Python peer. The flock
 		// was given up again, for the former wants it back.
-		if (result == HELD)
-			watch_holder(outcome->holder, lock->path, deadline);
-		else if (result != BUSY)
+		if (result == CLAIM_HELD)
+			watch_holder(claim.holder, lock->path, deadline);
+		else if (is_final(result))
+			return conclude(result, &claim, outcome);
+		else if (result != CLAIM_BUSY)
 			pause_us(LOOK_AGAIN_US);
 	}
-	outcome->holder = holder_find(lock->path);
-	return LOCKFILE_HELD;
+	claim.holder = holder_find(lock->path);
+	return conclude(CLAIM_HELD, &claim, outcome);
 }
 
 bool lockfile_adopt(struct lockfile *lock, int descriptor, ino_t inode)
@@ -345,7 +239,7 @@ bool lockfile_adopt(struct lockfile *lock, int descriptor, ino_t inode)
 	struct stat status;
 
 	// Only the holder's own open file description gets the flock here.
-	if (fstat(descriptor, &status) == -1 || status.st_ino != inode || !still_at(lock->path, &status) ||
+	if (fstat(descriptor, &status) == -1 || status.st_ino != inode || !claim_is_at(lock->path, &status) ||
 	    flock(descriptor, LOCK_EX | LOCK_NB) == -1)
 		return false;
 	remember(lock, &status);
@@ -397,12 +291,12 @@ bool lockfile_leave(struct lockfile *lock)
 		return true;
 	}
 	release(lock);
-	if (!open_existing(lock->path, OPEN_FLAGS, &claim)) {
+	if (!claim_open(lock->path, false, &claim)) {
 		if (errno != EWOULDBLOCK)
 			return true;
 		if (holder_hand_on(&file, true))
 			return false;
-		if (!open_existing(lock->path, OPEN_FLAGS, &claim))
+		if (!claim_open(lock->path, false, &claim))
 			return true;
 	}
 	delete(lock, &claim);

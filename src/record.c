@@ -47,7 +47,7 @@ int record_read(int fd, struct record *record, struct stat *status)
 
 int record_peek(const char *path, struct record *record, struct stat *status)
 {
-	int fd = openat(AT_FDCWD, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+	int fd = openat(AT_FDCWD, path, O_RDONLY | RECORD_OPEN_FLAGS);
 	int result, error;
 
 	if (fd == -1)

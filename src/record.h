@@ -6,11 +6,16 @@
 
 #include "process.h"
 
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/stat.h>
 #include <sys/types.h>
+
+// How every lock file is opened. Not with O_CREAT: with fs.protected_regular the kernel refuses that on another user's file
+// in a sticky directory. Not blocking on a FIFO that somebody planted.
+#define RECORD_OPEN_FLAGS (O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY)
 
 struct record {
 	pid_t pid;		// 0: names no process

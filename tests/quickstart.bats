@@ -1,4 +1,95 @@
 # SPDX-License-Identifier: MIT
+# scripts/quickstart: one command that installs, builds and shows, or guards the command that it is given.
+
+# shellcheck disable=SC2030,SC2031 # every test is a subshell
 load test_helper
-setup() { clean_environment; }
+
+setup() {
+	clean_environment
+	cd "$BATS_TEST_TMPDIR" || return
+	export EXLOCK_BUILD=$BUILD TMPDIR=$BATS_TEST_TMPDIR
+	QUICKSTART=$SOURCE/scripts/quickstart
+}
 teardown() { end_processes; }
+
+# Commands that stand in for the package tools: of the packages, only "there" is installed; what is called is in "calls".
+fake_package_tools() {
+	mkdir tools
+	# shellcheck disable=SC2016 # for the scripts
+	{
+		printf '#!/bin/sh\nfor p; do :; done\n[ "$p" = there ] && echo installed\n' >tools/dpkg-query
+		printf '#!/bin/sh\necho apt-get "$@" >>calls\n' >tools/apt-get
+		printf '#!/bin/sh\necho sudo >>calls\nexec "$@"\n' >tools/sudo
+		printf '#!/bin/sh\necho %s\n' "$1" >tools/id
+	}
+	chmod +x tools/*
+	PATH=$PWD/tools:$PATH
+}
+
+install_with_fakes() {
+	# shellcheck disable=SC2016 # for the shell inside
+	run -0 sh -euc '. "$0"; install_packages "$@"' "$SOURCE/scripts/packages.sh" "$@"
+}
+
+@test "it shows a refused start with its status, the next start after a SIGKILL, and leaves nothing behind" {
+	export EXCLUSIVELOCK_NAME=other EXCLUSIVELOCK_EXIT_CODE=5 EXCLUSIVELOCK_ON_HELD=wait
+	run -0 "$QUICKSTART" </dev/null
+	[[ $output =~ "(running, pid "([0-9]+)")" ]]
+	[[ $output == *"
+Another '"*"/sleep' process is already running (pid ${BASH_REMATCH[1]}).
+(exit status 1)
+"* ]]
+	[[ $output == *"
+(exit status 0)
+"* ]]
+	process_has_ended "${BASH_REMATCH[1]}"
+	[[ $(ls) == locks && -z $(ls locks) ]]
+}
+
+@test "with a command it becomes that command, guarded, with its output and its status" {
+	"$QUICKSTART" "$HELPERS/hold" >out 2>err 3>&- &
+	ENDLATER+=("$!")
+	poll grep -q ready out
+	[[ $(<out) == "ready $!" ]]
+	run -1 "$QUICKSTART" "$HELPERS/hold"
+	[[ ${lines[-1]} == "Another '$HELPERS/hold' process is already running (pid $!)." ]]
+	run -1 guarded "$HELPERS/hold"
+	kill -TERM "$!"
+	wait "$!"
+	run -7 --separate-stderr "$QUICKSTART" sh -c 'echo "$1"; exit 7' sh 'two  words'
+	[[ $output == "two  words" ]]
+}
+
+@test "it builds where nothing is built yet" {
+	EXLOCK_BUILD=$PWD/fresh run -0 --separate-stderr "$QUICKSTART" printenv EXCLUSIVELOCK_LOCKFILE
+	[[ $output == "$(lock_file "$(realpath "$(command -v printenv)")")" ]]
+	file_is_there fresh/libexlock.so
+}
+
+@test "where the build fails, it says why and nothing is started" {
+	touch occupied
+	EXLOCK_BUILD=$PWD/occupied run -125 "$QUICKSTART" touch intruder
+	[[ $output == *"occupied"*"quickstart: the build failed" ]]
+	file_is_gone intruder
+}
+
+@test "what is missing is installed by apt-get, through sudo where it is not root" {
+	fake_package_tools 1000
+	install_with_fakes there gone lost
+	run -0 cat calls
+	[[ ${lines[0]} == sudo && ${lines[1]} == apt-get*" update" ]]
+	[[ ${lines[2]} == sudo && ${lines[3]} == apt-get*" install gone lost" ]]
+}
+
+@test "root installs without sudo" {
+	fake_package_tools 0
+	install_with_fakes gone
+	run -1 grep sudo calls
+	grep -q 'install gone' calls
+}
+
+@test "where nothing is missing, nothing is installed" {
+	fake_package_tools 1000
+	install_with_fakes there
+	file_is_gone calls
+}

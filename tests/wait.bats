@@ -188,7 +188,7 @@ assert_refused_after_timeout() {
 }
 
 @test "a program that had to wait finds its signals, timers, descriptors and all else as they were" {
-	local with=(env --ignore-signal=USR1 '--block-signal=USR2,ALRM')
+	local with=(perl -e 'alarm 1000; exec @ARGV' env --ignore-signal=USR1 '--block-signal=USR2,ALRM')
 	"${with[@]}" "$HELPERS/state" state </dev/null >out 2>&1 3>&- &
 	wait $!
 	mv state expected

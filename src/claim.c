@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+#include "claim.h"
+
+#include "record.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libutil.h>
+#include <unistd.h>
+
+// flopen(3) takes O_NONBLOCK for "do not wait for the lock".
+static int flags_of(bool block)
+{
+	return block ? RECORD_OPEN_FLAGS & ~O_NONBLOCK : RECORD_OPEN_FLAGS;
+}
+
+bool claim_open(const char *path, bool block, struct claim *claim)
+{
+	int error;
+
+	*claim = (struct claim){ .fd = flopen(path, O_RDWR | flags_of(block)), .writable = true };
+	if (claim->fd != -1 || (errno != EACCES && errno != EROFS && errno != EPERM))
+		return claim->fd != -1;
+	// Another user's file, or our own from before a setuid(): what may be read can be locked and judged.
+	error = errno;
+	*claim = (struct claim){ .fd = flopen(path, O_RDONLY | flags_of(block)) };
+	if (claim->fd == -1 && errno == ENOENT)
+		errno = error;
+	return claim->fd != -1;
+}
+
+bool claim_open_or_create(const char *path, bool block, struct claim *claim)
+{
+	do {
+		if (claim_open(path, block, claim) || errno != ENOENT)
+			return claim->fd != -1;
+		*claim = (struct claim){ .writable = true, .created = true };
+		claim->fd = flopen(path, O_RDWR | O_CREAT | O_EXCL | flags_of(block), 0644);
+	} while (claim->fd == -1 && errno == EEXIST);
+	return claim->fd != -1;
+}
+
+bool claim_is_at(const char *path, const struct stat *status)
+{
+	struct stat now;
+
+	return fstatat(AT_FDCWD, path, &now, AT_SYMLINK_NOFOLLOW) == 0 && now.st_dev == status->st_dev &&
+	       now.st_ino == status->st_ino;
+}
+
+static enum claim_result fail(struct claim *claim, int error, const char *why)
+{
+	claim->error = error;
+	claim->why = why;
+	return CLAIM_FAILED;
+}
+
+static enum claim_result write_record(const char *path, const struct process_self *self, struct claim *claim)
+{
+	if (record_write(claim->fd, self->pid, self->start, &claim->status) == -1) {
+		int error = errno;
+
+		if (claim->created && claim_is_at(path, &claim->status))
+			(void)unlink(path);
+		return fail(claim, error, NULL);
+	}
+	return CLAIM_TAKEN;
+}
+
+// Under the record lock.
+static enum claim_result judge_record(const char *path, const struct process_self *self, bool accept_empty,
+				      struct claim *claim)
+{
+	struct record record;
+
+	if (record_read(claim->fd, &record, &claim->status) == -1)
+		return fail(claim, errno, NULL);
+	if (record_is_of(&record, self))
+		return CLAIM_OWN;
+	if (record.empty && !claim->created && !accept_empty)
+		return CLAIM_EMPTY;
+	// A living process with our PID is we ourselves.
+	if (record.pid != self->pid && record_is_alive(&record)) {
+		claim->holder = record.pid;
+		return CLAIM_HELD;
+	}
+	if (claim->writable && write_record(path, self, claim) == CLAIM_FAILED)
+		return CLAIM_FAILED;
+	return claim_is_at(path, &claim->status) ? CLAIM_TAKEN : CLAIM_AGAIN;
+}
+
+enum claim_result claim_judge(const char *path, const struct process_self *self, bool accept_empty, struct claim *claim)
+{
+	enum claim_result result;
+
+	if (fstat(claim->fd, &claim->status) == -1)
+		return fail(claim, errno, NULL);
+	if (!S_ISREG(claim->status.st_mode))
+		return fail(claim, 0, "is not a regular file");
+	if (claim->status.st_nlink > 1)
+		return fail(claim, 0, "has more than one link");
+	// Whatever the umask made of it: other users are to read whose it is.
+	if (claim->created && (claim->status.st_mode & 07777) != 0644)
+		(void)fchmod(claim->fd, 0644);
+	if (record_lock(claim->fd, claim->writable ? F_WRLCK : F_RDLCK, &claim->holder) == -1)
+		return errno == EWOULDBLOCK ? CLAIM_HELD : fail(claim, errno, NULL);
+	result = judge_record(path, self, accept_empty, claim);
+	record_unlock(claim->fd);
+	return result;
+}

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+// One look at a lock file: opened, its flock taken, and judged by its record.
+#ifndef EXLOCK_CLAIM_H
+#define EXLOCK_CLAIM_H
+
+#include "process.h"
+
+#include <stdbool.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+enum claim_result {
+	CLAIM_TAKEN,	// nobody's; now the record names this process
+	CLAIM_OWN,	// this process', from before it called exec
+	CLAIM_HELD,	// the record names a living process
+	CLAIM_BUSY,	// the flock is taken
+	CLAIM_EMPTY,	// a peer has created the file and not written its PID yet
+	CLAIM_AGAIN,	// the file went away
+	CLAIM_FAILED,	// it cannot be judged
+};
+
+struct claim {
+	int fd;			// -1: not open
+	bool created;		// by us, just now
+	bool writable;
+	struct stat status;	// once judged
+	pid_t holder;		// where it is held; 0: not known
+	int error;		// where it failed, an errno; 0: see why
+	const char *why;
+};
+
+// Opens the file at PATH and takes its flock: by flopen(3), so what is open is what is at the path. A file that may not be
+// written is opened for reading. BLOCK waits for the flock. False and errno: EWOULDBLOCK: it is taken.
+bool claim_open(const char *path, bool block, struct claim *claim);
+
+// The same, and creates the file where there is none.
+bool claim_open_or_create(const char *path, bool block, struct claim *claim);
+
+// Looks whose the open file is and, if nobody's, writes SELF into its record. An empty file is nobody's if ACCEPT_EMPTY.
+// Leaves the file open whatever the result.
+enum claim_result claim_judge(const char *path, const struct process_self *self, bool accept_empty, struct claim *claim);
+
+// Whether the file of STATUS is still at PATH: a Python peer deletes it without taking the flock.
+bool claim_is_at(const char *path, const struct stat *status);
+
+#endif
