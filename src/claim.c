@@ -67,6 +67,14 @@ static enum claim_result write_record(const char *path, const struct process_sel
 	return CLAIM_TAKEN;
 }
 
+// Whether a process keeps the lock that neither has the flock nor is in the record.
+static pid_t find_mapper(const char *path, const struct stat *status)
+{
+	const struct mapped_file file = { status->st_dev, status->st_ino, path };
+
+	return status->st_mode & RECORD_HINT_MAPPED ? process_find_mapper(&file) : 0;
+}
+
 // Under the record lock.
 static enum claim_result judge_record(const char *path, const struct process_self *self, bool accept_empty,
 				      struct claim *claim)
@@ -80,10 +88,12 @@ static enum claim_result judge_record(const char *path, const struct process_sel
 	if (record.empty && !claim->created && !accept_empty)
 		return CLAIM_EMPTY;
 	// A living process with our PID is we ourselves.
-	if (record.pid != self->pid && record_is_alive(&record)) {
+	if (record.pid != self->pid && record_is_alive(&record))
 		claim->holder = record.pid;
+	else
+		claim->holder = find_mapper(path, &claim->status);
+	if (claim->holder != 0)
 		return CLAIM_HELD;
-	}
 	if (claim->writable && write_record(path, self, claim) == CLAIM_FAILED)
 		return CLAIM_FAILED;
 	return claim_is_at(path, &claim->status) ? CLAIM_TAKEN : CLAIM_AGAIN;

@@ -122,6 +122,17 @@ bool holder_hand_on(const struct mapped_file *file, bool watch_flock)
 	return true;
 }
 
+bool holder_hand_on_mapped(const struct mapped_file *file)
+{
+	pid_t pid = process_find_mapper(file);
+	struct record record;
+	struct stat status;
+
+	if (pid != 0 && record_peek(file->path, &record, &status) == 0)
+		replace(file, &record, pid);
+	return pid != 0;
+}
+
 static void await_ending(void *deadline, pid_t pid)
 {
 	if (pid != getpid() && process_is_ending(pid))

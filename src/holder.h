@@ -11,6 +11,9 @@
 // then recorded if we may write (peers know only the record) and it is there to stay; else the one that took the flock. 0: not known.
 pid_t holder_find(const char *path);
 
+// Records a process that keeps FILE by a mapping without the flock, if one does. Returns whether.
+bool holder_hand_on_mapped(const struct mapped_file *file);
+
 // Whether nobody has the flock on the file at PATH. Takes it for an instant.
 bool holder_flock_is_free(const char *path);
 

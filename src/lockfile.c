@@ -131,6 +131,24 @@ static void remember(struct lockfile *lock, const struct stat *status)
 	lock->resumed = true;
 }
 
+// For what this process may yet fork: the record does not follow that. Without the flock a mapping says little, but whoever is
+// told of it looks for one.
+static void map_without_flock(struct lockfile *lock)
+{
+	int fd = openat(AT_FDCWD, lock->path, O_RDONLY | RECORD_OPEN_FLAGS);
+	struct stat status;
+
+	if (fd == -1)
+		return;
+	if (fstat(fd, &status) == 0 && status.st_dev == lock->device && status.st_ino == lock->inode) {
+		lock->mapping = mmap(NULL, 1, PROT_NONE, MAP_SHARED, fd, 0);
+		if (lock->mapping == MAP_FAILED)
+			lock->mapping = NULL;
+		record_hint(fd, &status, RECORD_HINT_MAPPED);
+	}
+	(void)close(fd);
+}
+
 // The record is our own, from before exec, but the flock is busy. Mostly a contender has it for an instant; a child of ours
 // from before may have it for good, and a second copy of this library in this very process has it already. The record
 // alone holds the lock, so none of this may make the program fail.
@@ -147,9 +165,10 @@ static void resume(struct lockfile *lock, const struct stat *status)
 		if (attempt(lock, 0, true, &claim) == CLAIM_OWN)
 			return;
 		if (tries % 16 == 0 && process_find_mapper(&file) != 0)
-			return;
+			break;
 		pause_us(LOOK_AGAIN_US);
 	}
+	map_without_flock(lock);
 }
 
 // The flock is busy: whose is it by the record? BUSY: nobody's who lives.
@@ -194,7 +213,7 @@ enum lockfile_result lockfile_try(struct lockfile *lock, bool patient, struct lo
 }
 
 // Tells the holder that somebody waits, so that it does not delete the file under us at its end: all who wait would wake,
-// and queue again in any order. A bit of the file's mode that means nothing there; setting it leaves the stamp alone.
+// and queue again in any order.
 static void announce(const char *path)
 {
 	int fd = openat(AT_FDCWD, path, O_RDONLY | RECORD_OPEN_FLAGS);
@@ -202,8 +221,8 @@ static void announce(const char *path)
 
 	if (fd == -1)
 		return;
-	if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_nlink == 1 && !(status.st_mode & S_ISVTX))
-		(void)fchmod(fd, (status.st_mode & 07777) | S_ISVTX);
+	if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_nlink == 1)
+		record_hint(fd, &status, RECORD_HINT_WAITERS);
 	(void)close(fd);
 }
 
@@ -280,7 +299,7 @@ bool lockfile_leave(struct lockfile *lock)
 		leave_to_kernel(lock);
 		return false;
 	}
-	if ((status.st_mode & S_ISVTX) && process_has_waiters(&file)) {
+	if ((status.st_mode & RECORD_HINT_WAITERS) && process_has_waiters(&file)) {
 		leave_to_kernel(lock);
 		return !holder_hand_on(&file, false);
 	}
@@ -299,6 +318,8 @@ bool lockfile_leave(struct lockfile *lock)
 		if (!claim_open(lock->path, false, &claim))
 			return true;
 	}
+	if ((status.st_mode & RECORD_HINT_MAPPED) && holder_hand_on_mapped(&file))
+		return false;
 	delete(lock, &claim);
 	return true;
 }

@@ -125,6 +125,12 @@ int record_write(int fd, pid_t pid, uint64_t start, struct stat *status)
 	return status->st_size == 0 ? 0 : ftruncate(fd, (off_t)text.length - 1);
 }
 
+void record_hint(int fd, const struct stat *status, mode_t hint)
+{
+	if (!(status->st_mode & hint))
+		(void)fchmod(fd, (status->st_mode & 07777) | hint);
+}
+
 bool record_is_alive(const struct record *record)
 {
 	return record->pid > 0 && process_alive(record->pid, record->stamp);

@@ -17,6 +17,11 @@
 // in a sticky directory. Not blocking on a FIFO that somebody planted.
 #define RECORD_OPEN_FLAGS (O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY)
 
+// Hints in the file's mode, by bits that mean nothing on such a file; a change of mode leaves the stamp alone. Set by who may,
+// never taken back while the file exists: what they hint at is then looked at closely.
+#define RECORD_HINT_WAITERS S_ISVTX	// somebody waited for the flock
+#define RECORD_HINT_MAPPED S_IXUSR	// somebody keeps the lock by a mapping that has not got the flock
+
 struct record {
 	pid_t pid;		// 0: names no process
 	uint32_t stamp;		// PROCESS_NO_STAMP: the record has none
@@ -37,6 +42,9 @@ int record_peek(const char *path, struct record *record, struct stat *status);
 // Never half a record: with RLIMIT_FSIZE too low the file is left empty, which is no error: the flock alone has to do.
 // Returns 0, or -1 and errno: nothing of use is in the file.
 int record_write(int fd, pid_t pid, uint64_t start, struct stat *status);
+
+// Sets HINT on the lock file FD, which has STATUS, if we may.
+void record_hint(int fd, const struct stat *status, mode_t hint);
 
 // Whether the record names a living process.
 bool record_is_alive(const struct record *record);

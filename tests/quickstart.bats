@@ -47,15 +47,18 @@ Another '"*"/sleep' process is already running (pid ${BASH_REMATCH[1]}).
 }
 
 @test "with a command it becomes that command, guarded, with its output and its status" {
+	local holder
 	"$QUICKSTART" "$HELPERS/hold" >out 2>err 3>&- &
-	ENDLATER+=("$!")
+	holder=$!
+	ENDLATER+=("$holder")
 	poll grep -q ready out
-	[[ $(<out) == "ready $!" ]]
+	[[ $(<out) == "ready $holder" ]]
 	run -1 "$QUICKSTART" "$HELPERS/hold"
-	[[ ${lines[-1]} == "Another '$HELPERS/hold' process is already running (pid $!)." ]]
+	[[ ${lines[-1]} == "Another '$HELPERS/hold' process is already running (pid $holder)." ]]
 	run -1 guarded "$HELPERS/hold"
-	kill -TERM "$!"
-	wait "$!"
+	kill -TERM "$holder"
+	wait "$holder"
+	# shellcheck disable=SC2016 # for the shell inside
 	run -7 --separate-stderr "$QUICKSTART" sh -c 'echo "$1"; exit 7' sh 'two  words'
 	[[ $output == "two  words" ]]
 }
