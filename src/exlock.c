@@ -36,7 +36,7 @@ struct guard {
 	struct mark mark;
 	bool marked;
 	struct lockname name;
-	char program[PATH_MAX];
+	char *program;		// PATH_MAX bytes
 	bool script;
 };
 
@@ -291,7 +291,8 @@ static void take(struct guard *guard, bool own)
 
 __attribute__((constructor)) static void start(void)
 {
-	struct guard guard = { .mark = { .descriptor = -1 } };
+	char program[PATH_MAX];
+	struct guard guard = { .program = program, .mark = { .descriptor = -1 } };
 	bool own;
 
 	if (!start_find(&guard.start) || guard.start.secure)

@@ -71,7 +71,7 @@ assert_nobody_is_refused_later() {
 	cat >later <<-EOF
 		until [ -e go ] || [ ! -e alive ]; do sleep 0.01; done
 		'$HELPERS/hold' >one &
-		until grep -q ready one || ! kill -0 \$!; do sleep 0.01; done
+		until grep -qs ready one || ! kill -0 \$!; do sleep 0.01; done
 		touch two
 		echo \$? >status
 	EOF
@@ -80,6 +80,7 @@ assert_nobody_is_refused_later() {
 	touch go
 	poll file_has_content status
 	ENDLATER+=("$(cut -d ' ' -f 2 one)")
+	cat later.out
 	[[ $(<status) == 0 && ! -s later.out ]]
 	assert_free job
 }
@@ -108,7 +109,7 @@ assert_nobody_is_refused_later() {
 }
 
 @test "a child by exec that outlives the program does not keep the lock" {
-	job sh -c '"$0" >one & until grep -q ready one || ! kill -0 $!; do sleep 0.01; done' "$HELPERS/hold" 3>&-
+	job sh -c '"$0" >one & until grep -qs ready one || ! kill -0 $!; do sleep 0.01; done' "$HELPERS/hold" 3>&-
 	ENDLATER+=("$(cut -d ' ' -f 2 one)")
 	assert_free job
 	kill -0 "${ENDLATER[0]}"

@@ -107,6 +107,15 @@ static void command(void)
 	become(one_in(2) ? "-static" : "", -1, -1);
 }
 
+// The kernel closes them before the oracle, and that takes it a while: whatever is let go too early shows.
+static void open_many(void)
+{
+	int ends[2];
+
+	for (long count = random() % 200; count > 0 && pipe(ends) == 0; count--)
+		;
+}
+
 static void close_all(void)
 {
 	if (oracle > 0)
@@ -177,6 +186,8 @@ static void live(void)
 	int may_fork = !strstr(arguments[0], "-static"), may_exec = 1;
 
 	at(MAIN);
+	if (one_in(3))
+		open_many();
 	linger();
 	if (may_fork && one_in(5)) {
 		at(COMMAND);
