@@ -29,13 +29,25 @@ bool claim_open(const char *path, bool block, struct claim *claim)
 	return claim->fd != -1;
 }
 
+// With its mode from the first instant, whatever the umask: other users, and the next one of ours if we are killed now, are to
+// read whose it is. Nobody else runs in this process yet.
+static int create(const char *path, bool block)
+{
+	mode_t mask = umask(0);
+	int fd = flopen(path, O_RDWR | O_CREAT | O_EXCL | flags_of(block), 0644);
+	int error = errno;
+
+	(void)umask(mask);
+	errno = error;
+	return fd;
+}
+
 bool claim_open_or_create(const char *path, bool block, struct claim *claim)
 {
 	do {
 		if (claim_open(path, block, claim) || errno != ENOENT)
 			return claim->fd != -1;
-		*claim = (struct claim){ .writable = true, .created = true };
-		claim->fd = flopen(path, O_RDWR | O_CREAT | O_EXCL | flags_of(block), 0644);
+		*claim = (struct claim){ .fd = create(path, block), .writable = true, .created = true };
 	} while (claim->fd == -1 && errno == EEXIST);
 	return claim->fd != -1;
 }
@@ -109,9 +121,6 @@ enum claim_result claim_judge(const char *path, const struct process_self *self,
 		return fail(claim, 0, "is not a regular file");
 	if (claim->status.st_nlink > 1)
 		return fail(claim, 0, "has more than one link");
-	// Whatever the umask made of it: other users are to read whose it is.
-	if (claim->created && (claim->status.st_mode & 07777) != 0644)
-		(void)fchmod(claim->fd, 0644);
 	if (record_lock(claim->fd, claim->writable ? F_WRLCK : F_RDLCK, &claim->holder) == -1)
 		return errno == EWOULDBLOCK ? CLAIM_HELD : fail(claim, errno, NULL);
 	result = judge_record(path, self, accept_empty, claim);

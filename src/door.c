@@ -134,6 +134,11 @@ int fchmod(int fd, mode_t mode)
 	return (int)CALL2(SYS_fchmod, fd, mode);
 }
 
+mode_t umask(mode_t mask)
+{
+	return (mode_t)CALL1(SYS_umask, mask);
+}
+
 int futimens(int fd, const struct timespec times[2])
 {
 	return (int)CALL4(SYS_utimensat, fd, NULL, times, 0);

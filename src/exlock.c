@@ -150,12 +150,14 @@ static void read_config(struct guard *guard)
 	guard->marked = mark_parse(config_get(guard->environment, CONFIG_PREFIX "INSTANCE"), &guard->mark);
 }
 
-// The lock cannot be judged. Returns if the user would rather run unguarded.
-static void stop(const char *what, int error, const char *why, const char *advice)
+// The lock cannot be judged. Returns if the user would rather run unguarded: then with all children, which are not to take the
+// lock themselves.
+static void stop(const struct guard *guard, const char *what, int error, const char *why, const char *advice)
 {
 	report_error(what, error, why, config.run_on_error ? UNGUARDED_ADVICE : advice);
 	if (!config.run_on_error)
 		_exit(CONFIG_EXIT_ERROR);
+	environment_strip_preload(*guard->start.environment, LIBRARY);
 }
 
 static bool find_path(struct guard *guard)
@@ -165,16 +167,20 @@ static bool find_path(struct guard *guard)
 	guard->name.text = config.name;
 	if (!config.name) {
 		if (lockname_of_program(guard->start.execfn, guard->program, &guard->script) == -1) {
-			stop("the program's path", errno, NULL, "EXCLUSIVELOCK_NAME can give the lock a name");
+			stop(guard, "the program's path", errno, NULL, "EXCLUSIVELOCK_NAME can give the lock a name");
 			return false;
 		}
 		guard->name.text = guard->program;
+		if (config.by_args && !guard->start.argv) {
+			stop(guard, "the program's arguments", 0, "cannot be told", "EXCLUSIVELOCK_NAME can give the lock a name");
+			return false;
+		}
 		if (config.by_args)
 			guard->name.arguments = lockname_arguments(guard->start.argv,
 								   guard->script ? guard->start.execfn : NULL);
 	}
 	if (lockname_path(&guard->name, config.dir, tmpdir, lock_path) == -1) {
-		stop(config.dir ? config.dir : tmpdir, errno, NULL, DIRECTORY_ADVICE);
+		stop(guard, config.dir ? config.dir : tmpdir, errno, NULL, DIRECTORY_ADVICE);
 		return false;
 	}
 	return true;
@@ -200,37 +206,46 @@ static bool find_marked_path(struct guard *guard)
 	return !text.cut;
 }
 
+// Whether the flock came through exec with a descriptor, and goes on with it.
+static bool adopts(const struct guard *guard)
+{
+	return guard->mark.descriptor >= 0 && lockfile_adopt(&lock, guard->mark.descriptor, guard->mark.inode);
+}
+
+static bool is_in_tree(const struct guard *guard)
+{
+	return config.scope_tree && guard->mark.descriptor >= 0;
+}
+
 // Whether this process belongs to the holder that marked it, so that there is nothing to take.
 static bool is_descendant(struct guard *guard)
 {
 	if (guard->mark.pid == getpid() || !find_marked_path(guard))
 		return false;
-	if (guard->mark.descriptor >= 0 && lockfile_adopt(&lock, guard->mark.descriptor, guard->mark.inode)) {
-		register_handlers();
-		return true;
-	}
-	return descent_by_mark(&guard->mark, lock_path);
+	if (!is_in_tree(guard))
+		return descent_by_mark(&guard->mark, lock_path);
+	// The descriptor may have been closed between fork and exec.
+	if (!adopts(guard) && !(descent_by_mark(&guard->mark, lock_path) && lockfile_share(&lock, guard->mark.inode)))
+		return false;
+	register_handlers();
+	return true;
 }
 
 // Its children are to load nothing: they could fight over the name after the holder has gone. In a tree they are to keep
 // the lock themselves.
 static void pass_by(const struct guard *guard)
 {
-	if (guard->mark.descriptor < 0)
-		environment_strip_preload(*guard->start.environment, LIBRARY);
+	if (is_in_tree(guard))
+		return;
+	if (guard->mark.descriptor >= 0)
+		lockfile_disown(guard->mark.descriptor, guard->mark.inode);
+	environment_strip_preload(*guard->start.environment, LIBRARY);
 }
 
 // Whether this process took the lock before it called exec, and asks for no other: whatever it runs now, it goes on.
-static bool continues(struct guard *guard)
+static bool is_own(struct guard *guard)
 {
-	return guard->mark.pid == lock.self.pid && guard->mark.start == lock.self.start && find_marked_path(guard) &&
-	       descent_own(lock_path, &lock.self);
-}
-
-// In a tree the flock came through exec with the descriptor.
-static bool keeps_tree(const struct guard *guard)
-{
-	return guard->mark.descriptor >= 0 && lockfile_adopt(&lock, guard->mark.descriptor, guard->mark.inode);
+	return guard->mark.pid == lock.self.pid && guard->mark.start == lock.self.start && find_marked_path(guard);
 }
 
 // A process that lost its mark must not be refused by its own ancestors' lock, nor by its siblings.
@@ -251,6 +266,8 @@ static void held(struct guard *guard, pid_t holder)
 	if (config.on_held != ON_HELD_FLAG)
 		refuse(guard, holder);
 	export_flagged(guard, holder);
+	// Its children are not to take the lock once the holder has gone.
+	environment_strip_preload(*guard->start.environment, LIBRARY);
 }
 
 static void taken(const struct guard *guard)
@@ -286,7 +303,7 @@ static void take(struct guard *guard, bool own)
 	else if (result == LOCKFILE_HELD)
 		held(guard, outcome.holder);
 	else
-		stop(lock_path, outcome.error, outcome.why, DIRECTORY_ADVICE);
+		stop(guard, lock_path, outcome.error, outcome.why, DIRECTORY_ADVICE);
 }
 
 __attribute__((constructor)) static void start(void)
@@ -308,11 +325,13 @@ __attribute__((constructor)) static void start(void)
 	}
 	lock.self = process_self();
 	lock.keep_descriptor = config.scope_tree;
-	own = continues(&guard);
-	if (!own && !find_path(&guard))
-		return;
-	if (own && keeps_tree(&guard))
+	own = is_own(&guard);
+	if (own && adopts(&guard)) {
+		lock.keep_descriptor = true;
 		taken(&guard);
-	else
+		return;
+	}
+	own = own && descent_own(lock_path, &lock.self);
+	if (own || find_path(&guard))
 		take(&guard, own);
 }

@@ -11,6 +11,7 @@
 #include "descent.h"
 #include "environment.h"
 #include "lockname.h"
+#include "mark.h"
 #include "pattern.h"
 #include "record.h"
 #include "text.h"
@@ -200,6 +201,17 @@ static bool holds(const struct launch *launch)
 	       number == (uint64_t)getpid();
 }
 
+// Whether the lock outlasts exec, by the record or by an inherited descriptor.
+static bool lasts(const struct launch *launch)
+{
+	struct record record;
+	struct stat status;
+	struct mark mark;
+
+	return (record_peek(launch->lock_path, &record, &status) == 0 && record.pid == getpid()) ||
+	       (mark_parse(getenv(CONFIG_PREFIX "INSTANCE"), &mark) && mark.descriptor >= 0);
+}
+
 static bool is_flagged(const struct launch *launch)
 {
 	const char *held = getenv(CONFIG_PREFIX "HELD");
@@ -237,7 +249,13 @@ static void set_preload(const struct launch *launch, bool with_shim)
 // Makes sure of the lock. Returns whether the command is to take it up: a descendant of the holder is not.
 static bool check_lock(const struct launch *launch)
 {
-	if (holds(launch) || is_flagged(launch))
+	if (holds(launch)) {
+		if (!lasts(launch))
+			errx(CONFIG_EXIT_ERROR, "%s: the PID cannot be written (a limit of the file size?): nothing is started",
+			     launch->lock_path);
+		return true;
+	}
+	if (is_flagged(launch))
 		return true;
 	if (!is_descendant(launch) && !launch->config.run_on_error)
 		errx(CONFIG_EXIT_ERROR, "%s took no lock: nothing is started", launch->shim);

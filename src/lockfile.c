@@ -31,15 +31,20 @@
 #define EMPTY_NS (40 * MILLISECOND)
 #define LOOK_AGAIN_US 500
 
+static void *map(int fd)
+{
+	void *mapping = mmap(NULL, 1, PROT_NONE, MAP_SHARED, fd, 0);
+
+	return mapping == MAP_FAILED ? NULL : mapping;
+}
+
 // Keeps the flock beyond the descriptor. A mapping holds the open file description, survives every close() and fork, and
 // is gone with exec. Without memory for it the descriptor stays, out of the way.
 static bool keep(struct lockfile *lock, int fd, const struct stat *status)
 {
 	lock->device = status->st_dev;
 	lock->inode = status->st_ino;
-	lock->mapping = mmap(NULL, 1, PROT_NONE, MAP_SHARED, fd, 0);
-	if (lock->mapping == MAP_FAILED)
-		lock->mapping = NULL;
+	lock->mapping = map(fd);
 	if (lock->keep_descriptor || !lock->mapping)
 		lock->descriptor = descriptor_move_high(fd, lock->keep_descriptor);
 	else
@@ -108,6 +113,12 @@ static enum claim_result attempt(struct lockfile *lock, uint64_t deadline, bool 
 		return result;
 	}
 	lock->resumed = result == CLAIM_OWN;
+	// Another user's stale file: without a record nothing would hold the lock across exec but a descriptor.
+	if (!lock->resumed && !claim->writable)
+		lock->keep_descriptor = true;
+	// In a tree even those are to hold who lose the descriptor between fork and exec; they may not be able to say so.
+	if (lock->keep_descriptor)
+		record_hint(claim->fd, &claim->status, RECORD_HINT_MAPPED);
 	if (!keep(lock, claim->fd, &claim->status)) {
 		claim->error = ENOMEM;
 		return CLAIM_FAILED;
@@ -131,22 +142,20 @@ static void remember(struct lockfile *lock, const struct stat *status)
 	lock->resumed = true;
 }
 
-// For what this process may yet fork: the record does not follow that. Without the flock a mapping says little, but whoever is
-// told of it looks for one.
-static void map_without_flock(struct lockfile *lock)
+bool lockfile_share(struct lockfile *lock, ino_t inode)
 {
 	int fd = openat(AT_FDCWD, lock->path, O_RDONLY | RECORD_OPEN_FLAGS);
 	struct stat status;
 
 	if (fd == -1)
-		return;
-	if (fstat(fd, &status) == 0 && status.st_dev == lock->device && status.st_ino == lock->inode) {
-		lock->mapping = mmap(NULL, 1, PROT_NONE, MAP_SHARED, fd, 0);
-		if (lock->mapping == MAP_FAILED)
-			lock->mapping = NULL;
+		return false;
+	if (fstat(fd, &status) == 0 && status.st_ino == inode) {
+		remember(lock, &status);
+		lock->mapping = map(fd);
 		record_hint(fd, &status, RECORD_HINT_MAPPED);
 	}
 	(void)close(fd);
+	return lock->mapping != NULL;
 }
 
 // The record is our own, from before exec, but the flock is busy. Mostly a contender has it for an instant; a child of ours
@@ -168,7 +177,8 @@ static void resume(struct lockfile *lock, const struct stat *status)
 			break;
 		pause_us(LOOK_AGAIN_US);
 	}
-	map_without_flock(lock);
+	// For what this process may yet fork: the record does not follow that.
+	(void)lockfile_share(lock, status->st_ino);
 }
 
 // The flock is busy: whose is it by the record? BUSY: nobody's who lives.
@@ -262,9 +272,7 @@ bool lockfile_adopt(struct lockfile *lock, int descriptor, ino_t inode)
 	    flock(descriptor, LOCK_EX | LOCK_NB) == -1)
 		return false;
 	remember(lock, &status);
-	lock->mapping = mmap(NULL, 1, PROT_NONE, MAP_SHARED, descriptor, 0);
-	if (lock->mapping == MAP_FAILED)
-		lock->mapping = NULL;
+	lock->mapping = map(descriptor);
 	lock->descriptor = descriptor;
 	return true;
 }
@@ -282,6 +290,14 @@ static void delete(const struct lockfile *lock, const struct claim *claim)
 		return;
 	}
 	(void)unlink(lock->path);
+}
+
+void lockfile_disown(int descriptor, ino_t inode)
+{
+	struct stat status;
+
+	if (fstat(descriptor, &status) == 0 && status.st_ino == inode)
+		(void)close(descriptor);
 }
 
 bool lockfile_leave(struct lockfile *lock)

@@ -14,7 +14,7 @@
 struct lockfile {
 	const char *path;		// absolute; the caller's, unchanged while the lock is held
 	struct process_self self;
-	bool keep_descriptor;		// scope tree: an open descriptor for those we exec
+	bool keep_descriptor;		// an open descriptor for what is exec'd: scope tree; set where no record could be written
 
 	// Set when the lock is taken or adopted.
 	dev_t device;
@@ -44,9 +44,17 @@ enum lockfile_result lockfile_try(struct lockfile *lock, bool patient, struct lo
 // Waits for the lock until DEADLINE (pause_clock; UINT64_MAX: for ever), woken by the kernel, in its order.
 enum lockfile_result lockfile_wait(struct lockfile *lock, uint64_t deadline, struct lockfile_outcome *outcome);
 
-// Makes DESCRIPTOR, inherited from a tree's holder of the file with INODE, keep the lock in this process. False: it is not
-// that holder's.
+// Makes DESCRIPTOR, inherited from the holder of the file with INODE, keep the lock in this process. False: it is not that
+// holder's.
 bool lockfile_adopt(struct lockfile *lock, int descriptor, ino_t inode);
+
+// Keeps the lock on the file with INODE in this process without the flock, which it cannot share: by a mapping that is looked
+// for where no other holder is found. False: it cannot.
+bool lockfile_share(struct lockfile *lock, ino_t inode);
+
+// Closes DESCRIPTOR, inherited from the holder of the file with INODE, if it is that file's: this process is not to keep the
+// lock.
+void lockfile_disown(int descriptor, ino_t inode);
 
 // Gives the lock back at exit: deletes the file if nobody else has the lock, so that the name is free once this process
 // has ended, not before; hands the record on if a process forked from this one keeps the lock. Returns whether the lock

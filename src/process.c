@@ -113,7 +113,8 @@ bool process_is_ending(pid_t pid)
 
 	if (process_read_stat(pid, &status) == -1)
 		return errno == ENOENT || errno == ESRCH;
-	return (status.flags & PF_EXITING) != 0;
+	// A leader that ended before its threads bears the flag, too, as long as they go on.
+	return (status.flags & PF_EXITING) != 0 && (status.state != 'Z' || status.threads <= 1);
 }
 
 bool process_is_orphan(void)

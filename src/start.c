@@ -43,15 +43,18 @@ static void take_stack(struct start *start, char **stack)
 	take_auxiliary(start, stack);
 }
 
-// The program's arguments lie directly before the environment: walk back to argc, which counts them.
+// The program's arguments lie directly before the environment: walk back to argc, which counts them. But another preload may
+// have moved the environment from the initial stack, which is between here and the strings at its bottom.
 static void take_environment(struct start *start)
 {
 	char **argv = environ - 1;
 	long count = 0;
 
-	for (; (long)argv[-1] != count; argv--)
-		count++;
-	start->argv = argv;
+	if ((char *)environ > (char *)&argv && (char *)environ < (char *)getauxval(AT_EXECFN)) {
+		for (; (long)argv[-1] != count; argv--)
+			count++;
+		start->argv = argv;
+	}
 	start->execfn = (const char *)getauxval(AT_EXECFN);
 	start->secure = getauxval(AT_SECURE) != 0;
 }

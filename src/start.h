@@ -6,7 +6,7 @@
 #include <stdbool.h>
 
 struct start {
-	char *const *argv;
+	char *const *argv;	// NULL: not to be found
 	char ***environment;	// the variable that holds the present environment
 	const char *execfn;	// AT_EXECFN; NULL: not known
 	bool secure;		// AT_SECURE: set-user-ID and the like

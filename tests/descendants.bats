@@ -97,8 +97,8 @@ assert_nobody_is_refused_later() {
 	local shell
 	for shell in bash dash; do
 		rm -f go one two status
-		job "$shell" -c '(until [ -e go ] || [ ! -e alive ]; do sleep 0.01; done; touch one; touch two; echo $? >status) & exit' \
-			>later.out 2>&1 3>&-
+		job "$shell" -c '(until [ -e go ] || [ ! -e alive ]; do sleep 0.01; done
+			touch one; touch two; echo $? >status) & exit' >later.out 2>&1 3>&-
 		run -1 job true
 		touch go
 		poll file_has_content status

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# EXCLUSIVELOCK_ON_HELD=wait: a start waits for its turn, whoever holds the name. And flag: it does not wait, but is told.
+# EXCLUSIVELOCK_ON_HELD=wait: a start waits for its turn, whoever holds the name. With flag it does not, but is told.
 
 # shellcheck disable=SC2016,SC2030,SC2031 # every test is a subshell; $ is for the shell inside
 load test_helper

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// closeall loop|closefrom|close_range FILE: closes every descriptor, writes its PID into FILE, waits for SIGTERM, exits.
+// closeall loop|closefrom|close_range FILE: closes every descriptor, writes its PID into FILE, waits for SIGTERM.
 #define _GNU_SOURCE
 #include <string.h>
 
