@@ -5,7 +5,6 @@
 #include "pause.h"
 #include "record.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 
@@ -84,9 +83,7 @@ bool descent_own(const char *path, const struct process_self *self)
 	struct record record;
 	struct stat status;
 
-	if (record_peek(path, &record, &status) == -1)
-		return errno == EACCES || errno == EPERM;
-	return record_is_of(&record, self);
+	return record_peek(path, &record, &status) == -1 || record_is_of(&record, self);
 }
 
 bool descent_by_ancestry(pid_t holder, const char *path)

@@ -286,7 +286,8 @@ static void take(struct guard *guard, bool own)
 	struct lockfile_outcome outcome;
 	enum lockfile_result result = lockfile_try(&lock, !waits, &outcome);
 
-	// A process that dropped its privileges since may be unable to reach the file; its PID holds the lock all the same.
+	// A process that has dropped its privileges since, or changed its root, may be unable to reach the file; its PID holds
+	// the lock all the same.
 	if (result == LOCKFILE_ERROR && own) {
 		lock.resumed = true;
 		lock.inode = guard->mark.inode;
