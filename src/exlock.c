@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #define LIBRARY "libexlock.so"
+#define LAUNCHER "exlock-launch"
 #define DIRECTORY_ADVICE "EXCLUSIVELOCK_DIR can name another directory"
 #define UNGUARDED_ADVICE "running unguarded, as EXCLUSIVELOCK_ON_ERROR says"
 
@@ -123,11 +124,14 @@ static void export_flagged(const struct guard *guard, pid_t holder)
 	apply(guard, settings, sizeof(settings) / sizeof(*settings));
 }
 
-// Whether EXCLUSIVELOCK_ONLY leaves this program to us.
+// Whether EXCLUSIVELOCK_ONLY leaves this program to us. Our own launcher is never to be exclusive, with a preload of the user's
+// for what it launches.
 static bool is_selected(struct guard *guard)
 {
 	const char *only = config_get(guard->environment, CONFIG_PREFIX "ONLY");
 
+	if (guard->start.execfn && strcmp(text_basename(guard->start.execfn), LAUNCHER) == 0)
+		return false;
 	return !only || lockname_of_program(guard->start.execfn, guard->program, &guard->script) == -1 ||
 	       pattern_selects(only, guard->program);
 }

@@ -17,6 +17,8 @@
 #define LOOK_AGAIN_US 500
 // How often a process has to be seen asleep to be there to stay.
 #define LOOKS_ASLEEP 3
+// More than any child uses before it calls exec.
+#define WORKS_TICKS 5
 
 static bool same_record(const struct record *a, const struct record *b)
 {
@@ -46,18 +48,18 @@ static void replace(const struct mapped_file *file, const struct record *old, pi
 	(void)close(fd);
 }
 
-static bool sleeps(pid_t pid)
+// A child between fork and exec has the mapping, too. Recorded, it would keep the lock beyond its exec. But it neither sleeps
+// nor works for long.
+static bool stays(pid_t pid)
 {
 	struct process_stat status;
 
-	return process_read_stat(pid, &status) == 0 && status.state == 'S';
-}
-
-// A child between fork and exec has the mapping, too, but works. Recorded, it would keep the lock beyond its exec.
-static bool stays(pid_t pid)
-{
 	for (int look = 0; look < LOOKS_ASLEEP; look++) {
-		if (!sleeps(pid))
+		if (process_read_stat(pid, &status) == -1)
+			return false;
+		if (status.cpu_ticks >= WORKS_TICKS)
+			return true;
+		if (status.state != 'S' && status.state != 'T')
 			return false;
 		pause_us(LOOK_AGAIN_US);
 	}

@@ -28,6 +28,8 @@
 #include <unistd.h>
 
 #define ONLY CONFIG_PREFIX "ONLY"
+// The kernel's MAX_ARG_STRLEN with pages of 4 KiB, the smallest there are.
+#define VARIABLE_MAX 131072
 #define INTERPRETERS "sh:bash:dash:ash:ksh*:mksh:zsh*:busybox:env:python*:perl*:ruby*:node:nodejs:java:php*:lua*:tclsh*:wish*:" \
 		     "guile*:Rscript:awk:gawk:mawk:expect"
 
@@ -95,7 +97,7 @@ static bool is_outer_name(struct launch *launch)
 {
 	const char *outer = config_get(environ, CONFIG_PREFIX "LOCKFILE");
 
-	if (!outer || !config_get(environ, CONFIG_PREFIX "INSTANCE"))
+	if (!outer || (!config_get(environ, CONFIG_PREFIX "INSTANCE") && !config_get(environ, CONFIG_PREFIX "HELD")))
 		return false;
 	find_lock_path(launch);
 	return strcmp(launch->lock_path, outer) == 0;
@@ -262,6 +264,16 @@ static bool check_lock(const struct launch *launch)
 	return false;
 }
 
+// A name made of very many arguments is more than execve(2) takes in one variable. The command's shim has the mark, and can
+// derive the name again.
+static void drop_long_name(void)
+{
+	const char *name = getenv(CONFIG_PREFIX "NAME");
+
+	if (name && sizeof(CONFIG_PREFIX "NAME=") + strlen(name) > VARIABLE_MAX)
+		(void)unsetenv(CONFIG_PREFIX "NAME");
+}
+
 // A script without "#!" is the shell's, as for execvp(3); a broken binary is nobody's.
 static bool is_script(const char *file)
 {
@@ -288,6 +300,7 @@ int main(int argc, char **argv)
 	set_name(&launch);
 	load_shim(&launch);
 	set_preload(&launch, check_lock(&launch) && !launch.no_preload);
+	drop_long_name();
 	execv(launch.file, launch.command);
 	if (errno == ENOEXEC && is_script(launch.file))
 		execvp(launch.file, launch.command);

@@ -45,6 +45,10 @@ bool process_parse_stat(const char *text, size_t length, struct process_stat *st
 			status->session = (pid_t)number;
 		else if (field == 9)
 			status->flags = number;
+		else if (field == 14)
+			status->cpu_ticks = number;
+		else if (field == 15)
+			status->cpu_ticks += number;
 		else if (field == 20)
 			status->threads = (long)number;
 	}

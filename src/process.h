@@ -19,6 +19,7 @@ struct process_stat {
 	char state;
 	uint64_t flags;		// the kernel's PF_*
 	long threads;
+	uint64_t cpu_ticks;	// used so far, in hundredths of a second
 	uint64_t start;		// field 22: clock ticks since boot; the same across exec, never the same twice for one PID
 };
 
