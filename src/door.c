@@ -228,6 +228,11 @@ pid_t getppid(void)
 	return (pid_t)CALL0(SYS_getppid);
 }
 
+uid_t geteuid(void)
+{
+	return (uid_t)CALL0(SYS_geteuid);
+}
+
 int kill(pid_t pid, int signal)
 {
 	return (int)CALL2(SYS_kill, pid, signal);

@@ -19,7 +19,7 @@ bool holder_flock_is_free(const char *path);
 
 // At the end of this process, which FILE may name in its record: if a process forked from it keeps the lock, records that
 // one. A child that is about to call exec will not keep it, so one is given some time to; WATCH_FLOCK: which shows in the
-// flock's being free. Returns whether another process keeps the lock.
+// flock's being free. Returns whether another process keeps the lock, or is in the record.
 bool holder_hand_on(const struct mapped_file *file, bool watch_flock);
 
 // After the flock was left behind: waits, for a second at most, until all processes that are just ending have done so. One that

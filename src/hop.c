@@ -14,6 +14,7 @@
 #include "mark.h"
 #include "pattern.h"
 #include "record.h"
+#include "report.h"
 #include "text.h"
 
 #include <dlfcn.h>
@@ -30,8 +31,8 @@
 #define ONLY CONFIG_PREFIX "ONLY"
 // The kernel's MAX_ARG_STRLEN with pages of 4 KiB, the smallest there are.
 #define VARIABLE_MAX 131072
-#define INTERPRETERS "sh:bash:dash:ash:ksh*:mksh:zsh*:busybox:env:python*:perl*:ruby*:node:nodejs:java:php*:lua*:tclsh*:wish*:" \
-		     "guile*:Rscript:awk:gawk:mawk:expect"
+#define INTERPRETERS "sh:bash:dash:ash:ksh:ksh[0-9]*:mksh:zsh:busybox:env:python:python[0-9]*:perl:perl[0-9]*:ruby:ruby[0-9]*:" \
+		     "node:nodejs:java:php:php[0-9]*:lua:lua[0-9]*:tclsh:tclsh[0-9]*:wish:wish[0-9]*:Rscript:awk:gawk:mawk"
 
 struct launch {
 	const char *shim;
@@ -82,8 +83,10 @@ static void read_config(struct launch *launch)
 {
 	struct config_error error;
 
-	if (!config_parse(environ, &launch->config, &error))
-		errx(CONFIG_EXIT_ERROR, "%s='%s': %s", error.variable, error.value, error.why);
+	if (!config_parse(environ, &launch->config, &error)) {
+		report_config_error(&error);
+		exit(CONFIG_EXIT_ERROR);
+	}
 }
 
 static void find_lock_path(struct launch *launch)
@@ -105,7 +108,7 @@ static bool is_outer_name(struct launch *launch)
 
 static void warn_of_interpreter(const struct launch *launch)
 {
-	if (launch->command[1] && !launch->config.by_args && pattern_selects(INTERPRETERS, launch->program))
+	if (launch->command[1] && !launch->config.by_args && !launch->config.quiet && pattern_selects(INTERPRETERS, launch->program))
 		warnx("all that %s runs would share its lock %s (give it a name with -n, or its arguments with -a)",
 		      launch->command[0], launch->program);
 }
@@ -221,7 +224,8 @@ static bool is_flagged(const struct launch *launch)
 	return launch->config.on_held == ON_HELD_FLAG && held && strcmp(held, "1") == 0;
 }
 
-// The shim lets a descendant of the holder pass by; it leaves no mark of that.
+// The shim lets a descendant of the holder pass by, and leaves no mark of that. The marks that this process inherited are
+// gone, so the shim went by the ancestors, as this does.
 static bool is_descendant(const struct launch *launch)
 {
 	struct record record;
@@ -252,10 +256,11 @@ static void set_preload(const struct launch *launch, bool with_shim)
 static bool check_lock(const struct launch *launch)
 {
 	if (holds(launch)) {
-		if (!lasts(launch))
-			errx(CONFIG_EXIT_ERROR, "%s: the PID cannot be written (a limit of the file size?): nothing is started",
-			     launch->lock_path);
-		return true;
+		if (lasts(launch))
+			return true;
+		(void)signal(SIGXFSZ, SIG_IGN);	// the message may go to a file, under the same limit
+		errx(CONFIG_EXIT_ERROR, "%s: the PID cannot be written (a limit of the file size?): nothing is started",
+		     launch->lock_path);
 	}
 	if (is_flagged(launch))
 		return true;

@@ -242,13 +242,13 @@ enum lockfile_result lockfile_wait(struct lockfile *lock, uint64_t deadline, str
 	struct claim claim = { .fd = -1 };
 
 	while (pause_clock() < deadline) {
-		enum claim_result result = CLAIM_FAILED;
+		enum claim_result result;
+		bool blocks;
 
 		announce(lock->path);
-		if (watch_arm(deadline) == 0)
-			result = attempt(lock, deadline, pause_clock() - start > EMPTY_NS, &claim);
-		else
-			claim.error = errno;
+		// With no timer to be had, a limit of pending signals for one, it has to do without the queue.
+		blocks = watch_arm(deadline) == 0;
+		result = attempt(lock, blocks ? deadline : 0, pause_clock() - start > EMPTY_NS, &claim);
 		watch_disarm();
 		// The flock is free, but the record names a living process: one that called exec, or a Python peer. The flock
 		// was given up again, for the former wants it back.
@@ -256,7 +256,7 @@ enum lockfile_result lockfile_wait(struct lockfile *lock, uint64_t deadline, str
 			watch_holder(claim.holder, lock->path, deadline);
 		else if (is_final(result))
 			return conclude(result, &claim, outcome);
-		else if (result != CLAIM_BUSY)
+		else if (result != CLAIM_BUSY || !blocks)
 			pause_us(LOOK_AGAIN_US);
 	}
 	claim.holder = holder_find(lock->path);

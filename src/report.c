@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <time.h>
@@ -52,6 +53,15 @@ static void release_signals(const struct held_signals *held)
 	sigprocmask(SIG_SETMASK, &held->before, NULL);
 }
 
+// The next best thing where there is no timer.
+static bool is_ready(int fd)
+{
+	struct pollfd ready = { .fd = fd, .events = POLLOUT };
+	struct timespec now = { 0 };
+
+	return ppoll(&ready, 1, &now, NULL) == 1;
+}
+
 static void flush(struct message *message)
 {
 	struct held_signals held;
@@ -59,8 +69,9 @@ static void flush(struct message *message)
 	if (!message->lost) {
 		hold_signals(&held);
 		// No poll(2) tells whether all of it goes through: a terminal is ready when it takes one byte.
-		(void)watch_arm(pause_clock() + PATIENCE_NS);
-		message->lost = write(message->fd, message->bytes, message->length) != (ssize_t)message->length;
+		message->lost = watch_arm(pause_clock() + PATIENCE_NS) == -1 && !is_ready(message->fd);
+		if (!message->lost)
+			message->lost = write(message->fd, message->bytes, message->length) != (ssize_t)message->length;
 		watch_disarm();
 		release_signals(&held);
 	}

@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 // How many may stand for one lock file at a time. One more process that ends leaves everything to the kernel.
-#define PLACES 4
+#define TOMBSTONES 4
 // Between two looks where there is nothing to be woken by.
 #define LOOK_AGAIN_US 100
 // How often a tombstone is looked at again whose process has ended: a child forked in the last moment may have it now.
@@ -28,10 +28,20 @@ static void add_number(struct digest *digest, uint64_t number)
 	digest_add(digest, &number, sizeof(number));
 }
 
+// Where a lock file's tombstones are, and who may raise them.
+struct place {
+	struct sockaddr_un address;
+	socklen_t length;
+	bool for_all;	// the directory is one that others may write to
+	uid_t owner;	// of the directory
+};
+
 // One directory may have several paths (/var/lock and /run/lock), so the name is made of what the directory is, not of
-// what it is called; where it cannot be looked at, of the path. Returns the address' length. Its last character is the place.
-static socklen_t address_of(const char *path, struct sockaddr_un *address)
+// what it is called; where it cannot be looked at, of the path. The last character of the address tells
+// the tombstones of one file apart.
+static struct place place_of(const char *path)
 {
+	struct place place = { .address = { .sun_family = AF_UNIX }, .for_all = true };
 	const char *file = text_basename(path);
 	char directory[PATH_MAX];
 	struct text text = text_in(directory, sizeof(directory));
@@ -45,31 +55,32 @@ static socklen_t address_of(const char *path, struct sockaddr_un *address)
 	if (fstatat(AT_FDCWD, directory, &status, 0) == 0) {
 		add_number(&digest, status.st_dev);
 		add_number(&digest, status.st_ino);
+		place.for_all = (status.st_mode & (S_IWGRP | S_IWOTH)) != 0;
+		place.owner = status.st_uid;
 	} else {
 		digest_add(&digest, directory, text.length);
 	}
 	digest_add(&digest, file, strlen(file));
 	digest_end(&digest, hex);
 
-	address->sun_family = AF_UNIX;
-	address->sun_path[0] = '\0';
-	name = text_in(address->sun_path + 1, sizeof(address->sun_path) - 1);
+	name = text_in(place.address.sun_path + 1, sizeof(place.address.sun_path) - 1);
 	text_add(&name, "exlock.");
 	text_add(&name, hex);
 	text_add(&name, ".0");
-	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + name.length);
+	place.length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + name.length);
+	return place;
 }
 
-static void choose_place(struct sockaddr_un *address, socklen_t length, int place)
+static void choose(struct place *place, int number)
 {
-	address->sun_path[length - offsetof(struct sockaddr_un, sun_path) - 1] = (char)('0' + place);
+	place->address.sun_path[place->length - offsetof(struct sockaddr_un, sun_path) - 1] = (char)('0' + number);
 }
 
-static int bind_somewhere(int fd, struct sockaddr_un *address, socklen_t length)
+static int bind_somewhere(int fd, struct place *place)
 {
-	for (int place = 0; place < PLACES; place++) {
-		choose_place(address, length, place);
-		if (bind(fd, (const struct sockaddr *)address, length) == 0)
+	for (int number = 0; number < TOMBSTONES; number++) {
+		choose(place, number);
+		if (bind(fd, (const struct sockaddr *)&place->address, place->length) == 0)
 			return 0;
 		if (errno != EADDRINUSE)
 			break;
@@ -110,14 +121,13 @@ static int put_in_flight(int fd)
 
 int tombstone_raise(const char *path)
 {
-	struct sockaddr_un address;
-	socklen_t length = address_of(path, &address);
+	struct place place = place_of(path);
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	int result, error;
 
 	if (fd == -1)
 		return -1;
-	result = bind_somewhere(fd, &address, length);
+	result = bind_somewhere(fd, &place);
 	if (result == 0)
 		result = listen(fd, SOMAXCONN);
 	if (result == 0)
@@ -128,35 +138,58 @@ int tombstone_raise(const char *path)
 	return result;
 }
 
-// Whether a tombstone stands; *PID is its owner, 0 if unknown. Where no socket is to be had (a sandbox), none is seen.
-static bool stands(struct sockaddr_un *address, socklen_t length, pid_t *pid)
+// Abstract names are anybody's. Where no other user may have held the lock, none has left a tombstone either.
+static bool is_credible(const struct place *place, const struct ucred *peer)
 {
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	return place->for_all || peer->uid == 0 || peer->uid == geteuid() || peer->uid == place->owner;
+}
+
+// Looks at one of the tombstones by connecting to it with FD.
+static bool stands_at(int fd, const struct place *place, pid_t *pid)
+{
 	struct ucred peer = { 0 };
 	socklen_t size = sizeof(peer);
+
+	if (connect(fd, (const struct sockaddr *)&place->address, place->length) == -1)
+		return errno == EAGAIN;	// its queue is full: somebody floods it, but it is there
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && !is_credible(place, &peer)) {
+		errno = EISCONN;	// the socket is used up
+		return false;
+	}
+	*pid = peer.pid;
+	return true;
+}
+
+// Whether a tombstone stands; *PID is its owner, 0 if unknown. Where no socket is to be had (a sandbox), none is seen.
+static bool stands(struct place *place, pid_t *pid)
+{
 	bool found = false;
+	int fd = -1;
 
 	*pid = 0;
-	if (fd == -1)
-		return false;
-	for (int place = 0; place < PLACES && !found; place++) {
-		choose_place(address, length, place);
-		found = connect(fd, (const struct sockaddr *)address, length) == 0;
-		if (found && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0)
-			*pid = peer.pid;
-		else if (!found && errno == EAGAIN)	// its queue is full: somebody floods it, but it is there
-			found = true;
+	for (int number = 0; number < TOMBSTONES && !found; number++) {
+		// A refused socket can be used again, one that found somebody cannot.
+		if (fd == -1)
+			fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+		if (fd == -1)
+			return false;
+		choose(place, number);
+		found = stands_at(fd, place, pid);
+		if (!found && errno != ECONNREFUSED) {
+			(void)close(fd);
+			fd = -1;
+		}
 	}
-	(void)close(fd);
+	if (fd != -1)
+		(void)close(fd);
 	return found;
 }
 
 int tombstone_await(const char *path, uint64_t deadline, pid_t *pid)
 {
-	struct sockaddr_un address;
-	socklen_t length = address_of(path, &address);
+	struct place place = place_of(path);
 
-	for (int ended = 0; ended < LOOKS_AFTER_END && stands(&address, length, pid);) {
+	for (int ended = 0; ended < LOOKS_AFTER_END && stands(&place, pid);) {
 		if (pause_clock() >= deadline) {
 			errno = ETIME;
 			return -1;

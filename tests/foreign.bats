@@ -205,3 +205,24 @@ protect() {
 	run -125 timeout_as root
 	[[ $(<"$LOCK") == mine ]]
 }
+
+@test "a stranger's socket in the tombstone's place keeps nobody out of a directory that only its owner may write to" {
+	chmod 755 "$LOCKS"
+	start_ready another_user /usr/bin/python3 -c 'import hashlib, os, signal, socket, struct, sys
+folder = os.stat(sys.argv[1])
+name = struct.pack("=QQ", folder.st_dev, folder.st_ino) + os.path.basename(sys.argv[2]).encode()
+squatters = []
+for place in range(4):
+    squatters.append(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
+    squatters[-1].bind("\0exlock." + hashlib.sha256(name).hexdigest() + "." + str(place))
+    squatters[-1].listen()
+print("ready", os.getpid(), flush=True)
+signal.pause()' "$LOCKS" "$LOCK"
+	run -0 guarded echo in
+	[[ $output == in ]]
+	# Where the stranger may have held the lock, its word counts: refused, in bounded time.
+	chmod 1777 "$LOCKS"
+	rm -f "$LOCK"
+	run -1 timeout 20 env LD_PRELOAD="$SHIM" echo in
+	[[ $output == "Another 'job' process is already running (pid $HOLDER)." ]]
+}

@@ -59,6 +59,22 @@ await_holder() {
 	[[ $output == "exlock-launch: "*job*": nothing is started" ]]
 }
 
+@test "a start waits its turn and keeps to its timeout where no timer is to be had" {
+	make_public_place
+	as_user env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME=job "$PLACE/hold" >out 3>&- &
+	await_holder
+	wait_without_timers() {
+		timeout 20 prlimit --sigpending=0:0 setpriv --reuid=65534 --regid=65534 --clear-groups \
+			env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME=job EXCLUSIVELOCK_ON_HELD=wait EXCLUSIVELOCK_TIMEOUT="$1" echo in
+	}
+	run -1 wait_without_timers 0.3
+	[[ $output == "Another 'job' process is already running (pid $HOLDER)." ]]
+	wait_without_timers 60 >turn 3>&- &
+	kill -TERM "$HOLDER"
+	wait "$!"
+	[[ $(<turn) == in ]]
+}
+
 @test "in scope tree a child whose descriptors are closed between fork and exec keeps the lock" {
 	export EXCLUSIVELOCK_SCOPE=tree
 	local leaving
@@ -91,6 +107,27 @@ $leaving" "$HELPERS/hold" 3>&-
 		kill -TERM "$daemon"
 		poll process_has_ended "$daemon"
 		assert_free job
+	done
+}
+
+record_becomes() {
+	run -1 guarded EXCLUSIVELOCK_NAME=job true
+	[[ $(<"$(lock_file job)") == "$1" ]]
+}
+
+@test "a daemon that never sleeps gets into the record, where Python looks for it" {
+	local leaving
+	for leaving in 'sys.exit()' 'os._exit(0)'; do
+		rm -f out
+		guarded EXCLUSIVELOCK_NAME=job /usr/bin/python3 -c "import os, sys
+if os.fork(): $leaving
+os.setsid()
+print('ready', os.getpid(), flush=True)
+while True: pass" >out 3>&-
+		await_holder
+		poll record_becomes "$HOLDER"
+		kill -KILL "$HOLDER"
+		poll process_has_ended "$HOLDER"
 	done
 }
 

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: MIT
+# exlock-launch inside itself, under its own preload, and with more arguments than one variable holds.
+# shellcheck disable=SC2016 # $ is for the shell inside
+# shellcheck disable=SC2016 # $ is for the shell inside
+
+load test_helper
+
+setup() {
+	clean_environment
+	cd "$BATS_TEST_TMPDIR" || return
+}
+
+teardown() { end_processes; }
+
+@test "with the library in the user's own preload the launcher is not exclusive itself" {
+	env LD_PRELOAD="$SHIM" "$LAUNCH" -n one "$HELPERS/hold" >out 3>&- &
+	ENDLATER+=("$!")
+	poll grep -qs ready out
+	run -0 env LD_PRELOAD="$SHIM" "$LAUNCH" -n two echo in
+	[[ $output == in ]]
+	run -1 env LD_PRELOAD="$SHIM" "$LAUNCH" -n one echo in
+}
+
+@test "inside a flagged command a launcher without a name derives its own" {
+	start_holder EXCLUSIVELOCK_NAME=outer "$HELPERS/hold"
+	run -0 "$LAUNCH" -f -n outer sh -c '"$0" -p true' "$LAUNCH"
+	[[ $output == "$(lock_file "$(readlink -f "$(type -P true)")")" ]]
+}
+
+@test "--by-args takes more arguments than fit into one variable" {
+	local argument arguments=()
+	printf -v argument '%01000d' 7
+	for _ in {1..140}; do arguments+=("$argument"); done
+	run -0 "$LAUNCH" -a -v "$HELPERS/stages" 0 "${arguments[@]}"
+	[[ $output == *"Acquired lock at "* ]]
+	run -0 ls "$LOCKS"
+	[[ $output == "" ]]
+}
