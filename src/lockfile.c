@@ -29,6 +29,8 @@
 #define LINGER_NS (1000 * MILLISECOND)
 // How long a peer may take between creating the file and writing its PID.
 #define EMPTY_NS (40 * MILLISECOND)
+// How long a file that is gone whenever we have it open is followed.
+#define RESTLESS_NS (2000 * MILLISECOND)
 #define LOOK_AGAIN_US 500
 
 static void *map(int fd)
@@ -215,6 +217,9 @@ enum lockfile_result lockfile_try(struct lockfile *lock, bool patient, struct lo
 		if (result == CLAIM_BUSY && (!patient || waited > PATIENCE_NS)) {
 			claim.holder = holder_find(lock->path);
 			result = CLAIM_HELD;
+		} else if (result == CLAIM_AGAIN && waited > RESTLESS_NS) {
+			claim.why = "is replaced again and again";
+			result = CLAIM_FAILED;
 		}
 		if (is_final(result))
 			return conclude(result, &claim, outcome);
