@@ -12,6 +12,7 @@
 #define STAMP_MODULUS 1000000000u
 // The kernel's include/linux/sched.h; /proc has shown it in field 9 ever since.
 #define PF_EXITING 0x4
+#define LOOKS_PASSING 3
 
 // A /proc of another PID namespace than ours counts other processes: its numbers say nothing about ours.
 static bool proc_is_foreign;
@@ -56,17 +57,12 @@ bool process_parse_stat(const char *text, size_t length, struct process_stat *st
 	return true;
 }
 
-int process_read_stat(pid_t pid, struct process_stat *status)
+static int read_stat_once(pid_t pid, struct process_stat *status)
 {
 	char buffer[1024];
 	char path[PROCFILE_PATH];
-	ssize_t length;
+	ssize_t length = procfile_read(procfile_path(path, pid, "/stat"), buffer, sizeof(buffer));
 
-	if (pid != 0 && proc_is_foreign) {
-		errno = ENOENT;
-		return -1;
-	}
-	length = procfile_read(procfile_path(path, pid, "/stat"), buffer, sizeof(buffer));
 	if (length == -1)
 		return -1;
 	if (!process_parse_stat(buffer, (size_t)length, status)) {
@@ -74,6 +70,29 @@ int process_read_stat(pid_t pid, struct process_stat *status)
 		return -1;
 	}
 	return 0;
+}
+
+// A zombie that nobody has waited for counts one thread. One without is on its way out, or a leader in whose place another
+// thread has called exec: then there is a new one at the next look.
+static bool is_passing(const struct process_stat *status)
+{
+	return status->state == 'X' || status->threads == 0;
+}
+
+int process_read_stat(pid_t pid, struct process_stat *status)
+{
+	int result;
+
+	if (pid != 0 && proc_is_foreign) {
+		errno = ENOENT;
+		return -1;
+	}
+	for (int look = 0; look < LOOKS_PASSING; look++) {
+		result = read_stat_once(pid, status);
+		if (result == -1 || !is_passing(status))
+			break;
+	}
+	return result;
 }
 
 struct process_self process_self(void)
@@ -102,11 +121,8 @@ bool process_alive(pid_t pid, uint32_t stamp)
 
 	if (process_read_stat(pid, &status) == -1)
 		return kill(pid, 0) == 0 || errno != ESRCH;
-	// When another thread than the leader calls exec, the old leader is seen for an instant as it goes.
-	if (status.state == 'X' && process_read_stat(pid, &status) == -1)
-		return false;
 	// A leader that ended before its threads is a zombie, too, but the process lives.
-	if ((status.state == 'Z' || status.state == 'X') && status.threads <= 1)
+	if (is_passing(&status) || (status.state == 'Z' && status.threads == 1))
 		return false;
 	return stamp == PROCESS_NO_STAMP || stamp == process_stamp(status.start);
 }
