@@ -145,5 +145,5 @@ void holder_await_endings(void)
 {
 	uint64_t deadline = pause_clock() + ENDINGS_NS;
 
-	procfile_processes(await_ending, &deadline);
+	procfile_list("/proc", await_ending, &deadline);
 }

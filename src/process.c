@@ -57,11 +57,10 @@ bool process_parse_stat(const char *text, size_t length, struct process_stat *st
 	return true;
 }
 
-static int read_stat_once(pid_t pid, struct process_stat *status)
+static int read_stat_at(const char *path, struct process_stat *status)
 {
 	char buffer[1024];
-	char path[PROCFILE_PATH];
-	ssize_t length = procfile_read(procfile_path(path, pid, "/stat"), buffer, sizeof(buffer));
+	ssize_t length = procfile_read(path, buffer, sizeof(buffer));
 
 	if (length == -1)
 		return -1;
@@ -81,6 +80,7 @@ static bool is_passing(const struct process_stat *status)
 
 int process_read_stat(pid_t pid, struct process_stat *status)
 {
+	char path[PROCFILE_PATH];
 	int result;
 
 	if (pid != 0 && proc_is_foreign) {
@@ -88,7 +88,7 @@ int process_read_stat(pid_t pid, struct process_stat *status)
 		return -1;
 	}
 	for (int look = 0; look < LOOKS_PASSING; look++) {
-		result = read_stat_once(pid, status);
+		result = read_stat_at(procfile_path(path, pid, "/stat"), status);
 		if (result == -1 || !is_passing(status))
 			break;
 	}
@@ -127,14 +127,44 @@ bool process_alive(pid_t pid, uint32_t stamp)
 	return stamp == PROCESS_NO_STAMP || stamp == process_stamp(status.start);
 }
 
+struct thread_search {
+	pid_t pid;
+	bool found;
+};
+
+static void visit_thread(void *context, pid_t thread)
+{
+	struct thread_search *search = context;
+	char path[PROCFILE_PATH];
+	struct text text = text_in(path, sizeof(path));
+	struct process_stat status;
+
+	text_add(&text, "/proc/");
+	text_number(&text, (uint64_t)search->pid);
+	text_add(&text, "/task/");
+	text_number(&text, (uint64_t)thread);
+	text_add(&text, "/stat");
+	if (read_stat_at(path, &status) == 0 && !(status.flags & PF_EXITING))
+		search->found = true;
+}
+
+static bool has_working_thread(pid_t pid)
+{
+	struct thread_search search = { .pid = pid };
+	char path[PROCFILE_PATH];
+
+	procfile_list(procfile_path(path, pid, "/task"), visit_thread, &search);
+	return search.found;
+}
+
 bool process_is_ending(pid_t pid)
 {
 	struct process_stat status;
 
 	if (process_read_stat(pid, &status) == -1)
 		return errno == ENOENT || errno == ESRCH;
-	// A leader that ended before its threads bears the flag, too, as long as they go on.
-	return (status.flags & PF_EXITING) != 0 && (status.state != 'Z' || status.threads <= 1);
+	// A leader that ended before its threads bears the flag, too, whether they go on or not.
+	return (status.flags & PF_EXITING) != 0 && (status.state != 'Z' || status.threads == 1 || !has_working_thread(pid));
 }
 
 bool process_is_orphan(void)
@@ -270,7 +300,7 @@ pid_t process_find_mapper(const struct mapped_file *file)
 	struct mapper_search search = { .file = file, .self = getpid() };
 
 	if (!proc_is_foreign)
-		procfile_processes(visit_process, &search);
+		procfile_list("/proc", visit_process, &search);
 	return search.oldest;
 }
 

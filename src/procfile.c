@@ -71,9 +71,9 @@ int procfile_lines(const char *path, bool (*visit)(void *context, const char *li
 	return 0;
 }
 
-void procfile_processes(void (*visit)(void *context, pid_t pid), void *context)
+void procfile_list(const char *folder, void (*visit)(void *context, pid_t number), void *context)
 {
-	int fd = openat(AT_FDCWD, "/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = openat(AT_FDCWD, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	_Alignas(struct dirent64) char buffer[4096];
 	ssize_t got;
 

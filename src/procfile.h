@@ -20,7 +20,7 @@ ssize_t procfile_read(const char *path, char *buffer, size_t size);
 // columns before it is passed over. Returns 0, or -1 and errno: PATH cannot be opened.
 int procfile_lines(const char *path, bool (*visit)(void *context, const char *line, size_t length), void *context);
 
-// Calls VISIT for each process.
-void procfile_processes(void (*visit)(void *context, pid_t pid), void *context);
+// Calls VISIT for each process or thread that FOLDER ("/proc", "/proc/PID/task") lists.
+void procfile_list(const char *folder, void (*visit)(void *context, pid_t number), void *context);
 
 #endif
