@@ -17,6 +17,8 @@
 #define LOOK_AGAIN_US 500
 // How often a process has to be seen asleep to be there to stay.
 #define LOOKS_ASLEEP 3
+// How often nobody may be seen to map the file before the flock counts as a waiter's, who took it at once.
+#define LOOKS_MISSED 3
 // More than any child uses before it calls exec.
 #define WORKS_TICKS 5
 
@@ -103,18 +105,20 @@ bool holder_hand_on(const struct mapped_file *file, bool watch_flock)
 	struct record record;
 	struct stat status;
 	pid_t pid;
+	int missed = 0;
 
 	if (record_peek(file->path, &record, &status) == -1)
 		return false;
 	if (record.pid != getpid())
 		return true;
-	for (int tries = 0; pause_clock() < end; tries++) {
+	for (int tries = 0; pause_clock() < end && missed < LOOKS_MISSED; tries++) {
 		if (watch_flock && holder_flock_is_free(file->path))
 			return false;
 		// Contenders have the flock for an instant, too: to look for a child costs more than to try again.
 		pid = tries < 4 && watch_flock ? 0 : process_find_mapper(file);
 		if (pid == 0 && !watch_flock)
 			return false;
+		missed += pid == 0 && tries >= 4;
 		if (pid != 0 && stays(pid)) {
 			replace(file, &record, pid);
 			break;

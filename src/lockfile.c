@@ -95,6 +95,14 @@ static enum claim_result await_predecessor(struct lockfile *lock, uint64_t deadl
 	return CLAIM_HELD;
 }
 
+// Whether the process that gave the flock up is on its way out, by the kernel's word or by its own.
+static bool is_leaving(const struct lockfile *lock, pid_t holder)
+{
+	pid_t owner;
+
+	return process_is_ending(holder) || (tombstone_await(lock->path, 0, &owner) == -1 && owner == holder);
+}
+
 // One attempt. With a DEADLINE it blocks until the flock is ours; watch_arm() ends that. CLAIM says what came of it.
 static enum claim_result attempt(struct lockfile *lock, uint64_t deadline, bool accept_empty, struct claim *claim)
 {
@@ -107,7 +115,7 @@ static enum claim_result attempt(struct lockfile *lock, uint64_t deadline, bool 
 	}
 	claim->fd = descriptor_move_up(claim->fd);
 	result = claim_judge(lock->path, &lock->self, accept_empty, claim);
-	if (deadline && result == CLAIM_HELD && process_is_ending(claim->holder) &&
+	if (deadline && result == CLAIM_HELD && is_leaving(lock, claim->holder) &&
 	    watch_process(claim->holder, pause_clock() + LINGER_NS) == 0)
 		result = claim_judge(lock->path, &lock->self, accept_empty, claim);
 	if (result != CLAIM_TAKEN && result != CLAIM_OWN) {

@@ -13,6 +13,7 @@
 // The kernel's include/linux/sched.h; /proc has shown it in field 9 ever since.
 #define PF_EXITING 0x4
 #define LOOKS_PASSING 3
+#define LOOKS_LOCKS 2
 
 // A /proc of another PID namespace than ours counts other processes: its numbers say nothing about ours.
 static bool proc_is_foreign;
@@ -354,5 +355,9 @@ bool process_has_waiters(const struct mapped_file *file)
 {
 	struct line_search search = { .file = file, .waits = true };
 
-	return procfile_lines("/proc/locks", visit_locks_line, &search) == -1 || search.found;
+	// The kernel goes on by counting from one read to the next: when another lock goes meanwhile, one is passed over.
+	for (int look = 0; look < LOOKS_LOCKS && !search.found; look++)
+		if (procfile_lines("/proc/locks", visit_locks_line, &search) == -1)
+			return true;
+	return search.found;
 }
