@@ -2,6 +2,7 @@
 #include "descent.h"
 
 #include "holder.h"
+#include "keepers.h"
 #include "pause.h"
 #include "record.h"
 
@@ -18,7 +19,7 @@ static bool is_process(pid_t pid, const void *other)
 
 static bool maps_file(pid_t pid, const void *file)
 {
-	return process_maps(pid, file);
+	return keepers_maps(pid, file);
 }
 
 static bool has_ancestor(pid_t pid)

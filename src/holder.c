@@ -31,18 +31,17 @@ static bool same_record(const struct record *a, const struct record *b)
 // everybody who writes does.
 static void replace(const struct mapped_file *file, const struct record *old, pid_t to)
 {
-	int fd = openat(AT_FDCWD, file->path, O_RDWR | RECORD_OPEN_FLAGS);
 	struct process_stat process;
 	struct record record;
 	struct stat status;
+	int fd = record_open(file->path, O_RDWR, &status);
 	pid_t writer;
 
 	if (fd == -1)
 		return;
-	if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_nlink == 1 &&
-	    status.st_dev == file->device && status.st_ino == file->inode && record_lock(fd, F_WRLCK, &writer) == 0) {
+	if (status.st_dev == file->device && status.st_ino == file->inode && record_lock(fd, F_WRLCK, &writer) == 0) {
 		// Still mapped, now that nobody else can write: otherwise a process that has let go would be recorded.
-		if (record_read(fd, &record, &status) == 0 && same_record(&record, old) && process_maps(to, file) &&
+		if (record_read(fd, &record, &status) == 0 && same_record(&record, old) && keepers_maps(to, file) &&
 		    process_read_stat(to, &process) == 0)
 			(void)record_write(fd, to, process.start, &status);
 		record_unlock(fd);
@@ -81,9 +80,9 @@ pid_t holder_find(const char *path)
 		return record.pid;
 	file.device = status.st_dev;
 	file.inode = status.st_ino;
-	pid = process_find_mapper(&file);
+	pid = keepers_find_mapper(&file);
 	if (pid == 0)
-		return process_find_locker(&file);
+		return keepers_find_locker(&file);
 	if (stays(pid))
 		replace(&file, &record, pid);
 	return pid;
@@ -115,7 +114,7 @@ bool holder_hand_on(const struct mapped_file *file, bool watch_flock)
 		if (watch_flock && holder_flock_is_free(file->path))
 			return false;
 		// Contenders have the flock for an instant, too: to look for a child costs more than to try again.
-		pid = tries < 4 && watch_flock ? 0 : process_find_mapper(file);
+		pid = tries < 4 && watch_flock ? 0 : keepers_find_mapper(file);
 		if (pid == 0 && !watch_flock)
 			return false;
 		missed += pid == 0 && tries >= 4;
@@ -130,7 +129,7 @@ bool holder_hand_on(const struct mapped_file *file, bool watch_flock)
 
 bool holder_hand_on_mapped(const struct mapped_file *file)
 {
-	pid_t pid = process_find_mapper(file);
+	pid_t pid = keepers_find_mapper(file);
 	struct record record;
 	struct stat status;
 

@@ -3,6 +3,7 @@
 #ifndef EXLOCK_HOLDER_H
 #define EXLOCK_HOLDER_H
 
+#include "keepers.h"
 #include "process.h"
 
 #include <stdbool.h>

@@ -4,6 +4,7 @@
 #include "claim.h"
 #include "descriptor.h"
 #include "holder.h"
+#include "keepers.h"
 #include "pause.h"
 #include "record.h"
 #include "tombstone.h"
@@ -154,12 +155,12 @@ static void remember(struct lockfile *lock, const struct stat *status)
 
 bool lockfile_share(struct lockfile *lock, ino_t inode)
 {
-	int fd = openat(AT_FDCWD, lock->path, O_RDONLY | RECORD_OPEN_FLAGS);
 	struct stat status;
+	int fd = record_open(lock->path, O_RDONLY, &status);
 
 	if (fd == -1)
 		return false;
-	if (fstat(fd, &status) == 0 && status.st_ino == inode) {
+	if (status.st_ino == inode) {
 		remember(lock, &status);
 		lock->mapping = map(fd);
 		record_hint(fd, &status, RECORD_HINT_MAPPED);
@@ -178,12 +179,12 @@ static void resume(struct lockfile *lock, const struct stat *status)
 	struct claim claim;
 
 	remember(lock, status);
-	if (process_maps(0, &file))
+	if (keepers_maps(0, &file))
 		return;
 	for (int tries = 1; pause_clock() < end; tries++) {
 		if (attempt(lock, 0, true, &claim) == CLAIM_OWN)
 			return;
-		if (tries % 16 == 0 && process_find_mapper(&file) != 0)
+		if (tries % 16 == 0 && keepers_find_mapper(&file) != 0)
 			break;
 		pause_us(LOOK_AGAIN_US);
 	}
@@ -239,13 +240,12 @@ enum lockfile_result lockfile_try(struct lockfile *lock, bool patient, struct lo
 // and queue again in any order.
 static void announce(const char *path)
 {
-	int fd = openat(AT_FDCWD, path, O_RDONLY | RECORD_OPEN_FLAGS);
 	struct stat status;
+	int fd = record_open(path, O_RDONLY, &status);
 
 	if (fd == -1)
 		return;
-	if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_nlink == 1)
-		record_hint(fd, &status, RECORD_HINT_WAITERS);
+	record_hint(fd, &status, RECORD_HINT_WAITERS);
 	(void)close(fd);
 }
 
@@ -328,7 +328,7 @@ bool lockfile_leave(struct lockfile *lock)
 		leave_to_kernel(lock);
 		return false;
 	}
-	if ((status.st_mode & RECORD_HINT_WAITERS) && process_has_waiters(&file)) {
+	if ((status.st_mode & RECORD_HINT_WAITERS) && keepers_has_waiters(&file)) {
 		leave_to_kernel(lock);
 		return !holder_hand_on(&file, false);
 	}

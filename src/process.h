@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Which process: its identity (PID and start time), whether it lives, whose child it is, who maps a file.
+// Which process: its identity (PID and start time), whether it lives, whose child it is.
 #ifndef EXLOCK_PROCESS_H
 #define EXLOCK_PROCESS_H
 
@@ -39,6 +39,10 @@ struct process_self {
 
 struct process_self process_self(void);
 
+// Whether /proc is of another PID namespace than ours, so that its numbers say nothing about our processes. Known once
+// process_self() was called.
+bool process_proc_is_foreign(void);
+
 // The stamp that tells PID's present owner from a later one: the start time modulo 10^9, so that it fits the
 // nanoseconds of a file time. PROCESS_NO_STAMP if START is unknown.
 #define PROCESS_NO_STAMP UINT32_MAX
@@ -57,40 +61,5 @@ bool process_is_orphan(void);
 
 // The nearest ancestor for which VISIT returns true; 0 if none.
 pid_t process_find_ancestor(bool (*visit)(pid_t pid, const void *context), const void *context);
-
-// A file as /proc/PID/maps shows it.
-struct mapped_file {
-	dev_t device;
-	ino_t inode;
-	const char *path;
-};
-
-// Whether one line of /proc/PID/maps (without its newline) is a mapping of FILE; with FILE NULL, of any lock file.
-// The inode must agree, and the device or the path (some file systems show another device there than stat does).
-// Pure.
-bool process_line_maps(const char *line, size_t length, const struct mapped_file *file);
-
-// Whether PID maps FILE, as above. False where its maps cannot be read.
-bool process_maps(pid_t pid, const struct mapped_file *file);
-
-// The oldest process other than this one that maps FILE; 0 if none is seen. Reads /proc/*/maps: slow.
-pid_t process_find_mapper(const struct mapped_file *file);
-
-// One line of /proc/locks that is about a flock.
-struct flock_line {
-	pid_t pid;		// who took it, or waits for it
-	dev_t device;
-	ino_t inode;
-	bool waits;
-};
-
-// Pure. False: the line is about something else.
-bool process_parse_flock_line(const char *line, size_t length, struct flock_line *lock);
-
-// The process that took the flock on FILE, from /proc/locks; 0 if it is not told, or has ended.
-pid_t process_find_locker(const struct mapped_file *file);
-
-// Whether anybody waits for the flock on FILE, from /proc/locks; also true if that cannot be read.
-bool process_has_waiters(const struct mapped_file *file);
 
 #endif

@@ -59,6 +59,16 @@ int record_peek(const char *path, struct record *record, struct stat *status)
 	return result;
 }
 
+int record_open(const char *path, int access, struct stat *status)
+{
+	int fd = openat(AT_FDCWD, path, access | RECORD_OPEN_FLAGS);
+
+	if (fd == -1 || (fstat(fd, status) == 0 && S_ISREG(status->st_mode) && status->st_nlink == 1))
+		return fd;
+	(void)close(fd);
+	return -1;
+}
+
 // A write past RLIMIT_FSIZE brings SIGXFSZ, and one that crosses it leaves half a PID: 1 for 123. So the limit is looked
 // at first; who may raise it does so for a moment. Returns false if LENGTH bytes cannot be written.
 static bool raise_limit(size_t length, struct rlimit *saved)

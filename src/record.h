@@ -37,6 +37,10 @@ int record_read(int fd, struct record *record, struct stat *status);
 // Reads the record at PATH without taking a lock; may see one that is just being written. Returns 0, or -1 and errno.
 int record_peek(const char *path, struct record *record, struct stat *status);
 
+// Opens the lock file at PATH (ACCESS: O_RDONLY or O_RDWR) to change something of it, and takes its status: only a regular file
+// with one link, so nothing is done through what somebody planted. Returns a descriptor, or -1.
+int record_open(const char *path, int access, struct stat *status);
+
 // Writes the record of the process with PID and START to FD, and its status after that to STATUS. Without a start
 // time, or where the file cannot carry it (it is not ours, or its file system drops nanoseconds), one without stamp.
 // Never half a record: with RLIMIT_FSIZE too low the file is left empty, which is no error: the flock alone has to do.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include "keepers.h"
 #include "process.h"
 #include "unit.h"
 
@@ -51,12 +52,12 @@ static void a_line_of_maps_is_compared_by_inode_and_device_or_path(void **state)
 	const struct mapped_file other_inode = { makedev(8, 1), 1235, "/run/lock/a b.lock" };
 
 	(void)state;
-	assert_true(process_line_maps(line, strlen(line), &same));
-	assert_true(process_line_maps(line, strlen(line), &by_path));
-	assert_false(process_line_maps(line, strlen(line), &other_device));
-	assert_false(process_line_maps(line, strlen(line), &other_inode));
+	assert_true(keepers_line_maps(line, strlen(line), &same));
+	assert_true(keepers_line_maps(line, strlen(line), &by_path));
+	assert_false(keepers_line_maps(line, strlen(line), &other_device));
+	assert_false(keepers_line_maps(line, strlen(line), &other_inode));
 	for (size_t length = 0; length < 30; length++)
-		assert_false(process_line_maps(line, length, &same));
+		assert_false(keepers_line_maps(line, length, &same));
 }
 
 static void any_lock_file_is_known_by_its_name(void **state)
@@ -65,8 +66,8 @@ static void any_lock_file_is_known_by_its_name(void **state)
 	static const char other[] = "7f00-7f01 ---s 0 08:01 1234   /py_exclusivelock_/x.lock";
 
 	(void)state;
-	assert_true(process_line_maps(lock, strlen(lock), NULL));
-	assert_false(process_line_maps(other, strlen(other), NULL));
+	assert_true(keepers_line_maps(lock, strlen(lock), NULL));
+	assert_false(keepers_line_maps(other, strlen(other), NULL));
 }
 
 static void large_device_numbers_agree_with_makedev(void **state)
@@ -75,7 +76,7 @@ static void large_device_numbers_agree_with_makedev(void **state)
 	const struct mapped_file file = { makedev(0x103, 0x1abcde), 1, "" };
 
 	(void)state;
-	assert_true(process_line_maps(line, strlen(line), &file));
+	assert_true(keepers_line_maps(line, strlen(line), &file));
 }
 
 static void a_flock_line_tells_owner_and_waiters(void **state)
@@ -87,18 +88,18 @@ static void a_flock_line_tells_owner_and_waiters(void **state)
 	struct flock_line lock;
 
 	(void)state;
-	assert_true(process_parse_flock_line(taken, strlen(taken), &lock));
+	assert_true(keepers_parse_flock_line(taken, strlen(taken), &lock));
 	assert_int_equal(lock.pid, 1234);
 	assert_int_equal(lock.inode, 5678);
 	assert_true(lock.device == makedev(8, 1));
 	assert_false(lock.waits);
-	assert_true(process_parse_flock_line(waits, strlen(waits), &lock));
+	assert_true(keepers_parse_flock_line(waits, strlen(waits), &lock));
 	assert_int_equal(lock.pid, 1235);
 	assert_true(lock.waits);
-	assert_false(process_parse_flock_line(posix, strlen(posix), &lock));
+	assert_false(keepers_parse_flock_line(posix, strlen(posix), &lock));
 	for (size_t length = 0; taken + length <= strstr(taken, "5678"); length++)
-		assert_false(process_parse_flock_line(taken, length, &lock));
-	(void)process_parse_flock_line(foreign, strlen(foreign), &lock);
+		assert_false(keepers_parse_flock_line(taken, length, &lock));
+	(void)keepers_parse_flock_line(foreign, strlen(foreign), &lock);
 }
 
 static void a_zombie_is_not_alive(void **state)
