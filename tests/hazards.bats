@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: MIT
+# HAZARDS.md says for each known way to break which test tries it: the tests are there, and no line is without an answer.
+
+load test_helper
+
+setup() {
+	HAZARDS=$BATS_TEST_DIRNAME/HAZARDS.md
+}
+
+# Prints the tests that the list names, `TOPIC: NAME`, a line each.
+# shellcheck disable=SC2016 # backquotes as they stand there
+named_tests() {
+	grep -oE '`[a-z/-]+: [^`]+`' "$HAZARDS" | tr -d '`'
+}
+
+@test "every test that the list of hazards names exists" {
+	local named count=0 missing=0
+	while read -r named; do
+		count=$((count + 1))
+		grep -qxF "@test \"${named#*: }\" {" "$BATS_TEST_DIRNAME/${named%%: *}.bats" && continue
+		echo "no such test: $named"
+		missing=$((missing + 1))
+	done < <(named_tests)
+	((count > 50 && missing == 0))
+}
+
+@test "every hazard in the list has a test or the reason why it is a limit" {
+	local unanswered
+	unanswered=$(grep '^| ' "$HAZARDS" | grep -vF '| tested by |' | grep -vE '`[a-z/-]+: |limit: ' || :)
+	echo "$unanswered"
+	[[ $unanswered == "" ]]
+}
