@@ -171,6 +171,13 @@ pid_t keepers_find_locker(const struct mapped_file *file)
 	return search.locker;
 }
 
+bool keepers_is_locked(const struct mapped_file *file)
+{
+	struct line_search search = { .file = file };
+
+	return procfile_lines("/proc/locks", visit_locks_line, &search) == 0 && search.found;
+}
+
 bool keepers_has_waiters(const struct mapped_file *file)
 {
 	struct line_search search = { .file = file, .waits = true };

@@ -39,6 +39,9 @@ bool keepers_parse_flock_line(const char *line, size_t length, struct flock_line
 // The process that took the flock on FILE, from /proc/locks; 0 if it is not told, or has ended.
 pid_t keepers_find_locker(const struct mapped_file *file);
 
+// Whether anybody has the flock on FILE, from /proc/locks; false if that cannot be read.
+bool keepers_is_locked(const struct mapped_file *file);
+
 // Whether anybody waits for the flock on FILE, from /proc/locks; also true if that cannot be read.
 bool keepers_has_waiters(const struct mapped_file *file);
 

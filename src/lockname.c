@@ -147,3 +147,53 @@ int lockname_path(const struct lockname *name, const char *directory, const char
 	}
 	return 0;
 }
+
+static int hex_value(char digit)
+{
+	if (digit >= '0' && digit <= '9')
+		return digit - '0';
+	return digit >= 'A' && digit <= 'F' ? digit - 'A' + 10 : -1;
+}
+
+// Where the quoted name ends in FILE of LENGTH: before its suffix and, if the name was too long (*CUT), before the digest.
+static const char *end_of_name(const char *file, size_t length, bool *cut)
+{
+	static const char *const suffixes[] = { ".lock", ".pid" };
+	const char *end = NULL;
+
+	for (size_t i = 0; i < sizeof(suffixes) / sizeof(*suffixes) && !end; i++) {
+		size_t ending = strlen(suffixes[i]);
+
+		if (length >= ending && strcmp(file + length - ending, suffixes[i]) == 0)
+			end = file + length - ending;
+	}
+	*cut = end && length == NAME_MAX && strspn(end - (DIGEST_HEX - 1), "0123456789abcdef") >= DIGEST_HEX - 1;
+	return *cut ? end - (DIGEST_HEX - 1) : end;
+}
+
+ssize_t lockname_of_file(const char *file, char name[NAME_MAX + 1], bool *cut)
+{
+	size_t length = strlen(file), written = 0;
+	const char *at, *end = length <= NAME_MAX ? end_of_name(file, length, cut) : NULL;
+
+	if (!end || !text_begins(file, FILE_PREFIX))
+		return -1;
+	for (at = file + sizeof(FILE_PREFIX) - 1; at < end; at++) {
+		int high = *at == '%' && end - at > 2 ? hex_value(at[1]) : -1;
+		int low = high >= 0 ? hex_value(at[2]) : -1;
+
+		if (*at != '%') {
+			name[written++] = (char)(*at == '+' ? ' ' : *at);
+			continue;
+		}
+		// The digest may have cut an escape in two.
+		if (low < 0 && !(*cut && end - at <= 2))
+			return -1;
+		if (low < 0)
+			break;
+		name[written++] = (char)(high * 16 + low);
+		at += 2;
+	}
+	name[written] = '\0';
+	return (ssize_t)written;
+}

@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 // A lock's name: a text, then each of ARGUMENTS behind a space. The pieces stay where they are (a command
 // line may have megabytes), so a name is walked, never joined.
@@ -31,5 +32,10 @@ char *const *lockname_arguments(char *const *argv, const char *execfn);
 // TMPDIR (may be NULL) or /tmp. The file name is Python's quote_plus of the name, with a digest for its end where
 // it would pass 255 bytes. Returns 0, or -1 and errno ENAMETOOLONG.
 int lockname_path(const struct lockname *name, const char *directory, const char *tmpdir, char path[PATH_MAX]);
+
+// The other way: NAME gets, unquoted and ended by a zero byte, what the file name FILE says of its lock's name; *CUT tells
+// whether that is only the beginning, with a digest for the rest. Returns its length, or -1: FILE is no lock file's name.
+// Pure.
+ssize_t lockname_of_file(const char *file, char name[NAME_MAX + 1], bool *cut);
 
 #endif

@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: MIT
+#include "listing.h"
+
+#include "procfile.h"
+#include "report.h"
+
+#include <err.h>
+#include <jansson.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+#include <vis.h>
+
+// More of a command line than anybody reads.
+#define COMMAND_MAX 4096
+#define TIME_MAX 32
+
+enum { COLUMNS = 6 };
+
+static char *visible(const char *bytes, size_t length, const char *ending)
+{
+	char *text = malloc(length * 4 + strlen(ending) + 1);
+
+	if (!text)
+		err(125, "memory");
+	strvisx(text, bytes, length, VIS_OCTAL | VIS_NL | VIS_TAB);
+	return strcat(text, ending);
+}
+
+// The arguments of PID with blanks between them; NULL if they cannot be read, or there are none (a zombie).
+static char *command_of(pid_t pid)
+{
+	char path[PROCFILE_PATH], line[COMMAND_MAX];
+	ssize_t length = procfile_read(procfile_path(path, pid, "/cmdline"), line, sizeof(line));
+
+	while (length > 0 && line[length - 1] == '\0')
+		length--;
+	for (ssize_t i = 0; i < length; i++)
+		if (line[i] == '\0')
+			line[i] = ' ';
+	return length > 0 ? visible(line, (size_t)length, length == COMMAND_MAX ? "..." : "") : NULL;
+}
+
+void entry_look(struct entry *entry, const char *path, const char *name, size_t length, bool cut)
+{
+	*entry = (struct entry){ .path = strdup(path), .name = visible(name, length, cut ? "..." : ""),
+				 .survey = survey_look(path) };
+	if (!entry->path)
+		err(125, "memory");
+	if (survey_is_held(entry->survey.state) && entry->survey.pid > 0)
+		entry->command = command_of(entry->survey.pid);
+}
+
+void entry_free(struct entry *entry)
+{
+	free(entry->path);
+	free(entry->name);
+	free(entry->command);
+}
+
+static const char *user_of(const struct survey *survey, char number[TIME_MAX])
+{
+	const struct passwd *user = survey->user_known ? getpwuid(survey->user) : NULL;
+
+	if (!survey->user_known)
+		return "-";
+	snprintf(number, TIME_MAX, "%lu", (unsigned long)survey->user);
+	return user ? user->pw_name : number;
+}
+
+// Local time; EXACT: with its distance from UTC, as ISO 8601 has it.
+static const char *time_of(const struct survey *survey, bool exact, char text[TIME_MAX])
+{
+	struct tm time;
+
+	if (survey->since.tv_sec == 0 || !localtime_r(&survey->since.tv_sec, &time) ||
+	    (exact ? strftime(text, TIME_MAX, "%FT%T%z", &time) : strftime(text, TIME_MAX, "%F %T", &time)) == 0)
+		return "-";
+	return text;
+}
+
+// 0: no limit.
+static int terminal_width(void)
+{
+	struct winsize size;
+
+	return isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}
+
+struct row {
+	const char *cell[COLUMNS];
+	char pid[TIME_MAX], user[TIME_MAX], time[TIME_MAX];
+};
+
+static void fill(struct row *row, const struct entry *entry)
+{
+	const struct survey *survey = &entry->survey;
+
+	if (survey->pid > 0)
+		snprintf(row->pid, sizeof(row->pid), "%ld", (long)survey->pid);
+	row->cell[0] = entry->name;
+	row->cell[1] = survey_word(survey->state);
+	row->cell[2] = survey->pid > 0 ? row->pid : "-";
+	row->cell[3] = user_of(survey, row->user);
+	row->cell[4] = time_of(survey, false, row->time);
+	row->cell[5] = entry->command ? entry->command : "-";
+}
+
+static void print_row(const struct row *row, const int *widths, int limit)
+{
+	char *line;
+	int length = asprintf(&line, "%-*s  %-*s  %*s  %-*s  %-*s  %s", widths[0], row->cell[0], widths[1], row->cell[1],
+			      widths[2], row->cell[2], widths[3], row->cell[3], widths[4], row->cell[4], row->cell[5]);
+
+	if (length == -1)
+		err(125, "memory");
+	printf("%.*s\n", limit > 0 && length > limit ? limit : length, line);
+	free(line);
+}
+
+void listing_table(const struct entry *entries, size_t count)
+{
+	static const struct row head = { .cell = { "NAME", "STATE", "PID", "USER", "SINCE", "COMMAND" } };
+	struct row *rows = calloc(count + 1, sizeof(*rows));
+	int widths[COLUMNS] = { 0 };
+
+	if (!rows)
+		err(125, "memory");
+	rows[0] = head;
+	for (size_t i = 0; i < count; i++)
+		fill(&rows[i + 1], &entries[i]);
+	for (size_t i = 0; i <= count; i++)
+		for (int column = 0; column < COLUMNS; column++)
+			if ((int)strlen(rows[i].cell[column]) > widths[column])
+				widths[column] = (int)strlen(rows[i].cell[column]);
+	for (size_t i = 0; i <= count; i++)
+		print_row(&rows[i], widths, terminal_width());
+	free(rows);
+}
+
+static void print_holder(const struct entry *entry)
+{
+	const struct survey *survey = &entry->survey;
+	char user[TIME_MAX], time[TIME_MAX];
+
+	if (survey->pid > 0)
+		printf(" by pid %ld", (long)survey->pid);
+	else
+		printf(" by a process that cannot be seen from here");
+	if (survey->user_known)
+		printf(" of %s", user_of(survey, user));
+	if (survey->since.tv_sec)
+		printf(" since %s", time_of(survey, false, time));
+	printf("%s%s\n", entry->command ? ": " : "", entry->command ? entry->command : "");
+}
+
+void listing_sentence(const struct entry *entry)
+{
+	const struct survey *survey = &entry->survey;
+
+	printf("%s: ", entry->name);
+	switch (survey->state) {
+	case SURVEY_FREE:
+		puts("free");
+		break;
+	case SURVEY_STALE:
+		printf("free (left behind by pid %ld, which has ended)\n", (long)survey->pid);
+		break;
+	case SURVEY_MALFORMED:
+		puts("free (the lock file names no process: malformed)");
+		break;
+	case SURVEY_STARTING:
+		puts("free (the lock file is empty: a start is about to take it, or was killed doing so)");
+		break;
+	case SURVEY_HELD:
+		printf("held");
+		print_holder(entry);
+		break;
+	case SURVEY_HELD_BY_PID:
+		printf("held, by its PID alone,");
+		print_holder(entry);
+		break;
+	case SURVEY_ENDING:
+		printf("still held, ending,");
+		print_holder(entry);
+		break;
+	case SURVEY_FOREIGN:
+		printf("%s: is no lock file: not a regular file with one link; a start would fail (remove it)\n", entry->path);
+		break;
+	case SURVEY_UNREADABLE:
+		printf("%s: %s\n", entry->path, report_errno(survey->error));
+		break;
+	}
+}
+
+static json_t *json_text(const char *text)
+{
+	return text && text[0] && strcmp(text, "-") != 0 ? json_string(text) : json_null();
+}
+
+static json_t *json_of(const struct entry *entry)
+{
+	const struct survey *survey = &entry->survey;
+	char user[TIME_MAX], time[TIME_MAX];
+	json_t *object = json_pack("{s:s, s:s, s:b, s:o, s:o, s:o, s:o, s:s}",
+		"name", entry->name, "state", survey_word(survey->state), "held", survey_is_held(survey->state),
+		"pid", survey->pid > 0 ? json_integer(survey->pid) : json_null(), "user", json_text(user_of(survey, user)),
+		"since", json_text(time_of(survey, true, time)), "command", json_text(entry->command),
+		"path", entry->path);
+
+	if (!object)
+		errx(125, "%s: cannot be put into JSON", entry->path);
+	return object;
+}
+
+static void print_json(json_t *value)
+{
+	if (json_dumpf(value, stdout, JSON_INDENT(2)) == -1)
+		err(125, "standard output");
+	puts("");
+	json_decref(value);
+}
+
+void listing_json(const struct entry *entries, size_t count)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < count; i++)
+		json_array_append_new(list, json_of(&entries[i]));
+	print_json(list);
+}
+
+void listing_json_one(const struct entry *entry)
+{
+	print_json(json_of(entry));
+}

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT
+#include "survey.h"
+
+#include "keepers.h"
+#include "procfile.h"
+#include "record.h"
+#include "tombstone.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum survey_state survey_judge(const struct survey_facts *facts)
+{
+	if (!facts->regular)
+		return SURVEY_FOREIGN;
+	if (facts->locked)
+		return SURVEY_HELD;
+	if (facts->recorded_alive)
+		return SURVEY_HELD_BY_PID;
+	if (facts->ending)
+		return SURVEY_ENDING;
+	if (facts->empty)
+		return SURVEY_STARTING;
+	return facts->recorded ? SURVEY_STALE : SURVEY_MALFORMED;
+}
+
+// The flock's owner in /proc/locks may have ended and left it to a child, which then maps the file; of another PID namespace's
+// processes the list says nothing at all.
+static void find_keeper(const char *path, const struct stat *status, struct survey_facts *facts)
+{
+	const struct mapped_file file = { status->st_dev, status->st_ino, path };
+
+	facts->locker = keepers_find_locker(&file);
+	facts->locked = facts->locker != 0 || keepers_is_locked(&file);
+	if (facts->locker == 0)
+		facts->locker = keepers_find_mapper(&file);
+	facts->locked = facts->locked || facts->locker != 0;
+}
+
+static struct survey conclude(const struct survey_facts *facts, const struct stat *status)
+{
+	struct survey survey = { .state = survey_judge(facts), .pid = facts->recorded, .since = status->st_mtim };
+	char path[PROCFILE_PATH];
+	struct stat process;
+
+	if (survey.state == SURVEY_HELD && !facts->recorded_alive)
+		survey.pid = facts->locker;
+	if (survey_is_held(survey.state) && survey.pid > 0 && stat(procfile_path(path, survey.pid, ""), &process) == 0) {
+		survey.user = process.st_uid;
+		survey.user_known = true;
+	}
+	return survey;
+}
+
+static struct survey unreadable(int error)
+{
+	return (struct survey){ .state = SURVEY_UNREADABLE, .error = error };
+}
+
+// The file has gone: with the one that deleted it, or before that.
+static struct survey look_behind(const char *path)
+{
+	struct survey survey = { .state = SURVEY_FREE };
+
+	if (tombstone_await(path, 0, &survey.pid) == -1)
+		survey.state = SURVEY_ENDING;
+	return survey;
+}
+
+struct survey survey_look(const char *path)
+{
+	struct survey_facts facts = { 0 };
+	struct record record;
+	struct stat status;
+	pid_t pid;
+
+	if (lstat(path, &status) == -1)
+		return errno == ENOENT ? look_behind(path) : unreadable(errno);
+	facts.regular = S_ISREG(status.st_mode) && status.st_nlink == 1;
+	if (!facts.regular)
+		return conclude(&facts, &status);
+	if (record_peek(path, &record, &status) == -1)
+		return errno == ENOENT ? look_behind(path) : unreadable(errno);
+	facts.empty = record.empty;
+	facts.recorded = record.pid;
+	facts.recorded_alive = record_is_alive(&record);
+	find_keeper(path, &status, &facts);
+	facts.ending = tombstone_await(path, 0, &pid) == -1;
+	return conclude(&facts, &status);
+}
+
+bool survey_is_held(enum survey_state state)
+{
+	return state == SURVEY_HELD || state == SURVEY_HELD_BY_PID || state == SURVEY_ENDING;
+}
+
+const char *survey_word(enum survey_state state)
+{
+	static const char *const words[] = {
+		[SURVEY_FREE] = "free",
+		[SURVEY_STALE] = "stale",
+		[SURVEY_MALFORMED] = "malformed",
+		[SURVEY_STARTING] = "starting",
+		[SURVEY_HELD] = "held",
+		[SURVEY_HELD_BY_PID] = "held-by-pid",
+		[SURVEY_ENDING] = "ending",
+		[SURVEY_FOREIGN] = "foreign",
+		[SURVEY_UNREADABLE] = "unreadable",
+	};
+
+	return words[state];
+}

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: MIT
+# exlockctl: what it says of locks in every state, to people and to programs, and that looking changes nothing.
+
+load test_helper
+
+setup() {
+	clean_environment
+	CTL=$BUILD/exlockctl
+	[[ -x $CTL ]] || skip "exlockctl was not built: no jansson"
+	ENDLATER=()
+}
+
+teardown() {
+	end_processes
+}
+
+# hold NAME COMMAND...: starts COMMAND in the background and waits until exlockctl says that NAME is held.
+hold() {
+	local name=$1
+	shift
+	"$@" >/dev/null 2>&1 3>&- &
+	HOLDER=$!
+	ENDLATER+=("$HOLDER")
+	poll "$CTL" status "$name" >/dev/null
+}
+
+# Prints FIELD of NAME as JSON has it.
+field() {
+	"$CTL" --json status "$1" | /usr/bin/python3 -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])' "$2"
+}
+
+@test "a guarded program is held, with its PID, its user and its command" {
+	hold nightly env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME=nightly "$HELPERS/hold"
+	run -0 "$CTL" status nightly
+	[[ $output == "nightly: held by pid $HOLDER of $(id -un) since "*": $HELPERS/hold" ]]
+	[[ $(field nightly state) == held && $(field nightly pid) == "$HOLDER" && $(field nightly user) == "$(id -un)" ]]
+}
+
+@test "a daemon whose recorded parent has ended is held by the daemon" {
+	guarded EXCLUSIVELOCK_NAME=d "$HELPERS/daemonize" _exit 1 "$BATS_TEST_TMPDIR/pid" 3>&-
+	poll file_has_content "$BATS_TEST_TMPDIR/pid"
+	ENDLATER+=("$(<"$BATS_TEST_TMPDIR/pid")")
+	[[ $(field d state) == held && $(field d pid) == "$(<"$BATS_TEST_TMPDIR/pid")" ]]
+}
+
+@test "a Python program and a static one are held by their PID alone" {
+	hold python /usr/bin/python3 "$BATS_TEST_DIRNAME/peers/exclusive.py" python
+	[[ $(field python state) == held-by-pid && $(field python pid) == "$HOLDER" ]]
+	hold static "$LAUNCH" -n static "$HELPERS/hold-static"
+	[[ $(field static state) == held-by-pid && $(field static pid) == "$HOLDER" ]]
+	run -0 "$CTL" status static
+	[[ $output == "static: held, by its PID alone, by pid $HOLDER "* ]]
+}
+
+@test "flock(1) on the lock file is held" {
+	hold f flock --no-fork "$(lock_file f)" "$HELPERS/hold"
+	[[ $(field f state) == held ]]
+}
+
+@test "a name without a file is free, and so is one with a stale file, which names who left it" {
+	run -1 "$CTL" status nobody
+	[[ $output == "nobody: free" ]]
+	printf '2147483647\n' >"$(lock_file stale)"
+	run -1 "$CTL" status stale
+	[[ $output == "stale: free (left behind by pid 2147483647, which has ended)" ]]
+	[[ $(field stale held) == False ]]
+}
+
+@test "content that is no PID is called malformed, an empty file starting" {
+	echo rubbish >"$(lock_file m)"
+	: >"$(lock_file e)"
+	run -1 "$CTL" status m
+	[[ $output == *malformed* ]]
+	[[ $(field m state) == malformed && $(field e state) == starting ]]
+}
+
+@test "what is no lock file is foreign, status 125, and not followed" {
+	ln -s /etc/passwd "$(lock_file link)"
+	mkfifo "$(lock_file fifo)"
+	run -125 "$CTL" status link
+	[[ $output == *"is no lock file"* ]]
+	run -125 "$CTL" status fifo
+	[[ $("$CTL" list) == *foreign*foreign* ]]
+}
+
+@test "a file that may not be read says why, 125" {
+	[[ $EUID -eq 0 ]] || skip "needs root"
+	make_public_place
+	cp "$CTL" "$PLACE"
+	: >"$(lock_file secret)"
+	chmod 600 "$(lock_file secret)"
+	run -125 as_user "$PLACE/exlockctl" status secret
+	remove_public_place
+	[[ $output == "secret: "*": Permission denied" ]]
+}
+
+@test "list shows every lock file once, aligned, and nothing else" {
+	hold one env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME=one "$HELPERS/hold"
+	printf '2147483647\n' >"$(lock_file "a longer name")"
+	: >"$LOCKS/another.lock"
+	run -0 "$CTL" list
+	((${#lines[@]} == 3))
+	[[ ${lines[0]} == "NAME           STATE  "*"PID  USER"*"SINCE  "*"  COMMAND" ]]
+	[[ ${lines[1]} == "a longer name  stale  "* ]]
+	[[ ${lines[2]} == "one            held   "*"$HOLDER  $(id -un) "*"  $HELPERS/hold" ]]
+}
+
+@test "in an empty directory list prints the head alone, and --json an empty list" {
+	run -0 "$CTL" list
+	((${#lines[@]} == 1))
+	[[ $("$CTL" --json list) == "[]" ]]
+}
+
+@test "names come back from file names as they were, cut ones and control characters visibly" {
+	local long
+	long=$(printf 'x%.0s' {1..300})
+	printf '1\n' >"$("$CTL" path $'a b/\e[31m\n%+')"
+	printf '1\n' >"$("$CTL" path "$long")"
+	run -0 "$CTL" list
+	[[ $output == *'a b/\033[31m\012%+  '* && $output == *"${long:0:100}"*"...  "* && $output != *$'\e'* ]]
+}
+
+@test "the output has no escape sequences, and only a terminal cuts lines" {
+	local wide
+	hold w env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME=w "$HELPERS/hold" "$(printf 'y%.0s' {1..200})"
+	wide=$("$CTL" list)
+	[[ $wide == *yyyyyyyyyy && $wide != *$'\e'* ]]
+	command -v script >/dev/null || skip "needs script(1)"
+	run -0 script -qec "stty cols 60; $CTL list" /dev/null
+	[[ $output != *$'\e'* ]]
+	for line in "${lines[@]}"; do ((${#line} <= 61)); done
+}
+
+@test "path prints the path that a start would use, and needs no file" {
+	[[ $("$CTL" path 'a b/c') == "$(lock_file 'a b/c')" ]]
+	[[ $("$CTL" path x) == "$("$LAUNCH" -n x -p)" ]]
+	[[ $(EXCLUSIVELOCK_DIR='' "$CTL" path x) == "$(EXCLUSIVELOCK_DIR='' "$LAUNCH" -n x -p)" ]]
+	[[ $("$CTL" --dir /some/where path x) == /some/where/py_exclusivelock_x.lock ]]
+	[[ $(XDG_RUNTIME_DIR=/run/user/1 "$CTL" -u path x) == /run/user/1/py_exclusivelock_x.lock ]]
+}
+
+@test "looking takes no lock, not even for an instant, and changes no file" {
+	command -v strace >/dev/null || skip "needs strace"
+	hold one env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME=one "$HELPERS/hold"
+	printf '2147483647\n' >"$(lock_file stale)"
+	run -0 strace -f -o "$BATS_TEST_TMPDIR/trace" -e trace=flock,fcntl,openat,unlink,unlinkat,utimensat,ftruncate "$CTL" list
+	run ! grep -E 'flock\(|F_(OFD_)?SETLK|O_RDWR|O_WRONLY|O_CREAT|unlink|utimens|truncate' "$BATS_TEST_TMPDIR/trace"
+}
+
+@test "wait comes back when the holder has ended, at once when nobody holds" {
+	run -0 "$CTL" wait nobody
+	hold one env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME=one "$HELPERS/hold"
+	"$CTL" wait one 3>&- &
+	WAITER=$!
+	ENDLATER+=("$WAITER")
+	poll grep -q '^State:.S' "/proc/$WAITER/status"
+	kill "$HOLDER"
+	wait "$WAITER"
+	run -1 "$CTL" status one
+}
+
+@test "wait comes back for every kind of holder" {
+	hold python /usr/bin/python3 "$BATS_TEST_DIRNAME/peers/exclusive.py" python
+	"$CTL" wait python 3>&- &
+	WAITER=$!
+	kill "$HOLDER"
+	wait "$WAITER"
+	hold f flock --no-fork "$(lock_file f)" "$HELPERS/hold"
+	"$CTL" wait f 3>&- &
+	WAITER=$!
+	kill "$HOLDER"
+	wait "$WAITER"
+}
+
+@test "wait with a timeout ends with 1 when it is over" {
+	hold one env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME=one "$HELPERS/hold"
+	run -1 "$CTL" --timeout 0.05 wait one
+	[[ $output == "" ]]
+	run -1 "$CTL" -t 0 wait one
+}
+
+@test "what cannot be understood is an error of one line, 125" {
+	local arguments
+	for arguments in "" "nonsense" "status" "status a b" "list a" "--timeout x wait a" "--dir relative list" "--what list"; do
+		# shellcheck disable=SC2086 # a list
+		run -125 "$CTL" $arguments
+		[[ ${lines[0]} == "exlockctl: "* || ${lines[0]} == "$CTL: "* ]]
+		((${#lines[@]} == 1))
+	done
+	run -125 "$CTL" --dir /nowhere list
+	[[ $output == "exlockctl: /nowhere: No such file or directory" ]]
+}
+
+@test "output that cannot be written is an error" {
+	[[ -c /dev/full ]] || skip "needs /dev/full"
+	run -125 bash -c "$CTL list >/dev/full"
+	[[ $output == "exlockctl: "*"No space left on device" ]]
+}
+
+@test "--help fits a terminal and names every option and command" {
+	run -0 "$CTL" --help
+	((${#lines[@]} <= 24))
+	for word in list status path wait --dir --user --json --timeout --help --version; do
+		[[ $output == *"$word"* ]]
+	done
+	[[ $("$CTL" --version) == "exlockctl "[0-9]* ]]
+}
