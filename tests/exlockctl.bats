@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 # exlockctl: what it says of locks in every state, to people and to programs, and that looking changes nothing.
 
+# shellcheck disable=SC2030,SC2031 # every test is a subshell
+
 load test_helper
 
 setup() {
