@@ -2,11 +2,15 @@
 #include "claim.h"
 
 #include "keepers.h"
+#include "procfile.h"
 #include "record.h"
+#include "text.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <libutil.h>
+#include <limits.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 // flopen(3) takes O_NONBLOCK for "do not wait for the lock".
@@ -31,7 +35,7 @@ bool claim_open(const char *path, bool block, struct claim *claim)
 }
 
 // With its mode from the first instant, whatever the umask: other users, and the next one of ours if we are killed now, are to
-// read whose it is. Nobody else runs in this process yet.
+// read whose it is. Only where nobody else runs in this process.
 static int create(const char *path, bool block)
 {
 	mode_t mask = umask(0);
@@ -43,12 +47,35 @@ static int create(const char *path, bool block)
 	return fd;
 }
 
-bool claim_open_or_create(const char *path, bool block, struct claim *claim)
+// The same where other threads run: made without a name, locked, and then named.
+static int create_beside_threads(const char *path)
+{
+	char directory[PATH_MAX], unnamed[PROCFILE_PATH];
+	struct text text = text_in(directory, sizeof(directory));
+	struct text number = text_in(unnamed, sizeof(unnamed));
+	int fd, error;
+
+	text_bytes(&text, path, (size_t)(text_basename(path) - path));
+	fd = openat(AT_FDCWD, directory, O_TMPFILE | O_RDWR | RECORD_OPEN_FLAGS, 0644);
+	if (fd == -1)
+		return -1;
+	text_add(&number, "/proc/self/fd/");
+	text_number(&number, (uint64_t)fd);
+	if (fchmod(fd, 0644) == 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 &&
+	    linkat(AT_FDCWD, unnamed, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0)
+		return fd;
+	error = errno;
+	(void)close(fd);
+	errno = error;
+	return -1;
+}
+
+bool claim_open_or_create(const char *path, bool block, bool threads, struct claim *claim)
 {
 	do {
 		if (claim_open(path, block, claim) || errno != ENOENT)
 			return claim->fd != -1;
-		*claim = (struct claim){ .fd = create(path, block), .writable = true, .created = true };
+		*claim = (struct claim){ .fd = threads ? create_beside_threads(path) : create(path, block), .writable = true, .created = true };
 	} while (claim->fd == -1 && errno == EEXIST);
 	return claim->fd != -1;
 }

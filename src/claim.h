@@ -33,8 +33,8 @@ struct claim {
 // written is opened for reading. BLOCK waits for the flock. False and errno: EWOULDBLOCK: it is taken.
 bool claim_open(const char *path, bool block, struct claim *claim);
 
-// The same, and creates the file where there is none.
-bool claim_open_or_create(const char *path, bool block, struct claim *claim);
+// The same, and creates the file where there is none. THREADS: the process may have others, whose umask is to be left alone.
+bool claim_open_or_create(const char *path, bool block, bool threads, struct claim *claim);
 
 // Looks whose the open file is and, if nobody's, writes SELF into its record. An empty file is nobody's if ACCEPT_EMPTY.
 // Leaves the file open whatever the result.

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -144,6 +145,11 @@ int futimens(int fd, const struct timespec times[2])
 	return (int)CALL4(SYS_utimensat, fd, NULL, times, 0);
 }
 
+int linkat(int from_directory, const char *from, int to_directory, const char *to, int flags)
+{
+	return (int)CALL(SYS_linkat, from_directory, from, to_directory, to, flags, 0);
+}
+
 int unlink(const char *path)
 {
 	return (int)CALL3(SYS_unlinkat, AT_FDCWD, path, 0);
@@ -221,6 +227,11 @@ pid_t getpid(void)
 pid_t gettid(void)
 {
 	return (pid_t)CALL0(SYS_gettid);
+}
+
+int sched_yield(void)
+{
+	return (int)CALL0(SYS_sched_yield);
 }
 
 pid_t getppid(void)

@@ -110,7 +110,7 @@ static enum claim_result attempt(struct lockfile *lock, uint64_t deadline, bool 
 	uint64_t dying_deadline = deadline ? deadline : pause_clock() + DYING_NS;
 	enum claim_result result;
 
-	if (!claim_open_or_create(lock->path, deadline != 0, claim)) {
+	if (!claim_open_or_create(lock->path, deadline != 0, lock->threads, claim)) {
 		claim->error = errno;
 		return errno == EWOULDBLOCK || errno == EINTR ? CLAIM_BUSY : CLAIM_FAILED;
 	}
@@ -256,13 +256,14 @@ enum lockfile_result lockfile_wait(struct lockfile *lock, uint64_t deadline, str
 
 	while (pause_clock() < deadline) {
 		enum claim_result result;
+		struct watch_alarm alarm;
 		bool blocks;
 
 		announce(lock->path);
 		// With no timer to be had, a limit of pending signals for one, it has to do without the queue.
-		blocks = watch_arm(deadline) == 0;
+		blocks = watch_arm(&alarm, deadline) == 0;
 		result = attempt(lock, blocks ? deadline : 0, pause_clock() - start > EMPTY_NS, &claim);
-		watch_disarm();
+		watch_disarm(&alarm);
 		// The flock is free, but the record names a living process: one that called exec, or a Python peer. The flock
 		// was given up again, for the former wants it back.
 		if (result == CLAIM_HELD)
@@ -311,6 +312,43 @@ void lockfile_disown(int descriptor, ino_t inode)
 
 	if (fstat(descriptor, &status) == 0 && status.st_ino == inode)
 		(void)close(descriptor);
+}
+
+// Makes the record name nobody: a PID that no process can have. An empty record would be a peer's about to be written.
+static void disown_record(int fd)
+{
+	struct record record;
+	struct stat status;
+	pid_t writer;
+
+	if (record_lock(fd, F_WRLCK, &writer) == -1)
+		return;
+	if (record_read(fd, &record, &status) == 0 && record.pid == getpid())
+		(void)record_write(fd, INT32_MAX, PROCESS_START_UNKNOWN, &status);
+	record_unlock(fd);
+}
+
+void lockfile_release(struct lockfile *lock)
+{
+	const struct mapped_file file = { lock->device, lock->inode, lock->path };
+	struct claim claim;
+	struct stat status;
+	bool alone;
+
+	release(lock);
+	// Busy: a contender has the flock for an instant, or a child that was forked from us has it for good.
+	alone = claim_open(lock->path, false, &claim);
+	if (!alone)
+		claim.fd = record_open(lock->path, O_RDWR, &status);
+	if (claim.fd == -1)
+		return;
+	if (fstat(claim.fd, &status) == 0 && status.st_dev == lock->device && status.st_ino == lock->inode) {
+		if (alone && !((status.st_mode & RECORD_HINT_WAITERS) && keepers_has_waiters(&file)))
+			(void)unlink(lock->path);
+		else
+			disown_record(claim.fd);
+	}
+	(void)close(claim.fd);
 }
 
 bool lockfile_leave(struct lockfile *lock)

@@ -15,6 +15,7 @@ struct lockfile {
 	const char *path;		// absolute; the caller's, unchanged while the lock is held
 	struct process_self self;
 	bool keep_descriptor;		// an open descriptor for what is exec'd: scope tree; set where no record could be written
+	bool threads;			// other threads may be at work: nothing of the whole process may be changed
 
 	// Set when the lock is taken or adopted.
 	dev_t device;
@@ -55,6 +56,9 @@ bool lockfile_share(struct lockfile *lock, ino_t inode);
 // Closes DESCRIPTOR, inherited from the holder of the file with INODE, if it is that file's: this process is not to keep the
 // lock.
 void lockfile_disown(int descriptor, ino_t inode);
+
+// Gives the lock back while the process goes on: deletes the file, or leaves it to those who wait for it.
+void lockfile_release(struct lockfile *lock);
 
 // Gives the lock back at exit: deletes the file if nobody else has the lock, so that the name is free once this process
 // has ended, not before; hands the record on if a process forked from this one keeps the lock. Returns whether the lock

@@ -65,14 +65,15 @@ static bool is_ready(int fd)
 static void flush(struct message *message)
 {
 	struct held_signals held;
+	struct watch_alarm alarm;
 
 	if (!message->lost) {
 		hold_signals(&held);
 		// No poll(2) tells whether all of it goes through: a terminal is ready when it takes one byte.
-		message->lost = watch_arm(pause_clock() + PATIENCE_NS) == -1 && !is_ready(message->fd);
+		message->lost = watch_arm(&alarm, pause_clock() + PATIENCE_NS) == -1 && !is_ready(message->fd);
 		if (!message->lost)
 			message->lost = write(message->fd, message->bytes, message->length) != (ssize_t)message->length;
-		watch_disarm();
+		watch_disarm(&alarm);
 		release_signals(&held);
 	}
 	message->length = 0;

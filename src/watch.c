@@ -5,7 +5,9 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/inotify.h>
 #include <sys/pidfd.h>
@@ -72,11 +74,11 @@ void watch_holder(pid_t pid, const char *path, uint64_t deadline)
 			(void)close(files[i].fd);
 }
 
-static timer_t timer;
-static bool armed;
+// The signal's disposition is the process': the first alarm sets it, the last one sets it back.
+static atomic_flag changing = ATOMIC_FLAG_INIT;
+static int alarms;
 static volatile sig_atomic_t foreign;
 static struct sigaction action_before;
-static sigset_t mask_before;
 
 static void note_signal(int signal, siginfo_t *info, void *context)
 {
@@ -86,37 +88,52 @@ static void note_signal(int signal, siginfo_t *info, void *context)
 		foreign = 1;
 }
 
-int watch_arm(uint64_t deadline)
+static void count_alarm(int change)
+{
+	struct sigaction action = { .sa_sigaction = note_signal, .sa_flags = SA_SIGINFO };
+
+	while (atomic_flag_test_and_set(&changing))
+		(void)sched_yield();
+	if (alarms == 0)
+		(void)sigaction(TIMER_SIGNAL, &action, &action_before);
+	alarms += change;
+	if (alarms == 0)
+		(void)sigaction(TIMER_SIGNAL, &action_before, NULL);
+	atomic_flag_clear(&changing);
+}
+
+int watch_arm(struct watch_alarm *alarm, uint64_t deadline)
 {
 	struct sigevent event = { .sigev_notify = SIGEV_THREAD_ID, .sigev_signo = TIMER_SIGNAL };
 	struct itimerspec times = { .it_interval = { .tv_nsec = TIMER_REPEAT_NS } };
-	struct sigaction action = { .sa_sigaction = note_signal, .sa_flags = SA_SIGINFO };
 	sigset_t ours;
 
+	alarm->armed = false;
 	if (deadline == UINT64_MAX)
 		return 0;
-	event._sigev_un._tid = gettid();	// at the end of a program other threads may be at work
+	event._sigev_un._tid = gettid();
 	times.it_value = timespec_of(deadline);
-	if (timer_create(CLOCK_MONOTONIC, &event, &timer) == -1)
+	if (timer_create(CLOCK_MONOTONIC, &event, &alarm->timer) == -1)
 		return -1;
 	sigemptyset(&ours);
 	sigaddset(&ours, TIMER_SIGNAL);
-	foreign = 0;
-	armed = true;
-	(void)sigaction(TIMER_SIGNAL, &action, &action_before);
-	(void)sigprocmask(SIG_UNBLOCK, &ours, &mask_before);
-	return timer_settime(timer, TIMER_ABSTIME, &times, NULL);
+	alarm->armed = true;
+	count_alarm(1);
+	(void)sigprocmask(SIG_UNBLOCK, &ours, &alarm->mask_before);
+	return timer_settime(alarm->timer, TIMER_ABSTIME, &times, NULL);
 }
 
-void watch_disarm(void)
+void watch_disarm(struct watch_alarm *alarm)
 {
-	if (!armed)
+	if (!alarm->armed)
 		return;
-	armed = false;
+	alarm->armed = false;
 	// What the timer has sent is delivered when this call returns; after it there is nothing more to come.
-	(void)timer_delete(timer);
-	(void)sigprocmask(SIG_SETMASK, &mask_before, NULL);
-	(void)sigaction(TIMER_SIGNAL, &action_before, NULL);
-	if (foreign)
+	(void)timer_delete(alarm->timer);
+	(void)sigprocmask(SIG_SETMASK, &alarm->mask_before, NULL);
+	count_alarm(-1);
+	if (foreign) {
+		foreign = 0;
 		(void)kill(getpid(), TIMER_SIGNAL);
+	}
 }

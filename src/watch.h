@@ -3,8 +3,11 @@
 #ifndef EXLOCK_WATCH_H
 #define EXLOCK_WATCH_H
 
+#include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <time.h>
 
 // Sleeps until process PID has ended. Returns 0 (also if it was gone at once), or -1 and errno: ETIME: the deadline passed;
 // ENOSYS, EMFILE...: there is nothing to be woken by.
@@ -13,10 +16,17 @@ int watch_process(pid_t pid, uint64_t deadline);
 // Sleeps until process PID has ended, or the file at PATH changed or went. May return early; look again.
 void watch_holder(pid_t pid, const char *path, uint64_t deadline);
 
-// Makes a system call that blocks fail with EINTR once DEADLINE has passed, again and again until watch_disarm(); does
-// nothing without a deadline. Made of a POSIX timer and a real-time signal, whose disposition is as before afterwards;
-// one that was not the timer's own is sent again then. Returns 0, or -1 and errno.
-int watch_arm(uint64_t deadline);
-void watch_disarm(void);
+// An alarm of one thread's. Only watch_arm() and watch_disarm() look inside.
+struct watch_alarm {
+	timer_t timer;
+	sigset_t mask_before;
+	bool armed;
+};
+
+// Makes a system call of this thread's that blocks fail with EINTR once DEADLINE has passed, again and again until
+// watch_disarm(ALARM); does nothing without a deadline. Made of a POSIX timer and a real-time signal, whose disposition is as
+// before when no thread has an alarm; one that was not a timer's own is sent again then. Returns 0, or -1 and errno.
+int watch_arm(struct watch_alarm *alarm, uint64_t deadline);
+void watch_disarm(struct watch_alarm *alarm);
 
 #endif

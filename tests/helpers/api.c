@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: MIT
+// api WHAT NAME [SECONDS]: does WHAT with libexclusivelock, and says how it went: "ready", or "refused" and errno's name. Then
+// it goes on at SIGTERM.
+#include <errno.h>
+#include <exclusivelock.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { THREADS = 8, ROUNDS = 200 };
+
+static void await_term(void)
+{
+	sigset_t set;
+	int signal;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	sigwait(&set, &signal);
+}
+
+static void say(const char *word)
+{
+	printf("%s %ld\n", word, (long)getpid());
+	fflush(stdout);
+}
+
+static exclusivelock *demand(exclusivelock *lock)
+{
+	if (lock)
+		return lock;
+	printf("refused %s\n", strerrorname_np(errno));
+	exit(3);
+}
+
+static int hold(const char *name)
+{
+	exclusivelock *lock = demand(exclusivelock_try(name));
+
+	say("ready");
+	await_term();
+	errno = 77;
+	exclusivelock_release(lock);
+	say(errno == 77 ? "released" : "errno");
+	await_term();
+	return 0;
+}
+
+static int again(const char *name)
+{
+	exclusivelock *lock = demand(exclusivelock_try(name));
+
+	if (exclusivelock_try(name) || errno != EALREADY || exclusivelock_holder(name) != getpid())
+		return 4;
+	exclusivelock_release(lock);
+	if (exclusivelock_holder(name) != 0)
+		return 5;
+	exclusivelock_release(demand(exclusivelock_try(name)));
+	exclusivelock_release(NULL);
+	return 0;
+}
+
+static int queue(const char *name, double seconds)
+{
+	exclusivelock *lock = demand(exclusivelock_wait(name, seconds));
+
+	say("ready");
+	exclusivelock_release(lock);
+	return 0;
+}
+
+static int forever(const char *name)
+{
+	exclusivelock_forever(demand(exclusivelock_try(name)));
+	say("ready");
+	await_term();
+	return 0;
+}
+
+// A child that is forked while the lock is held gives nothing back and takes nothing.
+static int fork_child(const char *name)
+{
+	exclusivelock *lock = demand(exclusivelock_try(name));
+	pid_t child;
+	int status;
+
+	fflush(stdout);
+	child = fork();
+	if (child == 0) {
+		int refused = !exclusivelock_try(name) && errno == EWOULDBLOCK;
+
+		exclusivelock_release(lock);
+		_exit(refused && exclusivelock_holder(name) == getppid() ? 0 : 6);
+	}
+	waitpid(child, &status, 0);
+	say(status == 0 ? "ready" : "child");
+	await_term();
+	exclusivelock_release(lock);
+	return 0;
+}
+
+static _Atomic int inside, wins, overlaps;
+
+static void *compete(void *name)
+{
+	for (int round = 0; round < ROUNDS; round++) {
+		exclusivelock *lock = round % 2 ? exclusivelock_wait(name, 0.001) : exclusivelock_try(name);
+
+		if (!lock && errno != EALREADY && errno != EWOULDBLOCK && errno != ETIMEDOUT)
+			overlaps++;
+		if (!lock)
+			continue;
+		overlaps += inside++ != 0;
+		wins++;
+		inside--;
+		exclusivelock_release(lock);
+	}
+	return NULL;
+}
+
+static int threads(char *name)
+{
+	pthread_t thread[THREADS];
+
+	for (int i = 0; i < THREADS; i++)
+		pthread_create(&thread[i], NULL, compete, name);
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(thread[i], NULL);
+	printf("%d wins, %d overlaps\n", wins, overlaps);
+	return wins == 0 || overlaps != 0;
+}
+
+int main(int argc, char **argv)
+{
+	char *name = argc > 2 && argv[2][0] ? argv[2] : NULL;
+	const char *what = argc > 1 ? argv[1] : "";
+
+	if (strcmp(what, "hold") == 0)
+		return hold(name);
+	if (strcmp(what, "again") == 0)
+		return again(name);
+	if (strcmp(what, "wait") == 0)
+		return queue(name, argc > 3 ? atof(argv[3]) : -1);
+	if (strcmp(what, "forever") == 0)
+		return forever(name);
+	if (strcmp(what, "fork") == 0)
+		return fork_child(name);
+	if (strcmp(what, "threads") == 0)
+		return threads(name);
+	if (strcmp(what, "die") == 0)
+		return exclusivelock_die(name), say("ready"), await_term(), 0;
+	if (strcmp(what, "exec") == 0)
+		return demand(exclusivelock_try(name)), execv(argv[0], (char *[]){ argv[0], "hold", argv[2], NULL });
+	return 2;
+}
