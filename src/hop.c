@@ -3,7 +3,8 @@
 // The PID stays the same, so that the lock also holds for a command which takes no preload. Loaded by dlopen(3), a shim that
 // is missing or broken is an error; preloaded, it would be a line of the loader's at most.
 //
-//	exlock-hop --shim=LIBRARY [--preload=LIST] [--name=NAME] [--no-preload] [--print] -- FILE COMMAND [ARG...]
+//	exlock-hop --shim=LIBRARY [--preload=LIST] [--name=NAME] [--no-preload] [--replace=SECONDS] [--print] --
+//		FILE COMMAND [ARG...]
 //
 // runs FILE, with COMMAND for its name and LIST for its preload; --print ends after it has printed the path of the lock file.
 #include "canonical.h"
@@ -14,6 +15,7 @@
 #include "mark.h"
 #include "pattern.h"
 #include "record.h"
+#include "replace.h"
 #include "report.h"
 #include "text.h"
 
@@ -29,6 +31,9 @@
 #include <unistd.h>
 
 #define ONLY CONFIG_PREFIX "ONLY"
+#define REPLACED CONFIG_PREFIX "REPLACED"
+// How long a process may take to go that has been killed: it may have much memory.
+#define REPLACE_EXTRA_SECONDS 10
 // The kernel's MAX_ARG_STRLEN with pages of 4 KiB, the smallest there are.
 #define VARIABLE_MAX 131072
 #define INTERPRETERS "sh:bash:dash:ash:ksh:ksh[0-9]*:mksh:zsh:busybox:env:python:python[0-9]*:perl:perl[0-9]*:ruby:ruby[0-9]*:" \
@@ -38,6 +43,7 @@ struct launch {
 	const char *shim;
 	const char *preload;
 	const char *name;	// NULL: from the environment, or derived
+	const char *replace;	// seconds that the holder has to end; NULL: it is left alone
 	bool no_preload;
 	bool print;
 	const char *file;
@@ -55,6 +61,7 @@ static void parse(struct launch *launch, int argc, char **argv)
 		{ "preload", required_argument, NULL, 'l' },
 		{ "name", required_argument, NULL, 'n' },
 		{ "no-preload", no_argument, NULL, 'P' },
+		{ "replace", required_argument, NULL, 'r' },
 		{ "print", no_argument, NULL, 'p' },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -68,6 +75,8 @@ static void parse(struct launch *launch, int argc, char **argv)
 			launch->name = optarg;
 		else if (letter == 'P')
 			launch->no_preload = true;
+		else if (letter == 'r')
+			launch->replace = optarg;
 		else if (letter == 'p')
 			launch->print = true;
 		else
@@ -195,6 +204,46 @@ static void load_shim(const struct launch *launch)
 	free(only);
 }
 
+static uint64_t replace_grace(const struct launch *launch)
+{
+	struct config config;
+	struct config_error error;
+	char *setting;
+
+	if (asprintf(&setting, CONFIG_PREFIX "TIMEOUT=%s", launch->replace) == -1)
+		err(CONFIG_EXIT_ERROR, "--replace");
+	if (!config_parse((char *[]){ setting, NULL }, &config, &error) || config.timeout_ns == UINT64_MAX)
+		errx(CONFIG_EXIT_ERROR, "--replace='%s': must be a number of seconds, as in 2 or 0.5", launch->replace);
+	free(setting);
+	return config.timeout_ns;
+}
+
+// The shim waits in the queue while the holder ends: so nobody who comes later gets in between.
+static void load_shim_replacing(const struct launch *launch)
+{
+	uint64_t grace = replace_grace(launch);
+	char seconds[TEXT_NUMBER_MAX], holder[TEXT_NUMBER_MAX];
+	struct replacement replacement;
+	const char *why;
+	bool killed;
+
+	if (replace_ask(launch->lock_path, grace, &replacement, &why) == -1)
+		errx(CONFIG_EXIT_ERROR, "%s is held by pid %ld, and %s: not replaced, nothing is started", launch->lock_path,
+		     (long)replacement.holder, why);
+	(void)snprintf(seconds, sizeof(seconds), "%llu", (unsigned long long)(grace / 1000000000) + REPLACE_EXTRA_SECONDS);
+	(void)snprintf(holder, sizeof(holder), "%ld", (long)replacement.holder);
+	if (replacement.holder && (setenv(CONFIG_PREFIX "ON_HELD", "wait", 1) == -1 ||
+				   setenv(CONFIG_PREFIX "TIMEOUT", seconds, 1) == -1 || setenv(REPLACED, holder, 1) == -1))
+		err(CONFIG_EXIT_ERROR, "--replace");
+	load_shim(launch);
+	killed = replace_finish(&replacement);
+	(void)unsetenv(CONFIG_PREFIX "ON_HELD");
+	(void)unsetenv(CONFIG_PREFIX "TIMEOUT");
+	(void)unsetenv(REPLACED);
+	if (replacement.holder && !launch->config.quiet)
+		warnx("replaced pid %ld, which %s", (long)replacement.holder, killed ? "had to be killed" : "ended when asked");
+}
+
 static bool holds(const struct launch *launch)
 {
 	const char *path = getenv(CONFIG_PREFIX "LOCKFILE");
@@ -303,7 +352,11 @@ int main(int argc, char **argv)
 		return puts(launch.lock_path) < 0 || fflush(stdout) == EOF ? CONFIG_EXIT_ERROR : 0;
 	forget_outer_marks();
 	set_name(&launch);
-	load_shim(&launch);
+	// Nobody is to end its own ancestors.
+	if (launch.replace && !is_descendant(&launch))
+		load_shim_replacing(&launch);
+	else
+		load_shim(&launch);
 	set_preload(&launch, check_lock(&launch) && !launch.no_preload);
 	drop_long_name();
 	execv(launch.file, launch.command);

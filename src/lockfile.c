@@ -104,10 +104,20 @@ static bool is_leaving(const struct lockfile *lock, pid_t holder)
 	return process_is_ending(holder) || (tombstone_await(lock->path, 0, &owner) == -1 && owner == holder);
 }
 
+// Until when to keep the flock, and with it the turn, while HOLDER still lives by the record; 0: not at all. Who was asked to end has all the
+// time there is: without the flock somebody else could get in before us.
+static uint64_t linger_until(const struct lockfile *lock, pid_t holder, uint64_t deadline)
+{
+	if (lock->replaced && holder == lock->replaced)
+		return deadline;
+	return is_leaving(lock, holder) ? pause_clock() + LINGER_NS : 0;
+}
+
 // One attempt. With a DEADLINE it blocks until the flock is ours; watch_arm() ends that. CLAIM says what came of it.
 static enum claim_result attempt(struct lockfile *lock, uint64_t deadline, bool accept_empty, struct claim *claim)
 {
 	uint64_t dying_deadline = deadline ? deadline : pause_clock() + DYING_NS;
+	uint64_t lingers_until;
 	enum claim_result result;
 
 	if (!claim_open_or_create(lock->path, deadline != 0, lock->threads, claim)) {
@@ -116,8 +126,8 @@ static enum claim_result attempt(struct lockfile *lock, uint64_t deadline, bool 
 	}
 	claim->fd = descriptor_move_up(claim->fd);
 	result = claim_judge(lock->path, &lock->self, accept_empty, claim);
-	if (deadline && result == CLAIM_HELD && is_leaving(lock, claim->holder) &&
-	    watch_process(claim->holder, pause_clock() + LINGER_NS) == 0)
+	lingers_until = deadline && result == CLAIM_HELD ? linger_until(lock, claim->holder, deadline) : 0;
+	if (lingers_until && watch_process(claim->holder, lingers_until) == 0)
 		result = claim_judge(lock->path, &lock->self, accept_empty, claim);
 	if (result != CLAIM_TAKEN && result != CLAIM_OWN) {
 		(void)close(claim->fd);
