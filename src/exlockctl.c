@@ -20,6 +20,7 @@
 struct request {
 	const char *directory;	// NULL: the default
 	bool json;
+	bool names;
 	uint64_t timeout_ns;
 };
 
@@ -38,6 +39,7 @@ static void usage(FILE *stream)
 	      "  -d, --dir DIR          directory of the lock files (default: /var/lock)\n"
 	      "  -u, --user             the same, in $XDG_RUNTIME_DIR\n"
 	      "  -j, --json             for programs: list and status as JSON\n"
+	      "  -1, --names            list: the names alone, a line each\n"
 	      "  -t, --timeout SECONDS  wait that long at most, then exit with 1\n"
 	      "  -h, --help             this text\n"
 	      "  -V, --version          the version\n"
@@ -145,7 +147,12 @@ static int list(const struct request *request, const char *unused)
 		// Gone since the directory was read.
 		seen += entries[seen].survey.state != SURVEY_FREE;
 	}
-	request->json ? listing_json(entries, seen) : listing_table(entries, seen);
+	if (request->names)
+		listing_names(entries, seen);
+	else if (request->json)
+		listing_json(entries, seen);
+	else
+		listing_table(entries, seen);
 	return 0;
 }
 
@@ -179,18 +186,20 @@ static void parse_options(int argc, char **argv, struct request *request)
 {
 	static const struct option options[] = {
 		{ "dir", required_argument, NULL, 'd' }, { "user", no_argument, NULL, 'u' },
-		{ "json", no_argument, NULL, 'j' }, { "timeout", required_argument, NULL, 't' },
+		{ "json", no_argument, NULL, 'j' }, { "names", no_argument, NULL, '1' }, { "timeout", required_argument, NULL, 't' },
 		{ "help", no_argument, NULL, 'h' }, { "version", no_argument, NULL, 'V' }, { 0 },
 	};
 	int letter;
 
-	while ((letter = getopt_long(argc, argv, "d:ujt:hV", options, NULL)) != -1) {
+	while ((letter = getopt_long(argc, argv, "d:uj1t:hV", options, NULL)) != -1) {
 		if (letter == 'd')
 			take_settings("DIR", optarg, request);
 		else if (letter == 'u')
 			take_settings("DIR", user_directory(), request);
 		else if (letter == 'j')
 			request->json = true;
+		else if (letter == '1')
+			request->names = true;
 		else if (letter == 't')
 			take_settings("TIMEOUT", optarg, request);
 		else if (letter == 'h')

@@ -49,6 +49,8 @@ void entry_look(struct entry *entry, const char *path, const char *name, size_t 
 {
 	*entry = (struct entry){ .path = strdup(path), .name = visible(name, length, cut ? "..." : ""),
 				 .survey = survey_look(path) };
+	if (!cut && strlen(name) == length)
+		entry->exact_name = strdup(name);
 	if (!entry->path)
 		err(125, "memory");
 	if (survey_is_held(entry->survey.state) && entry->survey.pid > 0)
@@ -58,6 +60,7 @@ void entry_look(struct entry *entry, const char *path, const char *name, size_t 
 void entry_free(struct entry *entry)
 {
 	free(entry->path);
+	free(entry->exact_name);
 	free(entry->name);
 	free(entry->command);
 }
@@ -140,6 +143,20 @@ void listing_table(const struct entry *entries, size_t count)
 	for (size_t i = 0; i <= count; i++)
 		print_row(&rows[i], widths, terminal_width());
 	free(rows);
+}
+
+static bool is_printable(const char *name)
+{
+	while (*name && (unsigned char)*name >= ' ' && *name != 127)
+		name++;
+	return *name == '\0';
+}
+
+void listing_names(const struct entry *entries, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (entries[i].exact_name && is_printable(entries[i].exact_name))
+			puts(entries[i].exact_name);
 }
 
 static void print_holder(const struct entry *entry)

@@ -10,6 +10,7 @@
 // One lock file that was looked at. All of it is the entry's own memory.
 struct entry {
 	char *path;
+	char *exact_name;	// with whatever bytes it has; NULL: not known to its end, or has a zero byte
 	char *name;		// as the file's name has it, readable: control characters as vis(3) shows them
 	char *command;		// of who holds, likewise; NULL: not known
 	struct survey survey;
@@ -22,6 +23,9 @@ void entry_free(struct entry *entry);
 
 // A table of COUNT entries, aligned, cut at the width of the terminal where standard output is one.
 void listing_table(const struct entry *entries, size_t count);
+
+// The names alone, a line each; those that a line can hold as they are.
+void listing_names(const struct entry *entries, size_t count);
 
 // A sentence about one entry.
 void listing_sentence(const struct entry *entry);

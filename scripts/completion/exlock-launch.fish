@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: MIT
+# fish completion for exlock-launch(1).
+
+complete -c exlock-launch -s n -l name -x -a '(exlockctl --names list 2>/dev/null)' -d 'Name of the lock'
+complete -c exlock-launch -s a -l by-args -d 'Path and arguments are the name'
+complete -c exlock-launch -s d -l dir -x -a '(__fish_complete_directories)' -d 'Directory of the lock files'
+complete -c exlock-launch -s u -l user -d 'Lock files in $XDG_RUNTIME_DIR'
+complete -c exlock-launch -s w -l wait -d 'Wait until the lock is free'
+complete -c exlock-launch -s t -l timeout -x -d 'Wait that many seconds at most'
+complete -c exlock-launch -s r -l replace -d 'Ask the holder to end, and take its place'
+complete -c exlock-launch -s f -l flag -d 'Run anyway, and say so'
+complete -c exlock-launch -s E -l exit-code -x -d 'Exit status of a refused start'
+complete -c exlock-launch -s q -l quiet -d 'A refused start prints nothing'
+complete -c exlock-launch -s v -l verbose -d 'Say when the lock is taken and given back'
+complete -c exlock-launch -s s -l scope -x -a 'process tree' -d 'How long the lock is held'
+complete -c exlock-launch -s P -l no-preload -d 'Guard the command by its PID alone'
+complete -c exlock-launch -s p -l print-lockfile -d 'Print the path of the lock file'
+complete -c exlock-launch -s h -l help -d 'Print a summary'
+complete -c exlock-launch -s V -l version -d 'Print the version'
+complete -c exlock-launch -x -a '(__fish_complete_subcommand)'
