@@ -330,7 +330,7 @@ __attribute__((constructor)) static void start(void)
 	}
 	lock.self = process_self();
 	lock.keep_descriptor = config.scope_tree;
-	lock.replaced = config.replaced;
+	lock.asked_to_end = config.replaced;
 	own = is_own(&guard);
 	if (own && adopts(&guard)) {
 		lock.keep_descriptor = true;

@@ -108,7 +108,7 @@ static bool is_leaving(const struct lockfile *lock, pid_t holder)
 // time there is: without the flock somebody else could get in before us.
 static uint64_t linger_until(const struct lockfile *lock, pid_t holder, uint64_t deadline)
 {
-	if (lock->replaced && holder == lock->replaced)
+	if (lock->asked_to_end && holder == lock->asked_to_end)
 		return deadline;
 	return is_leaving(lock, holder) ? pause_clock() + LINGER_NS : 0;
 }
