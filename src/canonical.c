@@ -85,19 +85,20 @@ static int walk(char rest[PATH_MAX], char resolved[PATH_MAX])
 		at = rest;
 	}
 	if (length == 0)
-		strcpy(resolved, "/");
+		memcpy(resolved, "/", sizeof("/"));
 	return 0;
 }
 
 int canonical_path(const char *path, char resolved[PATH_MAX])
 {
+	size_t length = strlen(path);
 	char rest[PATH_MAX];
 
-	if (strlen(path) >= PATH_MAX) {
+	if (length >= PATH_MAX) {
 		errno = ENAMETOOLONG;
 		return -1;
 	}
-	strcpy(rest, path);
+	memcpy(rest, path, length + 1);
 	resolved[0] = '\0';
 	if (path[0] != '/') {
 		if (!getcwd(resolved, PATH_MAX))

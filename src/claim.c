@@ -112,7 +112,7 @@ static pid_t find_mapper(const char *path, const struct stat *status)
 {
 	const struct mapped_file file = { status->st_dev, status->st_ino, path };
 
-	return status->st_mode & RECORD_HINT_MAPPED ? keepers_find_mapper(&file) : 0;
+	return (status->st_mode & RECORD_HINT_MAPPED) ? keepers_find_mapper(&file) : 0;
 }
 
 // Under the record lock.

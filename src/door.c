@@ -331,7 +331,7 @@ int sigdelset(sigset_t *set, int signal)
 
 int sigismember(const sigset_t *set, int signal)
 {
-	return set->__val[0] >> (signal - 1) & 1;
+	return (set->__val[0] >> (signal - 1) & 1) != 0;
 }
 
 int sigprocmask(int how, const sigset_t *restrict set, sigset_t *restrict before)

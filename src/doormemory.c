@@ -122,9 +122,4 @@ size_t strcspn(const char *string, const char *rejected)
 		length++;
 	return length;
 }
-
-char *strcpy(char *restrict to, const char *restrict from)
-{
-	return memcpy(to, from, strlen(from) + 1);
-}
 #pragma GCC visibility pop

@@ -43,7 +43,7 @@ static void rewrite(char *value, size_t room, const char *new_value)
 {
 	size_t length = strlen(new_value);
 
-	memcpy(value, new_value, length);
+	memcpy(value, new_value, length);	// NOLINT(bugprone-not-null-terminated-result): the old end stays
 	memset(value + length, 0, room - length);
 }
 

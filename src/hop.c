@@ -191,17 +191,20 @@ static void load_shim(const struct launch *launch)
 {
 	const struct sigaction guard = { .sa_handler = fail_on_bus_error };
 	struct sigaction before;
-	char *only = getenv(ONLY) ? strdup(getenv(ONLY)) : NULL;
+	const char *given = getenv(ONLY);
+	char *only = given ? strdup(given) : NULL;
+	const void *shim;
 
 	loading = launch->shim;
 	(void)unsetenv(ONLY);	// it is about the command, and that was chosen
 	(void)sigaction(SIGBUS, &guard, &before);
-	if (!dlopen(launch->shim, RTLD_NOW | RTLD_LOCAL))
-		errx(CONFIG_EXIT_ERROR, "%s: nothing is started", dlerror());
+	shim = dlopen(launch->shim, RTLD_NOW | RTLD_LOCAL);
 	(void)sigaction(SIGBUS, &before, NULL);
 	if (only)
 		(void)setenv(ONLY, only, 1);
 	free(only);
+	if (!shim)
+		errx(CONFIG_EXIT_ERROR, "%s: nothing is started", dlerror());
 }
 
 static uint64_t replace_grace(const struct launch *launch)

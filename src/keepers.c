@@ -15,7 +15,7 @@ static bool parse_hex(const char **at, const char *end, unsigned *number)
 	static const char digits[] = "0123456789abcdef";
 	const char *start = *at, *digit;
 
-	for (*number = 0; *at < end && (digit = memchr(digits, **at, 16)) != NULL; ++*at)
+	for (*number = 0; *at < end && (digit = memchr(digits, **at, sizeof(digits) - 1)) != NULL; ++*at)
 		*number = *number * 16 + (unsigned)(digit - digits);
 	return *at > start;
 }

@@ -21,7 +21,7 @@ struct mark {
 	int descriptor;		// -1: none
 };
 
-void mark_write(const struct mark *mark, char text[MARK_MAX]);
+void mark_write(const struct mark *mark, char buffer[MARK_MAX]);
 
 // Understands TEXT (may be NULL). Pure. False: it is no mark.
 bool mark_parse(const char *text, struct mark *mark);

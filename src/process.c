@@ -38,6 +38,7 @@ bool process_parse_stat(const char *text, size_t length, struct process_stat *st
 		return false;
 	status->state = at[1];
 	at += 2;
+	status->cpu_ticks = 0;
 	for (int field = 4; field <= 22; field++) {
 		if (at >= end || *at++ != ' ')
 			return false;
@@ -51,9 +52,7 @@ bool process_parse_stat(const char *text, size_t length, struct process_stat *st
 			status->session = (pid_t)number;
 		else if (field == 9)
 			status->flags = number;
-		else if (field == 14)
-			status->cpu_ticks = number;
-		else if (field == 15)
+		else if (field == 14 || field == 15)
 			status->cpu_ticks += number;
 		else if (field == 20)
 			status->threads = (long)number;

@@ -109,12 +109,14 @@ static void add_visible(void *context, const char *bytes, size_t length)
 {
 	for (; length > 0; bytes++, length--) {
 		unsigned char byte = (unsigned char)*bytes;
-		char octal[] = { '\\', (char)('0' + (byte >> 6)), (char)('0' + (byte >> 3 & 7)), (char)('0' + (byte & 7)) };
-
-		if (byte >= ' ' && byte < 127 && byte != '\\')
+		if (byte >= ' ' && byte < 127 && byte != '\\') {
 			add_bytes(context, bytes, 1);
-		else
+		} else {
+			const char octal[] = { '\\', (char)('0' + (byte >> 6)), (char)('0' + (byte >> 3 & 7)),
+					       (char)('0' + (byte & 7)) };
+
 			add_bytes(context, octal, sizeof(octal));
+		}
 	}
 }
 
@@ -152,7 +154,7 @@ void report_error(const char *what, int error, const char *why, const char *advi
 	add(&message, "exlock: ");
 	add_visible_string(&message, what);
 	add(&message, ": ");
-	add(&message, error ? report_errno(error) : why);
+	add(&message, why ? why : report_errno(error));
 	if (advice) {
 		add(&message, " (");
 		add(&message, advice);
@@ -176,10 +178,10 @@ void report_config_error(const struct config_error *error)
 
 static void add_two_digits(struct message *message, const char *before, unsigned number)
 {
-	char digits[] = { (char)('0' + number / 10), (char)('0' + number % 10), '\0' };
+	const char digits[] = { (char)('0' + number / 10), (char)('0' + number % 10) };
 
 	add(message, before);
-	add(message, digits);
+	add_bytes(message, digits, sizeof(digits));
 }
 
 // "2026-11-23T05:36:08Z". Civil date from a day count: the usual arithmetic over eras of 400 years that begin on 1 March.

@@ -48,10 +48,9 @@ static void take_stack(struct start *start, char **stack)
 static void take_environment(struct start *start)
 {
 	char **argv = environ - 1;
-	long count = 0;
 
 	if ((char *)environ > (char *)&argv && (char *)environ < (char *)getauxval(AT_EXECFN)) {
-		for (; (long)argv[-1] != count; argv--)
+		for (long count = 0; (long)argv[-1] != count; argv--)
 			count++;
 		start->argv = argv;
 	}

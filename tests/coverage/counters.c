@@ -23,7 +23,7 @@ __attribute__((constructor(101))) static void share_counters(void)
 
 	if (file < 0)
 		return;
-	map = rawcall(SYS_mmap, 0, counters_end - counters_begin, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+	map = rawcall(SYS_mmap, 0, (intptr_t)counters_end - (intptr_t)counters_begin, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
 	(void)rawcall(SYS_close, file, 0, 0, 0, 0, 0);
 	if (map > 0)
 		counters_bias = map - (intptr_t)counters_begin;

@@ -7,12 +7,13 @@ int main(int argc, char **argv)
 {
 	const char *before = getenv("AGAIN");
 	long execs = before ? atol(before) : 0;
-	char count[24], *next;
 
 	if (argc < 3)
 		return 99;
 	block_term();
 	if (access(argv[1], F_OK) < 0) {
+		char count[24], *next;
+
 		snprintf(count, sizeof count, "%ld", execs + 1);
 		setenv("AGAIN", count, 1);
 		next = argv[2];

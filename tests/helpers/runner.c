@@ -41,6 +41,7 @@ static int spawned(char **argv)
 
 static int forked(char **argv, int with_vfork)
 {
+	// NOLINTNEXTLINE(clang-analyzer-unix.Vfork,clang-analyzer-security.insecureAPI.vfork): one of the ways to be tested
 	pid_t child = with_vfork ? vfork() : fork();
 	int status;
 

@@ -31,18 +31,18 @@ struct tally {
 static inline struct tally *map_tally(const char *folder)
 {
 	char path[4096];
-	struct tally *tally;
+	struct tally *mapped;
 	int fd;
 
 	snprintf(path, sizeof path, "%s/tally", folder);
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (fd < 0 || ftruncate(fd, sizeof *tally) < 0)
+	if (fd < 0 || ftruncate(fd, sizeof *mapped) < 0)
 		_exit(BROKEN);
-	tally = mmap(NULL, sizeof *tally, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (tally == MAP_FAILED)
+	mapped = mmap(NULL, sizeof *mapped, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (mapped == MAP_FAILED)
 		_exit(BROKEN);
 	close(fd);
-	return tally;
+	return mapped;
 }
 
 #endif

@@ -16,7 +16,7 @@ static const char *const steps[] = {
 };
 enum step {
 	MAIN, COMMAND, CLOSE_ALL, WORKERS, DAEMON_EXIT, DAEMON__EXIT, EXEC_ITSELF, EXEC_TWIN,
-	EXIT, _EXIT, QUICK_EXIT, ABORT, SIGKILLED,
+	EXIT, RAW_EXIT, QUICK_EXIT, ABORT, SIGKILLED,
 };
 
 static struct tally *tally;
@@ -130,7 +130,7 @@ __attribute__((noreturn)) static void *leave(void *unused)
 	(void)unused;
 	at(step);
 	switch (step) {
-	case _EXIT:
+	case RAW_EXIT:
 		_exit(0);
 	case QUICK_EXIT:
 		quick_exit(0);
