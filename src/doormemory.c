@@ -97,11 +97,10 @@ char *strrchr(const char *string, int byte)
 {
 	char *found = NULL;
 
-	for (; (string = strchr(string, byte)) != NULL; string++) {
-		found = (char *)(uintptr_t)string;
-		if (byte == '\0')
-			break;
-	}
+	do
+		if (*string == (char)byte)
+			found = (char *)(uintptr_t)string;
+	while (*string++);
 	return found;
 }
 

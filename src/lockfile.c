@@ -43,7 +43,7 @@ static void *map(int fd)
 
 // Keeps the flock beyond the descriptor. A mapping holds the open file description, survives every close() and fork, and
 // is gone with exec. Without memory for it the descriptor stays, out of the way.
-static bool keep(struct lockfile *lock, int fd, const struct stat *status)
+static void keep(struct lockfile *lock, int fd, const struct stat *status)
 {
 	lock->device = status->st_dev;
 	lock->inode = status->st_ino;
@@ -52,7 +52,6 @@ static bool keep(struct lockfile *lock, int fd, const struct stat *status)
 		lock->descriptor = descriptor_move_high(fd, lock->keep_descriptor);
 	else
 		(void)close(fd);
-	return lock->mapping || lock->descriptor != -1;
 }
 
 // The program may have closed every descriptor, and have another file under this number.
@@ -140,10 +139,7 @@ static enum claim_result attempt(struct lockfile *lock, uint64_t deadline, bool 
 	// In a tree even those are to hold who lose the descriptor between fork and exec; they may not be able to say so.
 	if (lock->keep_descriptor)
 		record_hint(claim->fd, &claim->status, RECORD_HINT_MAPPED);
-	if (!keep(lock, claim->fd, &claim->status)) {
-		claim->error = ENOMEM;
-		return CLAIM_FAILED;
-	}
+	keep(lock, claim->fd, &claim->status);
 	return lock->resumed ? CLAIM_OWN : await_predecessor(lock, dying_deadline, claim);
 }
 

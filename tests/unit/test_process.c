@@ -3,6 +3,8 @@
 #include "process.h"
 #include "unit.h"
 
+#include <pthread.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/sysmacros.h>
@@ -117,6 +119,36 @@ static void a_zombie_is_not_alive(void **state)
 	assert_true(process_alive(getpid(), process_stamp(process_self().start)));
 }
 
+static void *stay(void *nothing)
+{
+	pause();
+	return nothing;
+}
+
+static void a_process_whose_leader_alone_has_ended_is_not_ending(void **state)
+{
+	struct process_stat status = { .state = '?' };
+	pid_t child = fork();
+
+	(void)state;
+	if (child == 0) {
+		pthread_t thread;
+
+		if (pthread_create(&thread, NULL, stay, NULL) == 0)
+			pthread_exit(NULL);
+		_exit(1);
+	}
+	while (status.state != 'Z') {
+		assert_int_equal(process_read_stat(child, &status), 0);
+		assert_int_equal(waitpid(child, NULL, WNOHANG), 0);
+	}
+	assert_true(process_alive(child, PROCESS_NO_STAMP));
+	assert_false(process_is_ending(child));
+	assert_int_equal(kill(child, SIGKILL), 0);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	assert_true(process_is_ending(child));
+}
+
 static bool is_parent(pid_t pid, const void *parent)
 {
 	return pid == *(const pid_t *)parent;
@@ -141,6 +173,7 @@ int main(void)
 		cmocka_unit_test(large_device_numbers_agree_with_makedev),
 		cmocka_unit_test(a_flock_line_tells_owner_and_waiters),
 		cmocka_unit_test(a_zombie_is_not_alive),
+		cmocka_unit_test(a_process_whose_leader_alone_has_ended_is_not_ending),
 		cmocka_unit_test(ancestors_are_found),
 	};
 

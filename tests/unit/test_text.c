@@ -48,6 +48,7 @@ static void patterns_have_ranges_negation_and_quotes(void **state)
 		{ "[a-c]x", "bx", true },   { "[a-c]x", "dx", false }, { "[!a-c]x", "dx", true }, { "[^a]x", "ax", false },
 		{ "\\*", "*", true },	    { "\\*", "x", false },     { "[]]", "]", true },	  { "[a-]", "-", true },
 		{ "a[", "a[", true },	    { "*.sh", "x.sh", true },  { "*.sh", "x.sh2", false }, { "", "", true },
+		{ "[\\]a]", "]", true },    { "[a-\\c]", "b", true },  { "[a-\\]]", "a", false },
 	};
 
 	(void)state;
@@ -130,6 +131,21 @@ static void settings_are_rewritten_in_place_or_added(void **state)
 	assert_string_equal(result[2], "B=long");
 	assert_string_equal(result[4], "D=new");
 	assert_null(result[5]);
+}
+
+static void a_setting_without_room_is_left_out(void **state)
+{
+	static char value[3000];
+	char *environment[] = { NULL };
+	const struct setting settings[] = { { "LONG", value }, { "LONGER", value }, { "SHORT", "1" } };
+	char **result;
+
+	(void)state;
+	memset(value, 'x', sizeof(value) - 1);
+	result = environment_apply(environment, settings, COUNT(settings));
+	assert_int_equal(strlen(result[0]), strlen("LONG=") + sizeof(value) - 1);
+	assert_string_equal(result[1], "SHORT=1");
+	assert_null(result[2]);
 }
 
 static void paths_resolve_as_realpath_has_them(void **state)
@@ -229,6 +245,7 @@ int main(void)
 		cmocka_unit_test(what_is_no_mark_is_refused),
 		cmocka_unit_test(our_entries_alone_leave_the_preload),
 		cmocka_unit_test(settings_are_rewritten_in_place_or_added),
+		cmocka_unit_test(a_setting_without_room_is_left_out),
 		cmocka_unit_test(paths_resolve_as_realpath_has_them),
 		cmocka_unit_test(a_long_name_ends_in_a_digest_of_the_whole),
 		cmocka_unit_test(a_name_is_printed_as_vis_has_it),

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+#include "procfile.h"
+#include "unit.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct seen {
+	int lines;
+	size_t longest;
+	bool stop;
+};
+
+static bool see(void *context, const char *line, size_t length)
+{
+	struct seen *seen = context;
+
+	(void)line;
+	seen->lines++;
+	if (length > seen->longest)
+		seen->longest = length;
+	return seen->stop;
+}
+
+static void count(void *context, pid_t number)
+{
+	(void)number;
+	++*(int *)context;
+}
+
+static void a_line_that_is_too_long_is_passed_over(void **state)
+{
+	static char line[3 * PATH_MAX];
+	char path[] = "/tmp/exlock-unit.XXXXXX";
+	struct seen all = { 0 }, first = { .stop = true };
+	FILE *file = fdopen(mkstemp(path), "w");
+
+	(void)state;
+	assert_non_null(file);
+	memset(line, 'x', sizeof(line) - 1);
+	assert_true(fprintf(file, "one\n%s\ntwo\n%.*s\n%s\nno newline", line, PATH_MAX, line, line) > 0);
+	assert_int_equal(fclose(file), 0);
+	assert_int_equal(procfile_lines(path, see, &all), 0);
+	assert_int_equal(all.lines, 3);
+	assert_int_equal(all.longest, PATH_MAX);
+	assert_int_equal(procfile_lines(path, see, &first), 0);
+	assert_int_equal(first.lines, 1);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(procfile_lines(path, see, &all), -1);
+}
+
+static void a_folder_that_is_not_there_lists_nothing(void **state)
+{
+	int missing = 0, present = 0;
+
+	(void)state;
+	procfile_list("/proc/self/no-such-folder", count, &missing);
+	procfile_list("/proc/self/task", count, &present);
+	assert_int_equal(missing, 0);
+	assert_int_equal(present, 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_line_that_is_too_long_is_passed_over),
+		cmocka_unit_test(a_folder_that_is_not_there_lists_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
