@@ -339,6 +339,11 @@ int sigprocmask(int how, const sigset_t *restrict set, sigset_t *restrict before
 	return (int)CALL4(SYS_rt_sigprocmask, how, set, before, SIGNAL_SET_SIZE);
 }
 
+int sigpending(sigset_t *set)
+{
+	return (int)CALL2(SYS_rt_sigpending, set, SIGNAL_SET_SIZE);
+}
+
 int sigtimedwait(const sigset_t *restrict set, siginfo_t *restrict info, const struct timespec *restrict timeout)
 {
 	return (int)CALL4(SYS_rt_sigtimedwait, set, info, timeout, SIGNAL_SET_SIZE);

@@ -27,7 +27,7 @@ struct message {
 
 // SIGPIPE and SIGXFSZ, which a write may bring, must not reach the program.
 struct held_signals {
-	sigset_t writing, before;
+	sigset_t writing, before, pending;
 };
 
 static void hold_signals(struct held_signals *held)
@@ -36,6 +36,7 @@ static void hold_signals(struct held_signals *held)
 	sigaddset(&held->writing, SIGPIPE);
 	sigaddset(&held->writing, SIGXFSZ);
 	sigprocmask(SIG_BLOCK, &held->writing, &held->before);
+	sigpending(&held->pending);
 }
 
 static void release_signals(const struct held_signals *held)
@@ -43,10 +44,10 @@ static void release_signals(const struct held_signals *held)
 	struct timespec now = { 0 };
 	sigset_t ours = held->writing;
 
-	// What the program had blocked already may be pending for its own reasons.
-	if (sigismember(&held->before, SIGPIPE))
+	// What the program had blocked already may have been pending for its own reasons.
+	if (sigismember(&held->pending, SIGPIPE))
 		sigdelset(&ours, SIGPIPE);
-	if (sigismember(&held->before, SIGXFSZ))
+	if (sigismember(&held->pending, SIGXFSZ))
 		sigdelset(&ours, SIGXFSZ);
 	while (sigtimedwait(&ours, NULL, &now) > 0)
 		;
