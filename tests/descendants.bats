@@ -178,3 +178,9 @@ subprocess.run(again, check=True, env={name: os.environ[name] for name in kept})
 raise SystemExit(42)'
 	[[ $output == $'1\n1' ]]
 }
+
+@test "a library whose name is just as long as ours stays in the preload of the program's commands" {
+	cp "$HELPERS/libneighbour.so" libexlocks.so
+	run -0 env LD_PRELOAD="$SHIM:$PWD/libexlocks.so" EXCLUSIVELOCK_NAME=job sh -c 'sh -c "env | grep ^LD_PRELOAD="'
+	[[ ${lines[-1]} == "LD_PRELOAD=$PWD/libexlocks.so" ]]
+}

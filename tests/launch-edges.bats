@@ -36,3 +36,8 @@ teardown() { end_processes; }
 	run -0 ls "$LOCKS"
 	[[ $output == "" ]]
 }
+
+@test "EXCLUSIVELOCK_ONLY is about what the command starts, not about the command" {
+	run -0 env EXCLUSIVELOCK_ONLY=other "$LAUNCH" -n job sh -c 'echo "$EXCLUSIVELOCK_ONLY $EXCLUSIVELOCK_LOCKFILE"'
+	[[ $output == "other $(lock_file job)" ]]
+}

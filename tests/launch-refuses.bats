@@ -173,3 +173,14 @@ assert_nothing_runs() {
 		assert_nothing_runs libexlock.so "$OPEN/exlock-launch" -n job touch intruder
 	fi
 }
+
+@test "no lock file is printed without a command or a name, nor for a directory with a path that is too long" {
+	assert_nothing_runs "no command given" "$LAUNCH" -p
+	assert_nothing_runs "too long" "$LAUNCH" -p -n job -d "/$(printf '%04090d' 0)"
+}
+
+@test "the launcher's hop starts nothing when something else calls it" {
+	assert_nothing_runs exlock-launch "$BUILD/exlock-hop" touch intruder
+	assert_nothing_runs exlock-launch "$BUILD/exlock-hop" --shim="$SHIM" touch
+	assert_nothing_runs frobnicate "$BUILD/exlock-hop" --frobnicate --shim="$SHIM" -- /usr/bin/touch touch intruder
+}

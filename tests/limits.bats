@@ -205,3 +205,8 @@ READ_ONLY='mount -t tmpfs -o ro none "$EXCLUSIVELOCK_DIR"'
 		[[ ${lines[1]} == "done" && ${#lines[@]} == 2 ]] || { echo "$output"; false; }
 	done
 }
+
+@test "with a single descriptor to be had, a tree's program hands just that one on" {
+	EXCLUSIVELOCK_SCOPE=tree run -0 none_but_012 prlimit --nofile=4 env LD_PRELOAD="$SHIM" readlink /proc/self/fd/3
+	[[ $output == "$(lock_file job)" ]]
+}

@@ -176,3 +176,20 @@ socket.socket(socket.AF_UNIX).bind(sys.argv[1])' "${LOCK##*/}")
 	[[ $stderr == "exlock: "*"$LOCK"* ]]
 	[[ $(<"$VICTIM") == 'not to be touched' && -L $LOCK ]]
 }
+
+@test "a peer that does not give back its POSIX write lock refuses, with its PID, and does not make a start hang" {
+	: >"$BATS_TEST_TMPDIR/locker"
+	/usr/bin/python3 -c 'import fcntl, signal, sys
+file = open(sys.argv[1], "w")
+fcntl.lockf(file, fcntl.LOCK_EX)
+print("ready", flush=True)
+signal.pause()' "$LOCK" >"$BATS_TEST_TMPDIR/locker" 3>&- &
+	locker=$!
+	ENDLATER+=("$locker")
+	poll grep -q ready "$BATS_TEST_TMPDIR/locker"
+	run -1 timeout 20 env LD_PRELOAD="$SHIM" echo in
+	[[ $output == "Another 'job' process is already running (pid $locker)." ]]
+	kill -KILL "$locker"
+	wait "$locker" || :
+	run -0 guarded echo in
+}

@@ -205,3 +205,28 @@ os.execve(os.open("/usr/bin/printenv", os.O_RDONLY | os.O_CLOEXEC), ["printenv",
 	[[ $output == "/tmp/py_exclusivelock_$EXCLUSIVELOCK_NAME.pid" ]]
 	file_is_gone "$output"
 }
+
+@test "a lock directory with a path that is too long is an error that names EXCLUSIVELOCK_DIR" {
+	local directory
+	directory=/$(printf '%04090d' 0)
+	EXCLUSIVELOCK_DIR=$directory run -125 guarded echo in
+	[[ $output == "exlock: $directory: File name too long (EXCLUSIVELOCK_DIR can name another directory)" ]]
+}
+
+@test "a script whose working directory cannot be told has no name of its own, and is guarded by one that is given" {
+	needs_mount_namespace
+	make_script "$BIN/job" /bin/sh
+	# Where the directory of a relative path is no longer part of the file system.
+	unreachable() {
+		in_mount_namespace 'mount -t tmpfs none "$1"; cp "$2" "$1"; cd "$1"; umount -l "$1"; shift 2; exec "$@"' \
+			/mnt "$BIN/job" "$@"
+	}
+	run -125 unreachable env LD_PRELOAD="$SHIM" ./job
+	[[ $output == "exlock: the program's path: No such file or directory (EXCLUSIVELOCK_NAME can give the lock a name)" ]]
+	run -125 unreachable "$LAUNCH" ./job
+	[[ ${lines[-1]} == "exlock-launch: ./job: its path cannot be told (-n gives the lock a name): No such file or directory" ]]
+	run -0 unreachable env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME=given ./job
+	[[ ${lines[-1]} == "$(lock_file given)" ]]
+	run -0 unreachable "$LAUNCH" -n given ./job
+	[[ ${lines[-1]} == "$(lock_file given)" ]]
+}

@@ -94,3 +94,15 @@ assert_refused() {
 	file_is_gone "$LOCK"
 	run -7 guarded "$HELPERS/stages" 7
 }
+
+@test "in a PID namespace with the /proc of another, a recorded PID counts as what it is inside" {
+	[[ $EUID -eq 0 ]] || skip "needs root"
+	run -1 unshare --pid --fork --kill-child sh -c 'sleep 1000 3>&- & printf %d "$!" >"$1"
+shift
+"$@"' sh "$LOCK" env LD_PRELOAD="$SHIM" echo in
+	[[ $output == "Another 'job' process is already running (pid 2)." ]]
+	# Nobody has that PID inside; outside somebody may.
+	printf 999 >"$LOCK"
+	run -0 unshare --pid --fork --kill-child env LD_PRELOAD="$SHIM" echo in
+	[[ $output == in ]]
+}

@@ -111,3 +111,12 @@ assert_held_until_child_ends() {
 	wait "$HOLDER"
 	assert_free tree
 }
+
+@test "the marks of a tree that has ended do not let a program pass by" {
+	local marks
+	mapfile -t marks < <(tree env | grep '^EXCLUSIVELOCK_\(PID\|LOCKFILE\|INSTANCE\)=')
+	[[ ${#marks[@]} -eq 3 ]]
+	start_holder EXCLUSIVELOCK_NAME=tree "$HELPERS/hold"
+	run -1 tree "${marks[@]}" touch intruder
+	file_is_gone intruder
+}

@@ -230,3 +230,15 @@ assert_refused_after_timeout() {
 	unset EXCLUSIVELOCK_ON_HELD
 	assert_refused queue "$HOLDER"
 }
+
+@test "a signal that the wait itself makes use of still ends the waiter when somebody else sends it" {
+	local status=0
+	start_holder "$HELPERS/hold"
+	start_waiter EXCLUSIVELOCK_TIMEOUT=1000 touch entered
+	poll is_queued "$WAITER"
+	kill -64 "$WAITER"
+	wait "$WAITER" || status=$?
+	[[ $status -eq 192 ]]
+	file_is_gone entered
+	assert_refused queue "$HOLDER"
+}
