@@ -189,7 +189,7 @@ void exclusivelock_die(const char *name)
 	struct exclusivelock wanted;
 
 	if (acquire(name, 0, &outcome))
-		return;
+		return;	// NOLINT(clang-analyzer-unix.Malloc): it stays among this process' locks
 	if (errno != EWOULDBLOCK && errno != EALREADY) {
 		report_error(name && name[0] ? name : "the program's lock", outcome.why ? 0 : errno, outcome.why, NULL);
 		exit(CONFIG_EXIT_ERROR);

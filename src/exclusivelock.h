@@ -64,8 +64,10 @@ EXCLUSIVELOCK_API pid_t exclusivelock_holder(const char *name);
 
 // A lock for the rest of the block, as the variable LOCK (NULL if it was not free). At the top of a function: for the
 // function.
+// NOLINTBEGIN(bugprone-macro-parentheses): a declaration has none
 #define EXCLUSIVELOCK_SCOPE(lock, name) \
 	exclusivelock *lock __attribute__((cleanup(exclusivelock_leave_scope))) = exclusivelock_try(name)
+// NOLINTEND(bugprone-macro-parentheses)
 
 static inline void exclusivelock_leave_scope(exclusivelock **lock)
 {

@@ -26,7 +26,7 @@ struct request {
 
 static void usage(FILE *stream)
 {
-	fputs("usage: exlockctl [OPTION...] list\n"
+	(void)fputs("usage: exlockctl [OPTION...] list\n"
 	      "       exlockctl [OPTION...] status|path|wait NAME\n"
 	      "\n"
 	      "Shows who holds which lock; takes none.\n"
@@ -142,17 +142,25 @@ static int list(const struct request *request, const char *unused)
 		bool cut;
 		ssize_t length = lockname_of_file(files[i]->d_name, name, &cut);
 
-		snprintf(lock_path, sizeof(lock_path), "%s/%s", directory, files[i]->d_name);
+		(void)snprintf(lock_path, sizeof(lock_path), "%s/%s", directory, files[i]->d_name);
 		entry_look(&entries[seen], lock_path, name, (size_t)length, cut);
+		free(files[i]);
 		// Gone since the directory was read.
-		seen += entries[seen].survey.state != SURVEY_FREE;
+		if (entries[seen].survey.state == SURVEY_FREE)
+			entry_free(&entries[seen]);
+		else
+			seen++;
 	}
+	free(files);
 	if (request->names)
 		listing_names(entries, seen);
 	else if (request->json)
 		listing_json(entries, seen);
 	else
 		listing_table(entries, seen);
+	for (size_t i = 0; i < seen; i++)
+		entry_free(&entries[i]);
+	free(entries);
 	return 0;
 }
 

@@ -23,12 +23,14 @@ enum { COLUMNS = 6 };
 
 static char *visible(const char *bytes, size_t length, const char *ending)
 {
-	char *text = malloc(length * 4 + strlen(ending) + 1);
+	size_t size = length * 4 + strlen(ending) + 1;
+	char *text = malloc(size);
 
 	if (!text)
 		err(125, "memory");
 	strvisx(text, bytes, length, VIS_OCTAL | VIS_NL | VIS_TAB);
-	return strcat(text, ending);
+	(void)strlcat(text, ending, size);
+	return text;
 }
 
 // The arguments of PID with blanks between them; NULL if they cannot be read, or there are none (a zombie).
@@ -71,7 +73,7 @@ static const char *user_of(const struct survey *survey, char number[TIME_MAX])
 
 	if (!survey->user_known)
 		return "-";
-	snprintf(number, TIME_MAX, "%lu", (unsigned long)survey->user);
+	(void)snprintf(number, TIME_MAX, "%lu", (unsigned long)survey->user);
 	return user ? user->pw_name : number;
 }
 
@@ -104,7 +106,7 @@ static void fill(struct row *row, const struct entry *entry)
 	const struct survey *survey = &entry->survey;
 
 	if (survey->pid > 0)
-		snprintf(row->pid, sizeof(row->pid), "%ld", (long)survey->pid);
+		(void)snprintf(row->pid, sizeof(row->pid), "%ld", (long)survey->pid);
 	row->cell[0] = entry->name;
 	row->cell[1] = survey_word(survey->state);
 	row->cell[2] = survey->pid > 0 ? row->pid : "-";
@@ -162,16 +164,16 @@ void listing_names(const struct entry *entries, size_t count)
 static void print_holder(const struct entry *entry)
 {
 	const struct survey *survey = &entry->survey;
-	char user[TIME_MAX], time[TIME_MAX];
+	char text[TIME_MAX];
 
 	if (survey->pid > 0)
 		printf(" by pid %ld", (long)survey->pid);
 	else
 		printf(" by a process that cannot be seen from here");
 	if (survey->user_known)
-		printf(" of %s", user_of(survey, user));
+		printf(" of %s", user_of(survey, text));
 	if (survey->since.tv_sec)
-		printf(" since %s", time_of(survey, false, time));
+		printf(" since %s", time_of(survey, false, text));
 	printf("%s%s\n", entry->command ? ": " : "", entry->command ? entry->command : "");
 }
 
