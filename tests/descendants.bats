@@ -180,7 +180,7 @@ raise SystemExit(42)'
 }
 
 @test "a library whose name is just as long as ours stays in the preload of the program's commands" {
-	cp "$HELPERS/libneighbour.so" libexlocks.so
-	run -0 env LD_PRELOAD="$SHIM:$PWD/libexlocks.so" EXCLUSIVELOCK_NAME=job sh -c 'sh -c "env | grep ^LD_PRELOAD="'
-	[[ ${lines[-1]} == "LD_PRELOAD=$PWD/libexlocks.so" ]]
+	cp "$HELPERS/libneighbour.so" libexlocq.so
+	run -0 env LD_PRELOAD="$SHIM:$PWD/libexlocq.so" EXCLUSIVELOCK_NAME=job sh -c 'sh -c "env | grep ^LD_PRELOAD="'
+	[[ ${lines[-1]} == "LD_PRELOAD=$PWD/libexlocq.so" ]]
 }

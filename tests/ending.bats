@@ -107,3 +107,11 @@ assert_free_after() {
 	file_is_gone "$(lock_file ending)"
 	assert_free ending
 }
+
+@test "a musl program that ends by quick_exit() gives the lock back" {
+	command -v musl-gcc >/dev/null || skip "no musl-gcc"
+	printf '#include <stdlib.h>\nint main(void) { quick_exit(7); }\n' >quick.c
+	musl-gcc -o quick quick.c
+	EXCLUSIVELOCK_NAME=quick run -7 guarded ./quick
+	file_is_gone "$(lock_file quick)"
+}

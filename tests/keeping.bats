@@ -164,6 +164,8 @@ exec env LD_PRELOAD="$2" sh -c "mount -t tmpfs none hidden; exec /bin/echo ran"'
 __attribute__((constructor)) static void move(void) { setenv("MOVED", "1", 1); }' >move.c
 	musl-gcc -shared -fPIC -o move.so move.c
 	musl-gcc -pthread -o hold "$SOURCE/tests/helpers/hold.c"
+	run -125 env LD_PRELOAD="$PWD/move.so:$SHIM" EXCLUSIVELOCK_BY=args ./hold
+	[[ $output == "exlock: the program's arguments: cannot be told (EXCLUSIVELOCK_NAME can give the lock a name)" ]]
 	env LD_PRELOAD="$PWD/move.so:$SHIM" EXCLUSIVELOCK_NAME=job ./hold >out 3>&- &
 	await_holder
 	assert_refused job "$HOLDER"

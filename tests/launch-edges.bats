@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 # exlock-launch inside itself, under its own preload, and with more arguments than one variable holds.
 # shellcheck disable=SC2016 # $ is for the shell inside
-# shellcheck disable=SC2016 # $ is for the shell inside
 
 load test_helper
 
@@ -40,4 +39,21 @@ teardown() { end_processes; }
 @test "EXCLUSIVELOCK_ONLY is about what the command starts, not about the command" {
 	run -0 env EXCLUSIVELOCK_ONLY=other "$LAUNCH" -n job sh -c 'echo "$EXCLUSIVELOCK_ONLY $EXCLUSIVELOCK_LOCKFILE"'
 	[[ $output == "other $(lock_file job)" ]]
+}
+
+@test "a name in the environment is the command's when there is no lock around it" {
+	EXCLUSIVELOCK_NAME=given run -0 "$LAUNCH" printenv EXCLUSIVELOCK_LOCKFILE
+	[[ $output == "$(lock_file given)" ]]
+}
+
+@test "a command inside one of the same name is not refused, and takes no library along" {
+	run -0 "$LAUNCH" -n job sh -c '"$0" -n job sh -c "echo in \$LD_PRELOAD"; exit' "$LAUNCH"
+	[[ $output == in ]]
+}
+
+@test "a script without an interpreter line is the shell's" {
+	printf 'echo "$EXCLUSIVELOCK_LOCKFILE"\n' >script
+	chmod 755 script
+	run -0 "$LAUNCH" -n job ./script
+	[[ $output == "$(lock_file job)" ]]
 }

@@ -146,6 +146,12 @@ static void a_setting_without_room_is_left_out(void **state)
 	assert_int_equal(strlen(result[0]), strlen("LONG=") + sizeof(value) - 1);
 	assert_string_equal(result[1], "SHORT=1");
 	assert_null(result[2]);
+	// The first that fits leaves nothing.
+	for (size_t length = sizeof(value) - 1; length > 0; length--) {
+		value[length] = '\0';
+		(void)environment_apply(environment, settings, 1);
+	}
+	assert_ptr_equal(environment_apply(environment, &settings[2], 1)[0], NULL);
 }
 
 static void paths_resolve_as_realpath_has_them(void **state)
