@@ -207,6 +207,7 @@ READ_ONLY='mount -t tmpfs -o ro none "$EXCLUSIVELOCK_DIR"'
 }
 
 @test "with a single descriptor to be had, a tree's program hands just that one on" {
-	EXCLUSIVELOCK_SCOPE=tree run -0 none_but_012 prlimit --nofile=4 env LD_PRELOAD="$SHIM" readlink /proc/self/fd/3
+	EXCLUSIVELOCK_SCOPE=tree run -0 none_but_012 prlimit --nofile=4:100 env LD_PRELOAD="$SHIM" \
+		sh -c 'ulimit -S -n 100; exec env LD_PRELOAD= readlink /proc/self/fd/3'
 	[[ $output == "$(lock_file job)" ]]
 }

@@ -140,13 +140,13 @@ print(os.environ["EXCLUSIVELOCK_LOCKFILE"])'
 	[[ ${lines[2]} == "$(lock_file one)" ]]
 }
 
-@test "a living instance's mark with the path of something that is no lock file does not let a second program in" {
+@test "a living instance's mark with a relative path, or that of something that is no lock file, does not let a second program in" {
 	local mark path
 	start_holder EXCLUSIVELOCK_NAME=one sh -c 'env >marks; exec "$0"' "$HELPERS/hold"
 	mark=$(grep '^EXCLUSIVELOCK_INSTANCE=' marks)
 	start_holder "$HELPERS/hold"
 	for path in relative "py_exclusivelock_one.lock" /nowhere/else /; do
-		run -1 env LD_PRELOAD="$SHIM" "$mark" EXCLUSIVELOCK_LOCKFILE="$path" "$HELPERS/hold"
+		run -1 env --chdir="$LOCKS" LD_PRELOAD="$SHIM" "$mark" EXCLUSIVELOCK_LOCKFILE="$path" "$HELPERS/hold"
 		[[ $output == "Another '$HELPERS/hold' process is already running (pid $HOLDER)." ]]
 	done
 }

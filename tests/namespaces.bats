@@ -101,8 +101,8 @@ assert_refused() {
 shift
 "$@"' sh "$LOCK" env LD_PRELOAD="$SHIM" echo in
 	[[ $output == "Another 'job' process is already running (pid 2)." ]]
-	# Nobody has that PID inside; outside somebody may.
-	printf 999 >"$LOCK"
+	# Nobody has this PID inside.
+	printf %d "$$" >"$LOCK"
 	run -0 unshare --pid --fork --kill-child env LD_PRELOAD="$SHIM" echo in
 	[[ $output == in ]]
 }

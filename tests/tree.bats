@@ -114,8 +114,12 @@ assert_held_until_child_ends() {
 
 @test "the marks of a tree that has ended do not let a program pass by" {
 	local marks
-	mapfile -t marks < <(tree env | grep '^EXCLUSIVELOCK_\(PID\|LOCKFILE\|INSTANCE\)=')
+	start_holder EXCLUSIVELOCK_NAME=tree sh -c 'env >marks; exec "$0"' "$HELPERS/hold"
+	mapfile -t marks < <(grep '^EXCLUSIVELOCK_\(PID\|LOCKFILE\|INSTANCE\)=' marks)
 	[[ ${#marks[@]} -eq 3 ]]
+	# The next one has the same file.
+	kill -KILL "$HOLDER"
+	poll process_has_ended "$HOLDER"
 	start_holder EXCLUSIVELOCK_NAME=tree "$HELPERS/hold"
 	run -1 tree "${marks[@]}" touch intruder
 	file_is_gone intruder
