@@ -128,10 +128,12 @@ static enum claim_result judge_record(const char *path, const struct process_sel
 	if (record.empty && !claim->created && !accept_empty)
 		return CLAIM_EMPTY;
 	// A living process with our PID is we ourselves.
-	if (record.pid != self->pid && record_is_alive(&record))
+	if (record.pid != self->pid && record_is_alive(&record)) {
 		claim->holder = record.pid;
-	else
+		claim->vouched = record_is_credible(&claim->status, record.pid);
+	} else {
 		claim->holder = find_mapper(path, &claim->status);
+	}
 	if (claim->holder != 0)
 		return CLAIM_HELD;
 	if (claim->writable && write_record(path, self, claim) == CLAIM_FAILED)

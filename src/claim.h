@@ -25,6 +25,7 @@ struct claim {
 	bool writable;
 	struct stat status;	// once judged
 	pid_t holder;		// where it is held; 0: not known
+	bool vouched;		// the holder's PID is not just what anybody may have written
 	int error;		// where it failed, an errno; 0: see why
 	const char *why;
 };

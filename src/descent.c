@@ -68,6 +68,7 @@ bool descent_by_mark(const struct mark *mark, const char *path)
 {
 	struct record record;
 	struct stat status;
+	pid_t holder;
 
 	// The file may be out of sight: deleted by somebody, or another file system mounted over its directory.
 	if (record_peek(path, &record, &status) == -1 || status.st_ino != mark->inode)
@@ -76,7 +77,8 @@ bool descent_by_mark(const struct mark *mark, const char *path)
 		return instance_lives(mark) || keeps_flock(mark, path) || is_late_child(mark);
 	// The process that took the lock left it to one that it forked, a daemon. Where that did not get into the record,
 	// or took a mark no further, it is found among the ancestors.
-	return descent_by_ancestry(record_is_alive(&record) ? record.pid : 0, path) || is_late_child(mark);
+	holder = record_is_alive(&record) && record_is_credible(&status, record.pid) ? record.pid : 0;
+	return descent_by_ancestry(holder, path) || is_late_child(mark);
 }
 
 bool descent_own(const char *path, const struct process_self *self)

@@ -253,9 +253,10 @@ static bool is_own(struct guard *guard)
 }
 
 // A process that lost its mark must not be refused by its own ancestors' lock, nor by its siblings.
-static bool is_lost_descendant(pid_t holder)
+static bool is_lost_descendant(const struct lockfile_outcome *outcome)
 {
-	return descent_by_ancestry(holder, lock_path) || (!config.name && descent_by_ancestry(0, NULL));
+	return descent_by_ancestry(outcome->vouched ? outcome->holder : 0, lock_path) ||
+	       (!config.name && descent_by_ancestry(0, NULL));
 }
 
 static void refuse(const struct guard *guard, pid_t holder)
@@ -297,7 +298,7 @@ static void take(struct guard *guard, bool own)
 		lock.inode = guard->mark.inode;
 		result = LOCKFILE_TAKEN;
 	}
-	if (result != LOCKFILE_TAKEN && is_lost_descendant(outcome.holder)) {
+	if (result != LOCKFILE_TAKEN && is_lost_descendant(&outcome)) {
 		pass_by(guard);
 		return;
 	}

@@ -89,6 +89,7 @@ static enum claim_result await_predecessor(struct lockfile *lock, uint64_t deadl
 		holder_await_endings();
 	if (tombstone_await(lock->path, deadline, &claim->holder) == 0)
 		return CLAIM_TAKEN;
+	claim->vouched = true;
 	if (claim_is_at(lock->path, &claim->status))
 		(void)unlink(lock->path);
 	release(lock);
@@ -146,7 +147,12 @@ static enum claim_result attempt(struct lockfile *lock, uint64_t deadline, bool 
 // What the outside is told of an attempt.
 static enum lockfile_result conclude(enum claim_result result, const struct claim *claim, struct lockfile_outcome *outcome)
 {
-	*outcome = (struct lockfile_outcome){ .holder = claim->holder, .error = claim->error, .why = claim->why };
+	*outcome = (struct lockfile_outcome){
+		.holder = claim->holder,
+		.vouched = claim->vouched,
+		.error = claim->error,
+		.why = claim->why,
+	};
 	if (result == CLAIM_TAKEN || result == CLAIM_OWN)
 		return LOCKFILE_TAKEN;
 	return result == CLAIM_FAILED ? LOCKFILE_ERROR : LOCKFILE_HELD;
@@ -209,8 +215,11 @@ static enum claim_result judge_busy(struct lockfile *lock, struct claim *claim)
 		resume(lock, &claim->status);
 		return CLAIM_OWN;
 	}
+	if (!record_is_alive(&record))
+		return CLAIM_BUSY;
 	claim->holder = record.pid;
-	return record_is_alive(&record) ? CLAIM_HELD : CLAIM_BUSY;
+	claim->vouched = record_is_credible(&claim->status, record.pid);
+	return CLAIM_HELD;
 }
 
 static bool is_final(enum claim_result result)

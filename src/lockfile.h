@@ -34,6 +34,7 @@ enum lockfile_result {
 
 struct lockfile_outcome {
 	pid_t holder;			// of a held lock; 0: not known
+	bool vouched;			// its PID is not just what anybody may have written
 	int error;			// errno; 0: see why
 	const char *why;
 };

@@ -2,6 +2,7 @@
 #include "record.h"
 
 #include "pause.h"
+#include "procfile.h"
 #include "text.h"
 
 #include <errno.h>
@@ -144,6 +145,17 @@ void record_hint(int fd, const struct stat *status, mode_t hint)
 bool record_is_alive(const struct record *record)
 {
 	return record->pid > 0 && process_alive(record->pid, record->stamp);
+}
+
+bool record_is_credible(const struct stat *status, pid_t pid)
+{
+	char path[PROCFILE_PATH];
+	struct stat process;
+
+	if (status->st_mode & S_IWOTH)
+		return false;
+	return status->st_uid == 0 || status->st_uid == geteuid() ||
+	       (fstatat(AT_FDCWD, procfile_path(path, pid, ""), &process, 0) == 0 && status->st_uid == process.st_uid);
 }
 
 bool record_is_of(const struct record *record, const struct process_self *self)

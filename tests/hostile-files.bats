@@ -1,0 +1,141 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# What another user can leave in the lock file's place: everything that is no file, and files with every content and mode.
+# shellcheck disable=SC2016,SC2030,SC2031,SC2153,SC2154 # every test is a subshell; run sets $stderr
+
+load test_helper
+load hostile
+
+setup() {
+	setup_hostile
+}
+
+# COMMAND leaves something in the lock file's place that is an error for root and for others.
+assert_error_with() {
+	local who
+	rm -rf "$LOCK"
+	"$@"
+	for who in "${VICTIMS[@]}"; do
+		assert_error_as "$who"
+	done
+}
+
+# The same for the file that is there; then root's own start puts things right.
+assert_runs_for_all() {
+	local who
+	for who in as_user root; do
+		assert_runs_as "$who"
+	done
+	file_is_gone "$LOCK"
+	assert_runs_as as_user
+}
+
+@test "symlinks to files, devices, folders, nothing and themselves are errors, and nothing is done through them" {
+	for target in "$SECRET" /dev/null /dev/zero /proc/self/mem "$LAIR" "$LAIR/nothing" "$LOCK" "$LAIR/loop/x"; do
+		assert_error_with as_attacker ln -s "$target" "$LOCK"
+	done
+	file_is_gone "$LAIR/nothing"
+}
+
+@test "a hard link to a victim's file is an error, also where it is the victim's own" {
+	# By root, since protected_hardlinks may keep others from it.
+	assert_error_with ln "$SECRET" "$LOCK"
+	rm "$LOCK"
+	as_user sh -c 'printf mine >"$1"' sh "$LAIR/own"
+	assert_error_with ln "$LAIR/own" "$LOCK"
+	[[ $(<"$LAIR/own") == mine ]]
+	# A waiter, who leaves a hint in the file's mode, does not either.
+	EXCLUSIVELOCK_ON_HELD=wait EXCLUSIVELOCK_TIMEOUT=0.1 assert_error_as root
+}
+
+@test "a FIFO, with or without a reader, is an error that blocks nobody" {
+	for mode in 666 644 600; do
+		assert_error_with as_attacker mkfifo -m "$mode" "$LOCK"
+	done
+	as_attacker chmod 666 "$LOCK"
+	exec {reader}<>"$LOCK"
+	for who in "${VICTIMS[@]}"; do
+		assert_error_as "$who"
+	done
+	run -142 read -r -t 0.1 -u "$reader"
+}
+
+@test "a socket, a folder and a device are errors" {
+	assert_error_with as_attacker /usr/bin/python3 -c 'import os, socket, sys
+os.chdir(sys.argv[1])
+socket.socket(socket.AF_UNIX).bind(sys.argv[2])
+os.chmod(sys.argv[2], 0o666)' "$LOCKS" "${LOCK##*/}"
+	assert_error_with as_attacker mkdir -m 777 "$LOCK"
+	[[ -z $(ls -A "$LOCK") ]]
+	mknod -m 666 "$LAIR/device" c 1 3 2>/dev/null || skip "may not make devices"
+	assert_error_with mv "$LAIR/device" "$LOCK"
+}
+
+@test "a file whose content names no process hinders nobody" {
+	local contents=(garbage '' '\0' '\0\0\0\0' -5 -1 0 '0\n' 99999999999999999999 4294967297 2147483648 18446744073709551617
+		1e3 0x1 +1 '1\0' '1\0\n' '1garbage' '\n1\n' ' \n' "$(printf '%64s1' '')" "$(printf '1%.0s' {1..5000})" '1;reboot\n'
+		'\033]0;gone\007' '\377\376\n')
+	for content in "${contents[@]}"; do
+		echo "content: ${content:0:40}"
+		plant "$content"
+		assert_runs_for_all
+	done
+}
+
+@test "a huge file is looked at no further than a PID is long" {
+	plant ''
+	as_attacker truncate -s 1T "$LOCK" || skip "no room for a huge file"
+	assert_runs_for_all
+	plant '1 '
+	as_attacker truncate -s 1T "$LOCK"
+	for who in "${VICTIMS[@]}"; do
+		assert_refused_as 1 "$who"
+	done
+}
+
+@test "no mode of another user's stale file hinders those who may read it" {
+	for mode in 0644 0444 0666 0777 1644 2755 4755 6777 7777; do
+		plant '0\n'
+		as_attacker chmod "$mode" "$LOCK"
+		assert_runs_for_all
+	done
+}
+
+@test "a file that may not be read is an error to those who may not, whether by mode or by access list" {
+	for mode in 0000 0200 0600 7000; do
+		plant '0\n'
+		as_attacker chmod "$mode" "$LOCK"
+		assert_error_as as_user
+		assert_runs_as root
+	done
+	plant '0\n'
+	# u::rw- u:65534:--- g::r-- m::r-- o::r--
+	as_attacker /usr/bin/python3 -c 'import os, struct, sys
+entries = [(1, 6, -1), (2, 0, 65534), (4, 4, -1), (16, 4, -1), (32, 4, -1)]
+acl = struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *entry) for entry in entries)
+os.setxattr(sys.argv[1], "system.posix_acl_access", acl)' "$LOCK" || skip "no access lists here"
+	assert_error_as as_user
+	assert_runs_as root
+}
+
+@test "a file that nobody may change, or only append to, is locked all the same" {
+	for flag in i a; do
+		plant '0\n'
+		chattr "+$flag" "$LOCK" 2>/dev/null || skip "no such attributes here"
+		for who in "${VICTIMS[@]}"; do
+			"$who" env LD_PRELOAD="$SHIM" "$HELPERS/hold" >"$BATS_TEST_TMPDIR/holder" 3>&- &
+			poll grep -q ready "$BATS_TEST_TMPDIR/holder"
+			read -r _ HOLDER <"$BATS_TEST_TMPDIR/holder"
+			ENDLATER+=("$HOLDER")
+			run ! start_as root
+			[[ $status == 1 && $output == *"(pid $HOLDER)."* ]] || { chattr "-$flag" "$LOCK"; echo "$flag $who: $output"; false; }
+			run ! start_as as_user
+			[[ $status == 1 ]]
+			kill -TERM "$HOLDER"
+			poll process_has_ended "$HOLDER"
+			: >"$BATS_TEST_TMPDIR/holder"
+		done
+		chattr "-$flag" "$LOCK"
+		[[ $(<"$LOCK") == 0 ]]
+	done
+}
