@@ -13,7 +13,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-// flopen(3) takes O_NONBLOCK for "do not wait for the lock".
+// flopen(3) takes O_NONBLOCK for "do not wait for the lock"; opening the file does not wait in either case (door.c).
 static int flags_of(bool block)
 {
 	return block ? RECORD_OPEN_FLAGS & ~O_NONBLOCK : RECORD_OPEN_FLAGS;

@@ -60,6 +60,8 @@ static long call(long number, long a, long b, long c, long d, long e, long f)
 
 // Files.
 
+// Opening never blocks: a FIFO may have been put where a lock file was. flopen(3), which takes O_NONBLOCK for "do not wait for the
+// lock", would leave it out. On files and folders it changes nothing.
 int openat(int directory, const char *path, int flags, ...)
 {
 	mode_t mode = 0;
@@ -71,7 +73,7 @@ int openat(int directory, const char *path, int flags, ...)
 		mode = va_arg(list, mode_t);
 		va_end(list);
 	}
-	return (int)CALL4(SYS_openat, directory, path, flags, mode);
+	return (int)CALL4(SYS_openat, directory, path, flags | O_NONBLOCK, mode);
 }
 
 int close(int fd)

@@ -275,7 +275,8 @@ enum lockfile_result lockfile_wait(struct lockfile *lock, uint64_t deadline, str
 		bool blocks;
 
 		announce(lock->path);
-		// With no timer to be had, a limit of pending signals for one, it has to do without the queue.
+		// With no timer to be had, a limit of pending signals for one, it has to do without the queue. In it, busy is a file
+		// with somebody's lease, which does not make us wait.
 		blocks = watch_arm(&alarm, deadline) == 0;
 		result = attempt(lock, blocks ? deadline : 0, pause_clock() - start > EMPTY_NS, &claim);
 		watch_disarm(&alarm);
@@ -285,7 +286,7 @@ enum lockfile_result lockfile_wait(struct lockfile *lock, uint64_t deadline, str
 			watch_holder(claim.holder, lock->path, deadline);
 		else if (is_final(result))
 			return conclude(result, &claim, outcome);
-		else if (result != CLAIM_BUSY || !blocks)
+		else
 			pause_us(LOOK_AGAIN_US);
 	}
 	claim.holder = holder_find(lock->path);
