@@ -73,6 +73,13 @@ static void release(struct lockfile *lock)
 	release_descriptor(lock);
 }
 
+static void release_replaced(struct lockfile *lock)
+{
+	if (lock->replaced)
+		(void)munmap(lock->replaced, 1);
+	lock->replaced = NULL;
+}
+
 // Leaves the flock to the kernel, which at the end of a process closes its descriptors newest first, but runs the final close
 // of a mapping's file, queued before them all, after them: so that is to be the last to have it.
 static void leave_to_kernel(struct lockfile *lock)
@@ -94,6 +101,20 @@ static enum claim_result await_predecessor(struct lockfile *lock, uint64_t deadl
 		(void)unlink(lock->path);
 	release(lock);
 	return CLAIM_HELD;
+}
+
+// In a directory like /var/lock a file is its owner's, who may take it away while we run. So root puts one of its own in its place.
+// Whoever still has the old one open finds our record and our flock there, as long as this process has its mapping.
+static bool replaces(struct lockfile *lock, const struct claim *claim)
+{
+	if (claim->created || !claim->writable || geteuid() != 0 || claim->status.st_uid == 0 ||
+	    !claim_is_at(lock->path, &claim->status) || unlink(lock->path) == -1)
+		return false;
+	release_descriptor(lock);
+	release_replaced(lock);
+	lock->replaced = lock->mapping;
+	lock->mapping = NULL;
+	return true;
 }
 
 // Whether the process that gave the flock up is on its way out, by the kernel's word or by its own.
@@ -141,11 +162,15 @@ static enum claim_result attempt(struct lockfile *lock, uint64_t deadline, bool 
 	if (lock->keep_descriptor)
 		record_hint(claim->fd, &claim->status, RECORD_HINT_MAPPED);
 	keep(lock, claim->fd, &claim->status);
-	return lock->resumed ? CLAIM_OWN : await_predecessor(lock, dying_deadline, claim);
+	if (lock->resumed)
+		return CLAIM_OWN;
+	result = await_predecessor(lock, dying_deadline, claim);
+	return result == CLAIM_TAKEN && replaces(lock, claim) ? CLAIM_AGAIN : result;
 }
 
 // What the outside is told of an attempt.
-static enum lockfile_result conclude(enum claim_result result, const struct claim *claim, struct lockfile_outcome *outcome)
+static enum lockfile_result conclude(struct lockfile *lock, enum claim_result result, const struct claim *claim,
+				     struct lockfile_outcome *outcome)
 {
 	*outcome = (struct lockfile_outcome){
 		.holder = claim->holder,
@@ -155,6 +180,7 @@ static enum lockfile_result conclude(enum claim_result result, const struct clai
 	};
 	if (result == CLAIM_TAKEN || result == CLAIM_OWN)
 		return LOCKFILE_TAKEN;
+	release_replaced(lock);
 	return result == CLAIM_FAILED ? LOCKFILE_ERROR : LOCKFILE_HELD;
 }
 
@@ -246,7 +272,7 @@ enum lockfile_result lockfile_try(struct lockfile *lock, bool patient, struct lo
 			result = CLAIM_FAILED;
 		}
 		if (is_final(result))
-			return conclude(result, &claim, outcome);
+			return conclude(lock, result, &claim, outcome);
 		pause_us(LOOK_AGAIN_US);
 	}
 }
@@ -285,12 +311,12 @@ enum lockfile_result lockfile_wait(struct lockfile *lock, uint64_t deadline, str
 		if (result == CLAIM_HELD)
 			watch_holder(claim.holder, lock->path, deadline);
 		else if (is_final(result))
-			return conclude(result, &claim, outcome);
+			return conclude(lock, result, &claim, outcome);
 		else
 			pause_us(LOOK_AGAIN_US);
 	}
 	claim.holder = holder_find(lock->path);
-	return conclude(CLAIM_HELD, &claim, outcome);
+	return conclude(lock, CLAIM_HELD, &claim, outcome);
 }
 
 bool lockfile_adopt(struct lockfile *lock, int descriptor, ino_t inode)
@@ -352,6 +378,7 @@ void lockfile_release(struct lockfile *lock)
 	bool alone;
 
 	release(lock);
+	release_replaced(lock);
 	// Busy: a contender has the flock for an instant, or a child that was forked from us has it for good.
 	alone = claim_open(lock->path, false, &claim);
 	if (!alone)
