@@ -21,16 +21,12 @@ static int flags_of(bool block)
 
 bool claim_open(const char *path, bool block, struct claim *claim)
 {
-	int error;
-
 	*claim = (struct claim){ .fd = flopen(path, O_RDWR | flags_of(block)), .writable = true };
 	if (claim->fd != -1 || (errno != EACCES && errno != EROFS && errno != EPERM))
 		return claim->fd != -1;
-	// Another user's file, or our own from before a setuid(): what may be read can be locked and judged.
-	error = errno;
+	// Another user's file, or our own from before a setuid(): what may be read can be locked and judged. If its owner has just
+	// taken it away, there is none.
 	*claim = (struct claim){ .fd = flopen(path, O_RDONLY | flags_of(block)) };
-	if (claim->fd == -1 && errno == ENOENT)
-		errno = error;
 	return claim->fd != -1;
 }
 
