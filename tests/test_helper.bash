@@ -97,11 +97,19 @@ as_user() {
 	setpriv --reuid=65534 --regid=65534 --clear-groups "$@"
 }
 
+# Whether process PID still is one of this test's, and not somebody else's with a PID that the kernel has given away again: a child
+# that nobody has waited for keeps its PID; others have this test's folder in their environment, or files of it open.
+is_ours() {
+	[[ $(sed -n 's/^PPid:\t//p' "/proc/$1/status" 2>/dev/null) == "$BASHPID" ]] ||
+		grep -qsF "$BATS_TEST_TMPDIR" "/proc/$1/environ" "/proc/$1/maps" ||
+		[[ $(readlink "/proc/$1"/{cwd,fd/*} 2>/dev/null) == *"$BATS_TEST_TMPDIR"* ]]
+}
+
 # Ends what the test started; every topic's teardown calls it.
 end_processes() {
 	local pid
 	for pid in "${ENDLATER[@]}"; do
-		kill -KILL "$pid" 2>/dev/null || :
+		is_ours "$pid" && kill -KILL "$pid" 2>/dev/null || :
 		# Reaped here: the shell would report it later.
 		wait "$pid" 2>/dev/null || :
 	done
