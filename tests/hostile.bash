@@ -72,7 +72,7 @@ start_attacker() {
 	ENDLATER+=("$!")
 	poll grep -q ready "$BATS_TEST_TMPDIR/attacker"
 	read -r _ ATTACKER <"$BATS_TEST_TMPDIR/attacker"
-	poll grep -qx 'State:.S.*' "/proc/$ATTACKER/status"
+	ENDLATER+=("$ATTACKER")
 }
 
 # The attacker's long-lived process: Python CODE, then "ready"; "$@" is its sys.argv[1:].
