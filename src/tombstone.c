@@ -3,6 +3,7 @@
 
 #include "digest.h"
 #include "pause.h"
+#include "socketowner.h"
 #include "text.h"
 #include "watch.h"
 
@@ -139,9 +140,18 @@ int tombstone_raise(const char *path)
 }
 
 // Abstract names are anybody's. Where no other user may have held the lock, none has left a tombstone either.
-static bool is_credible(const struct place *place, const struct ucred *peer)
+static bool is_credible(const struct place *place, uid_t uid)
 {
-	return place->for_all || peer->uid == 0 || peer->uid == geteuid() || peer->uid == place->owner;
+	return place->for_all || uid == 0 || uid == geteuid() || uid == place->owner;
+}
+
+// For one whose queue is full: by somebody who floods it, or who raised it like that, since nobody can ask it whose it is. Where
+// the kernel does not tell either, it stands.
+static bool may_be_credible(const struct place *place)
+{
+	uid_t uid;
+
+	return place->for_all || !socketowner_find(&place->address, place->length, &uid) || is_credible(place, uid);
 }
 
 // Looks at one of the tombstones by connecting to it with FD.
@@ -150,9 +160,15 @@ static bool stands_at(int fd, const struct place *place, pid_t *pid)
 	struct ucred peer = { 0 };
 	socklen_t size = sizeof(peer);
 
-	if (connect(fd, (const struct sockaddr *)&place->address, place->length) == -1)
-		return errno == EAGAIN;	// its queue is full: somebody floods it, but it is there
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && !is_credible(place, &peer)) {
+	if (connect(fd, (const struct sockaddr *)&place->address, place->length) == -1) {
+		if (errno != EAGAIN)
+			return false;
+		if (may_be_credible(place))
+			return true;
+		errno = EISCONN;
+		return false;
+	}
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && !is_credible(place, peer.uid)) {
 		errno = EISCONN;	// the socket is used up
 		return false;
 	}

@@ -7,8 +7,6 @@
 load test_helper
 load hostile
 
-PROTECTION=/proc/sys/fs/protected_regular
-
 setup() {
 	setup_hostile
 }

@@ -109,7 +109,7 @@ is_ours() {
 end_processes() {
 	local pid
 	for pid in "${ENDLATER[@]}"; do
-		is_ours "$pid" && kill -KILL "$pid" 2>/dev/null || :
+		if is_ours "$pid"; then kill -KILL "$pid" 2>/dev/null || :; fi
 		# Reaped here: the shell would report it later.
 		wait "$pid" 2>/dev/null || :
 	done
