@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -208,6 +209,22 @@ static void add_time(struct message *message)
 	add(message, "Z");
 }
 
+// In a folder like /tmp a symlink may be anybody's, who is not to choose what we write to. As the kernel has it with
+// fs.protected_symlinks, which may be off.
+static int open_log(const char *path)
+{
+	const int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+	int fd = openat(AT_FDCWD, path, flags | O_NOFOLLOW, 0644);
+	struct stat link;
+
+	if (fd != -1 || errno != ELOOP)
+		return fd;
+	if (fstatat(AT_FDCWD, path, &link, AT_SYMLINK_NOFOLLOW) == 0 && (link.st_uid == 0 || link.st_uid == geteuid()))
+		return openat(AT_FDCWD, path, flags, 0644);
+	errno = ELOOP;
+	return -1;
+}
+
 void report_log(const struct config *config, const char *action, const char *path)
 {
 	struct message message = { .fd = STDERR_FILENO };
@@ -215,8 +232,7 @@ void report_log(const struct config *config, const char *action, const char *pat
 	if (!config->log_stderr && !config->log_path)
 		return;
 	if (config->log_path)
-		message.fd = openat(AT_FDCWD, config->log_path,
-				    O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0644);
+		message.fd = open_log(config->log_path);
 	if (message.fd == -1) {
 		report_error(config->log_path, errno, NULL, "EXCLUSIVELOCK_LOG: the line is not written");
 		return;
