@@ -35,7 +35,7 @@ assert_survives() {
 }
 
 @test "root's start and end survive every attack where the attacker's stale file was first" {
-	assert_survives mine 0 '*' symlink pid
+	assert_survives mine 0 '*' symlink hardlink pid
 }
 
 @test "a user's start and end survive every attack where the attacker's stale file was first" {
