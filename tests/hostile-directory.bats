@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # What another user can do to the lock directory as a whole, and to a log file in a folder for all. EXLOCK_FILES is how many files
 # the attacker makes.
-# shellcheck disable=SC2016,SC2030,SC2031,SC2153,SC2154 # every test is a subshell; run sets $stderr
+# shellcheck disable=SC2016,SC2034,SC2030,SC2031,SC2153,SC2154 # every test is a subshell; run sets $stderr
 
 load test_helper
 load hostile
