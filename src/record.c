@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-// A PID and its newline; what is longer is no record of ours.
+// A PID and its newline, with room to spare for the blanks of others.
 #define CONTENT_MAX 64
 #define LOCK_TRIES 25
 #define LOCK_PAUSE_US 4000
@@ -42,6 +42,9 @@ int record_read(int fd, struct record *record, struct stat *status)
 
 	if (length == -1 || fstat(fd, status) == -1)
 		return -1;
+	// A number that may go on is not the one it seems to be.
+	if (length == sizeof(content) && content[length - 1] >= '0' && content[length - 1] <= '9')
+		content[length - 1] = '?';
 	*record = record_parse(content, (size_t)length, status->st_mtim.tv_nsec);
 	return 0;
 }

@@ -3,6 +3,7 @@
 #include "unit.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -99,6 +100,28 @@ static void without_a_start_time_the_record_has_no_stamp(void **state)
 	close(fd);
 }
 
+static void a_number_that_goes_on_behind_what_is_read_is_no_pid(void **state)
+{
+	struct process_self self = process_self();
+	char content[128];
+	struct record record;
+	struct stat status;
+	int fd = temporary_file();
+
+	(void)state;
+	// Our own PID with as many zeros before it as bring it to the 64th byte; one digit more makes it another number.
+	for (int length = 62; length <= 66; length++) {
+		snprintf(content, sizeof(content), "%0*d", length, (int)self.pid);
+		strcpy(content + length, "1\n");
+		assert_int_equal(ftruncate(fd, 0), 0);
+		assert_int_equal(pwrite(fd, content, (size_t)length + 2, 0), length + 2);
+		assert_int_equal(record_read(fd, &record, &status), 0);
+		assert_int_not_equal(record.pid, self.pid);
+		assert_false(record.empty);
+	}
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -108,6 +131,7 @@ int main(void)
 		cmocka_unit_test(a_record_is_read_as_it_was_written),
 		cmocka_unit_test(a_recycled_pid_is_not_alive),
 		cmocka_unit_test(without_a_start_time_the_record_has_no_stamp),
+		cmocka_unit_test(a_number_that_goes_on_behind_what_is_read_is_no_pid),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
