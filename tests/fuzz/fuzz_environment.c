@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT
+// What is changed in the program's environment, whatever is in it: settings, and our entries of LD_PRELOAD.
+//
+// The texts live in static memory, which is meant to be filled once in a process. Here it has to be emptied for every input, so
+// the code is part of this file.
+#include "environment.c"
+
+#include "fuzz.h"
+
+#define LIBRARY "libexlock.so"
+#define SEPARATORS " :"
+
+static bool is_ours(const char *entry)
+{
+	const char *slash = strrchr(entry, '/');
+
+	return strcmp(slash ? slash + 1 : entry, LIBRARY) == 0;
+}
+
+// The entries of VALUE that are not ours, one a line. To be freed.
+static char *others(const char *value)
+{
+	char *copy = input_copy((const uint8_t *)value, strlen(value)), *rest = copy;
+	char *list = malloc(strlen(value) + 2), *end = list;
+
+	CHECK(list);
+	*end = '\0';
+	for (char *entry; (entry = strsep(&rest, SEPARATORS)) != NULL;)
+		if (*entry && !is_ours(entry))
+			end = stpcpy(stpcpy(end, entry), "\n");
+	free(copy);
+	return list;
+}
+
+static void strip(const char *value)
+{
+	size_t length = strlen(value);
+	char *stripped = input_copy((const uint8_t *)value, length), *again;
+	char *before = others(value), *after;
+
+	environment_strip_entries(stripped, LIBRARY);
+	after = others(stripped);
+	CHECK(strcmp(before, after) == 0);
+	again = input_copy((const uint8_t *)stripped, strlen(stripped));
+	for (char *entry = strtok(again, SEPARATORS); entry; entry = strtok(NULL, SEPARATORS))
+		CHECK(!is_ours(entry));
+	// Nothing of the old value is left behind the new one, for whoever reads /proc/PID/environ.
+	for (size_t i = strlen(stripped); i <= length; i++)
+		CHECK(stripped[i] == '\0');
+	free(again);
+	free(after);
+	free(before);
+	free(stripped);
+}
+
+// The first entry of VARIABLE.
+static const char *value_of(char *const *environment, const char *variable)
+{
+	for (; *environment; environment++) {
+		const char *equals = strchr(*environment, '=');
+
+		if (equals && (size_t)(equals - *environment) == strlen(variable) &&
+		    strncmp(*environment, variable, strlen(variable)) == 0)
+			return equals + 1;
+	}
+	return NULL;
+}
+
+static bool is_set(const struct setting *settings, int count, const char *entry)
+{
+	for (int i = 0; i < count; i++) {
+		size_t length = strlen(settings[i].variable);
+
+		if (strncmp(entry, settings[i].variable, length) == 0 && entry[length] == '=')
+			return true;
+	}
+	return false;
+}
+
+static void check_applied(char *const *result, const struct setting *settings, int count, bool had[])
+{
+	for (int i = 0; i < count; i++) {
+		const char *value = value_of(result, settings[i].variable);
+
+		if (had[i] || settings[i].value[0] != '\0')
+			CHECK(value && strcmp(value, settings[i].value) == 0);
+		else
+			CHECK(!value);
+	}
+}
+
+static void apply(char **environment, const struct setting *settings, int count)
+{
+	bool had[ENVIRONMENT_SETTINGS];
+	size_t length = 0, needed = 0;
+	char **before, **result;
+
+	while (environment[length])
+		length++;
+	before = calloc(length + 1, sizeof(*before));
+	CHECK(before);
+	memcpy(before, environment, length * sizeof(*before));
+	for (int i = 0; i < count; i++) {
+		had[i] = value_of(environment, settings[i].variable) != NULL;
+		needed += strlen(settings[i].variable) + strlen(settings[i].value) + 2;
+	}
+	texts_used = 0;
+	result = environment_apply(environment, settings, count);
+	CHECK(result);
+	// What is not among the settings is as it was and where it was; what is, too, with room for the value.
+	for (size_t i = 0; i < length; i++)
+		CHECK(is_set(settings, count, before[i]) || result[i] == before[i]);
+	if (needed <= sizeof(texts))
+		check_applied(result, settings, count, had);
+	memcpy(environment, before, length * sizeof(*before));
+	if (result != environment) {
+		size_t size = length;
+
+		while (result[size])
+			size++;
+		CHECK(size > length && size <= length + (size_t)count);
+		CHECK(munmap(result, (size + 1) * sizeof(*result)) == 0);
+	}
+	free(before);
+}
+
+// Two strings each make a setting: a variable that no other one has, and its value.
+static int take_settings(struct input *input, struct setting settings[ENVIRONMENT_SETTINGS], char *strings[])
+{
+	static const char *const variables[ENVIRONMENT_SETTINGS] = { "A", "AB", "PID", "LOCKFILE", "INSTANCE", "HELD" };
+	int count = input_byte(input) % (ENVIRONMENT_SETTINGS + 1);
+
+	for (int i = 0; i < count; i++) {
+		strings[i] = input_string(input);
+		settings[i] = (struct setting){ variables[i], strings[i] };
+	}
+	return count;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct input input = input_of(data, size);
+	struct setting settings[ENVIRONMENT_SETTINGS];
+	char *strings[ENVIRONMENT_SETTINGS];
+	int count = take_settings(&input, settings, strings);
+	char **environment = input_strings(&input);
+
+	apply(environment, settings, count);
+	for (char **entry = environment; *entry; entry++)
+		strip(*entry);
+	environment_strip_preload(environment, LIBRARY);
+	for (char **entry = environment; *entry; entry++)
+		if (strncmp(*entry, "LD_PRELOAD=", 11) == 0)
+			CHECK(!strstr(*entry, "/" LIBRARY ":"));
+	input_free(environment);
+	while (count > 0)
+		free(strings[--count]);
+	return 0;
+}
