@@ -55,6 +55,70 @@ python() {
 	PYTHON
 }
 
+# The same for names without end, which need no process each: any bytes, any length, many where the longest possible file name is.
+# The Python lines on standard input ask for what they want to know with check(names).
+names() {
+	/usr/bin/python3 - "$HELPERS/quote" "$LAUNCH" 3>&- <<-PYTHON
+		import hashlib, os, random, subprocess, sys
+		from urllib.parse import quote_plus
+		LONGEST = 255 - len("py_exclusivelock_.lock")
+		COUNT = int(os.environ.get("EXLOCK_QUOTE_NAMES") or 20000)
+		SEED = int(os.environ.get("EXLOCK_QUOTE_SEED") or random.randrange(1 << 32))
+		print("EXLOCK_QUOTE_SEED =", SEED)
+		random.seed(SEED)
+		PLAIN = [byte for byte in range(1, 256) if len(quote_plus(bytes([byte]))) == 1]
+		ESCAPED = [byte for byte in range(1, 256) if byte not in PLAIN]
+		def file_name(name):
+		    "Python's own idea of it; one that is too long keeps its beginning, and ends in a digest of the whole."
+		    quoted = "py_exclusivelock_" + quote_plus(name)
+		    if len(quoted + ".lock") > 255:
+		        quoted = quoted[:255 - 64 - len(".lock")] + hashlib.sha256(name).hexdigest()
+		    return quoted.encode() + b".lock"
+		def random_name(length):
+		    return bytes(random.choices(range(1, 256), k=length))
+		def quoted_to(length):
+		    "A name of so many bytes once it is quoted, or up to two more."
+		    name = []
+		    while length > 0:
+		        name.append(random.choice(random.choice((PLAIN, ESCAPED))))
+		        length -= 1 if name[-1] in PLAIN else 3
+		    return bytes(name)
+		def any_name():
+		    kind = random.randrange(20)
+		    if kind == 0:
+		        return random_name(random.randrange(5001))
+		    return quoted_to(random.randrange(LONGEST - 6, LONGEST + 6)) if kind < 10 else random_name(random.randrange(100))
+		def check(names, paths):
+		    assert len(paths) == len(names), (len(paths), len(names))
+		    for name, path in zip(names, paths):
+		        expected = b"/d/" + file_name(name)
+		        assert path == expected, (name, path, expected)
+		$(cat)
+	PYTHON
+}
+
+@test "random names of any length have the file names that Python gives them" {
+	names <<-'PYTHON'
+		names = [bytes([byte]) for byte in range(1, 256)] + [b""] + [any_name() for _ in range(COUNT)]
+		done = subprocess.run([sys.argv[1], "/d"], input=b"".join(name + b"\0" for name in names), stdout=subprocess.PIPE,
+		    check=True, timeout=300)
+		check(names, done.stdout.split(b"\0")[:-1])
+	PYTHON
+}
+
+@test "the launcher leaves names as they are, whatever their bytes" {
+	names <<-'PYTHON'
+		names = [bytes(range(1, 128)), bytes(range(128, 256)), b"-", b"--", b"\n", b"a\n", b"'", b"\\"]
+		names += [any_name() or b"x" for _ in range(150)]
+		def launch(*arguments, **more):
+		    done = subprocess.run([sys.argv[2], "-p", "-d", "/d", *arguments], stdout=subprocess.PIPE, timeout=20, check=True, **more)
+		    return done.stdout[:-1]
+		check(names, [launch("-n", name) for name in names])
+		check(names, [launch(b"--name=" + name) for name in names])
+		check(names, [launch("cat", env={**os.environb, b"EXCLUSIVELOCK_NAME": name}) for name in names])
+	PYTHON
+}
+
 @test "names that would be special as paths are ordinary names" {
 	python <<-'PYTHON'
 		for name in b".", b"..", b"/", b"../..", b"../../etc/passwd", b"//", b"~", b"-", b"--", b" ", b"  ", b"\n", b"a\nb\n", \
