@@ -10,6 +10,19 @@
 #define LIBRARY "libexlock.so"
 #define SEPARATORS " :"
 
+// Memory for a larger array, exactly as much as is asked for; or none.
+static bool memory;
+
+void *__wrap_mmap(void *address, size_t size, int protection, int flags, int fd, off_t offset);
+
+void *__wrap_mmap(void *address, size_t size, int protection, int flags, int fd, off_t offset)
+{
+	void *array = memory ? calloc(1, size) : MAP_FAILED;
+
+	CHECK(!address && protection == (PROT_READ | PROT_WRITE) && flags == (MAP_PRIVATE | MAP_ANONYMOUS) && fd == -1 && offset == 0);
+	return array;
+}
+
 static bool is_ours(const char *entry)
 {
 	const char *slash = strrchr(entry, '/');
@@ -77,21 +90,21 @@ static bool is_set(const struct setting *settings, int count, const char *entry)
 	return false;
 }
 
-static void check_applied(char *const *result, const struct setting *settings, int count, bool had[])
+// ROOM: for all the texts. Without, a variable may be as it was before, but has no other value.
+static void check_applied(char *const *result, const struct setting *settings, int count, const char *const old[], bool room)
 {
 	for (int i = 0; i < count; i++) {
 		const char *value = value_of(result, settings[i].variable);
 
-		if (had[i] || settings[i].value[0] != '\0')
-			CHECK(value && strcmp(value, settings[i].value) == 0);
-		else
-			CHECK(!value);
+		if (value ? strcmp(value, settings[i].value) == 0 : !old[i] && settings[i].value[0] == '\0')
+			continue;
+		CHECK(!room && value == old[i]);
 	}
 }
 
 static void apply(char **environment, const struct setting *settings, int count)
 {
-	bool had[ENVIRONMENT_SETTINGS];
+	const char *old[ENVIRONMENT_SETTINGS];
 	size_t length = 0, needed = 0;
 	char **before, **result;
 
@@ -101,37 +114,47 @@ static void apply(char **environment, const struct setting *settings, int count)
 	CHECK(before);
 	memcpy(before, environment, length * sizeof(*before));
 	for (int i = 0; i < count; i++) {
-		had[i] = value_of(environment, settings[i].variable) != NULL;
+		old[i] = value_of(environment, settings[i].variable);
 		needed += strlen(settings[i].variable) + strlen(settings[i].value) + 2;
 	}
 	texts_used = 0;
 	result = environment_apply(environment, settings, count);
-	CHECK(result);
-	// What is not among the settings is as it was and where it was; what is, too, with room for the value.
+	CHECK(result || !memory);
+	if (result)
+		check_applied(result, settings, count, old, needed <= sizeof(texts));
+	// What is not among the settings is where it was and as it was.
 	for (size_t i = 0; i < length; i++)
-		CHECK(is_set(settings, count, before[i]) || result[i] == before[i]);
-	if (needed <= sizeof(texts))
-		check_applied(result, settings, count, had);
+		CHECK(is_set(settings, count, before[i]) || (result ? result : environment)[i] == before[i]);
 	memcpy(environment, before, length * sizeof(*before));
-	if (result != environment) {
-		size_t size = length;
-
-		while (result[size])
-			size++;
-		CHECK(size > length && size <= length + (size_t)count);
-		CHECK(munmap(result, (size + 1) * sizeof(*result)) == 0);
-	}
+	if (result != environment)
+		free(result);
 	free(before);
 }
 
-// Two strings each make a setting: a variable that no other one has, and its value.
+// A string, so many times.
+static char *repeat(char *string, int times)
+{
+	size_t length = strlen(string);
+	char *result = malloc(length * (size_t)times + 1);
+
+	CHECK(result);
+	for (int i = 0; i < times; i++)
+		memcpy(result + length * (size_t)i, string, length);
+	result[length * (size_t)times] = '\0';
+	free(string);
+	return result;
+}
+
+// A byte and a string each make a setting: how often the string makes the value.
 static int take_settings(struct input *input, struct setting settings[ENVIRONMENT_SETTINGS], char *strings[])
 {
 	static const char *const variables[ENVIRONMENT_SETTINGS] = { "A", "AB", "PID", "LOCKFILE", "INSTANCE", "HELD" };
 	int count = input_byte(input) % (ENVIRONMENT_SETTINGS + 1);
 
 	for (int i = 0; i < count; i++) {
-		strings[i] = input_string(input);
+		int times = input_byte(input);
+
+		strings[i] = repeat(input_string(input), times);
 		settings[i] = (struct setting){ variables[i], strings[i] };
 	}
 	return count;
@@ -142,9 +165,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct input input = input_of(data, size);
 	struct setting settings[ENVIRONMENT_SETTINGS];
 	char *strings[ENVIRONMENT_SETTINGS];
-	int count = take_settings(&input, settings, strings);
-	char **environment = input_strings(&input);
+	char **environment;
+	int count;
 
+	memory = !(input_byte(&input) & 1);
+	count = take_settings(&input, settings, strings);
+	environment = input_strings(&input);
 	apply(environment, settings, count);
 	for (char **entry = environment; *entry; entry++)
 		strip(*entry);

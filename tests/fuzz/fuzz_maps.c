@@ -42,7 +42,7 @@ static void check_line(const char *line, size_t length)
 		return;
 	}
 	// By device and inode; by path and inode; never by the inode alone, nor by another.
-	file = (struct mapped_file){ columns.device, columns.inode, "/\n" };
+	file = (struct mapped_file){ columns.device, columns.inode, line };
 	CHECK(keepers_line_maps(line, length, &file));
 	file.device++;
 	CHECK(!keepers_line_maps(line, length, &file));

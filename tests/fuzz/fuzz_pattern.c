@@ -93,11 +93,11 @@ static bool model(const char *pattern, size_t length, const char *string)
 	return result;
 }
 
-// Whether POSIX and glibc leave no doubt: no bracket that does not end, and no class or the like in one; no backslash at the
-// end.
+// Whether POSIX and glibc leave no doubt: no class or the like in brackets, no backslash at the end, no range where a bracket has
+// none.
 static bool is_plain(const char *pattern)
 {
-	for (const char *at = pattern; *at; at++) {
+	for (const char *at = pattern, *open; *at; at++) {
 		if (*at == '\\') {
 			if (*++at == '\0')
 				return false;
@@ -105,11 +105,14 @@ static bool is_plain(const char *pattern)
 		}
 		if (*at != '[')
 			continue;
+		open = at;
 		at += at[1] == '!' || at[1] == '^' ? 2 : 1;
-		for (const char *first = at; *at != ']' || at == first; at++)
-			if (*at == '\0' || (*at == '\\' && *++at == '\0') ||
-			    (*at == '[' && at[1] && strchr(":.=", at[1])))
+		for (const char *first = at; *at != ']' || at == first; at++) {
+			if (*at == '\0')
+				return !strchr(open, '-');
+			if ((*at == '\\' && *++at == '\0') || (*at == '[' && at[1] && strchr(":.=", at[1])))
 				return false;
+		}
 	}
 	return true;
 }
