@@ -29,6 +29,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <vis.h>
 
 #define ONLY CONFIG_PREFIX "ONLY"
 #define REPLACED CONFIG_PREFIX "REPLACED"
@@ -53,6 +54,18 @@ struct launch {
 	char program[PATH_MAX];
 	char lock_path[PATH_MAX];
 };
+
+// For a message: TEXT without a byte that could drive a terminal. Leaves errno.
+static const char *shown(const char *text)
+{
+	int error = errno;
+	char *visible;
+
+	if (stravis(&visible, text, VIS_OCTAL | VIS_NL | VIS_TAB) == -1)
+		visible = "?";
+	errno = error;
+	return visible;
+}
 
 static void parse(struct launch *launch, int argc, char **argv)
 {
@@ -101,7 +114,7 @@ static void read_config(struct launch *launch)
 static void find_lock_path(struct launch *launch)
 {
 	if (lockname_path(&launch->lock_name, launch->config.dir, getenv("TMPDIR"), launch->lock_path) == -1)
-		err(CONFIG_EXIT_ERROR, "%s", launch->config.dir ? launch->config.dir : "TMPDIR");
+		err(CONFIG_EXIT_ERROR, "%s", launch->config.dir ? shown(launch->config.dir) : "TMPDIR");
 }
 
 // Inside an outer lock its name is in the environment, too. That alone does not ask for the same lock again.
@@ -119,7 +132,7 @@ static void warn_of_interpreter(const struct launch *launch)
 {
 	if (launch->command[1] && !launch->config.by_args && !launch->config.quiet && pattern_selects(INTERPRETERS, launch->program))
 		warnx("all that %s runs would share its lock %s (give it a name with -n, or its arguments with -a)",
-		      launch->command[0], launch->program);
+		      shown(launch->command[0]), shown(launch->program));
 }
 
 static void join_piece(void *context, const char *bytes, size_t length)
@@ -151,7 +164,7 @@ static void find_name(struct launch *launch)
 		errx(CONFIG_EXIT_ERROR, "no command given (see exlock-launch --help)");
 	if (!launch->lock_name.text) {
 		if (canonical_path(launch->file, launch->program) == -1)
-			err(CONFIG_EXIT_ERROR, "%s: its path cannot be told (-n gives the lock a name)", launch->file);
+			err(CONFIG_EXIT_ERROR, "%s: its path cannot be told (-n gives the lock a name)", shown(launch->file));
 		warn_of_interpreter(launch);
 		launch->lock_name.text = launch->program;
 		if (launch->config.by_args)
@@ -312,7 +325,7 @@ static bool check_lock(const struct launch *launch)
 			return true;
 		(void)signal(SIGXFSZ, SIG_IGN);	// the message may go to a file, under the same limit
 		errx(CONFIG_EXIT_ERROR, "%s: the PID cannot be written (a limit of the file size?): nothing is started",
-		     launch->lock_path);
+		     shown(launch->lock_path));
 	}
 	if (is_flagged(launch))
 		return true;
@@ -365,5 +378,5 @@ int main(int argc, char **argv)
 	execv(launch.file, launch.command);
 	if (errno == ENOEXEC && is_script(launch.file))
 		execvp(launch.file, launch.command);
-	err(errno == ENOENT ? CONFIG_EXIT_NOT_FOUND : CONFIG_EXIT_CANNOT_RUN, "%s", launch.command[0]);
+	err(errno == ENOENT ? CONFIG_EXIT_NOT_FOUND : CONFIG_EXIT_CANNOT_RUN, "%s", shown(launch.command[0]));
 }

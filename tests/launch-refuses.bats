@@ -105,6 +105,22 @@ assert_nothing_runs() {
 	[[ $stderr == "" ]]
 }
 
+@test "no message about a file shows a byte of its name that could drive a terminal" {
+	name=$(printf '\033[31m\001\177\233\nx')
+	mkdir "$name"
+	printf 'no program\0' >"$name/file"
+	cp /bin/sh "$name/python3"
+	chmod 755 "$name"/*
+	run -126 "$LAUNCH" "./$name/file"
+	[[ $output == 'exlock-launch: ./\033[31m\001\177\233\012x/file: '* ]]
+	run -0 "$LAUNCH" "./$name/python3" -c true
+	[[ $output == 'exlock-launch: all that ./\033[31m\001\177\233\012x/python3 runs '*'/\033[31m\001\177\233\012x/python3 ('* ]]
+	run -125 "$LAUNCH" -d "/$name$(printf 'x%.0s' {1..4090})" true
+	[[ $output == 'exlock-launch: /\033[31m\001\177\233\012x'* ]]
+	run -127 "$LAUNCH" "./$name/none"
+	LC_ALL=C run ! grep -q '[^ -~]' <<<"$output"
+}
+
 @test "--help fits a terminal and names every option, --version tells the version" {
 	local option
 	run -0 "$LAUNCH" --help
