@@ -25,7 +25,7 @@ static bool is_lock_file(const char *path)
 {
 	const char *slash = strrchr(path, '/');
 
-	return slash && strncmp(slash, "/py_exclusivelock_", 18) == 0;
+	return slash && strncmp(slash, "/py_exclusivelock_", 18) == 0 && slash[18] != '\0';
 }
 
 static void check_line(const char *line, size_t length)
