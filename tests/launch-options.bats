@@ -1,0 +1,107 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# What exlock-launch makes of its arguments, any of them, compared with Python's getopt.
+# shellcheck disable=SC2154 # set by the helper
+
+load test_helper
+
+setup() {
+	clean_environment
+	cd "$BATS_TEST_TMPDIR" || return
+	# In the place of the hop: says what it was given.
+	cat >hop <<-'HOP'
+		#!/bin/sh
+		printf '%s\0' $# "$@"
+		exec env -0
+	HOP
+	chmod 755 hop
+	sed "s|^hop=.*|hop='$PWD/hop'|" "$LAUNCH" >exlock-launch
+	chmod 755 exlock-launch
+}
+
+@test "random arguments are understood as getopt understands them, and values keep every byte" {
+	/usr/bin/python3 - ./exlock-launch 3>&- <<-'PYTHON'
+		import getopt, os, random, shutil, subprocess, sys
+		SEED = int(os.environ.get("EXLOCK_OPTIONS_SEED") or random.randrange(1 << 32))
+		print("EXLOCK_OPTIONS_SEED =", SEED)
+		random.seed(SEED)
+		LONG = {"name": "n", "by-args": "a", "dir": "d", "user": "u", "wait": "w", "timeout": "t", "flag": "f", "exit-code": "E",
+		        "quiet": "q", "verbose": "v", "scope": "s", "no-preload": "P", "print-lockfile": "p"}
+		VALUED = "ndtEs"
+		LETTERS = "".join(letter + ":" * (letter in VALUED) for letter in LONG.values())
+		NAMES = [name + "=" * (letter in VALUED) for name, letter in LONG.items()]
+		COMMANDS = ["cat", "/bin/sh", "", "-", "no such command", "/", "/etc/passwd", "-n"]
+
+		def value():
+		    return random.choice(["", "x", "-", "--", "-q", "a b", "'", '"', "\\", "$HOME", "`id`", "*", "a=b", "\n", "x\n",
+		        os.fsdecode(bytes(random.choices(range(1, 256), k=random.randrange(1, 9))))])
+
+		def option():
+		    "One option in any of its forms; now and then something that is none, or lacks its value."
+		    name, letter = random.choice(list(LONG.items()))
+		    cluster = "-" + "".join(random.choices("awfqvPp", k=random.randrange(3)))
+		    if random.randrange(30) == 0:
+		        return [random.choice(["-Z", "-qZ", "--bogus", "--quiet=1", "--=x", "---", "--wait=", "-q-", "-n", "--name"])]
+		    if letter in VALUED:
+		        return random.choice([[cluster + letter, value()], ["--" + name, value()], ["--" + name + "=" + value()],
+		            [cluster + letter + (value() or "x")]])
+		    return random.choice([[cluster + letter], ["--" + name]])
+
+		def file_of(command):
+		    "The file that the command is, or the status without one."
+		    file = command if "/" in command else shutil.which(command, mode=os.F_OK) if command else None
+		    if not file or not os.path.exists(file):
+		        return 127
+		    return file if os.access(file, os.X_OK) and not os.path.isdir(file) else 126
+
+		def model(arguments, runtime):
+		    "The status of a failure, or what the hop is to be given and EXCLUSIVELOCK_* in its environment."
+		    asked = {}
+		    name, flags = "", set()
+		    try:
+		        options, command = getopt.getopt(arguments, LETTERS, NAMES)
+		    except getopt.GetoptError:
+		        return 125
+		    for option, text in options:
+		        letter = LONG[option[2:]] if option.startswith("--") else option[1:]
+		        if letter == "u" and not runtime:
+		            return 125
+		        name = text if letter == "n" else name
+		        flags.add(letter)
+		        asked.update({"a": {"BY": "args"}, "d": {"DIR": text}, "u": {"DIR": runtime}, "w": {"ON_HELD": "wait"},
+		            "t": {"ON_HELD": "wait", "TIMEOUT": text}, "f": {"ON_HELD": "flag"}, "E": {"EXIT_CODE": text},
+		            "q": {"QUIET": "1"}, "v": {"LOG": "stderr"}, "s": {"SCOPE": text}}.get(letter, {}))
+		    if command:
+		        file = file_of(command[0])
+		        if isinstance(file, int):
+		            return file
+		        command = [file, *command]
+		    elif "p" not in flags:
+		        return 125
+		    flags = ["--no-preload"] * ("P" in flags) + ["--print"] * ("p" in flags)
+		    return [["--name=" + name] * bool(name) + flags + ["--"] + command, asked]
+
+		def launched(arguments, runtime):
+		    environment = {name: value for name, value in os.environ.items() if not name.startswith("EXCLUSIVELOCK_")}
+		    environment["XDG_RUNTIME_DIR"] = runtime
+		    done = subprocess.run([sys.argv[1], *arguments], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+		        stdin=subprocess.DEVNULL, timeout=20)
+		    if done.returncode:
+		        assert done.stderr.startswith(b"exlock-launch: ") and not done.stdout, done
+		        return done.returncode
+		    count, *words = os.fsdecode(done.stdout).split("\0")[:-1]
+		    given, rest = words[:int(count)], words[int(count):]
+		    assert given[0].startswith("--shim=/") and given[1] == "--preload=", given
+		    return [given[2:], {name[len("EXCLUSIVELOCK_"):]: value for name, _, value in (word.partition("=") for word in rest)
+		        if name.startswith("EXCLUSIVELOCK_")}]
+
+		for _ in range(int(os.environ.get("EXLOCK_OPTIONS_RUNS") or 400)):
+		    arguments = [word for _ in range(random.randrange(5)) for word in option()]
+		    arguments += ["--"] * (random.randrange(4) == 0)
+		    if random.randrange(8):
+		        arguments += [random.choice(COMMANDS[:random.choice((2, 2, 2, 8))])] + [value() for _ in range(random.randrange(3))]
+		    runtime = random.choice(("/run/user/1", "/run/user/1", "a b", ""))
+		    expected, got = model(arguments, runtime), launched(arguments, runtime)
+		    assert got == expected, (arguments, runtime, got, expected)
+	PYTHON
+}
