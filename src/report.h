@@ -11,8 +11,8 @@
 // "Another 'NAME' process is already running (pid PID)."; without the parenthesis if PID is 0.
 void report_refused(const struct lockname *name, pid_t pid);
 
-// "exlock: WHAT: WHY" and, where it is not NULL, " (ADVICE)". WHY is the text of ERROR, an errno, if it is not 0, else
-// the string WHY. WHAT may be the user's text.
+// "exlock: WHAT: WHY" and, where it is not NULL, " (ADVICE)". Where WHY is NULL it is the text of ERROR, an
+// errno. WHAT may be the user's text.
 void report_error(const char *what, int error, const char *why, const char *advice);
 
 // "exlock: VARIABLE='VALUE': WHY"

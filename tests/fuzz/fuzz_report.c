@@ -25,8 +25,8 @@ static struct timespec now;
 int __wrap_clock_gettime(clockid_t clock, struct timespec *time);
 int __wrap_close(int fd);
 int __wrap_openat(int folder, const char *path, int flags, ...);
-int __wrap_watch_arm(uint64_t deadline);
-void __wrap_watch_disarm(void);
+int __wrap_watch_arm(struct watch_alarm *alarm, uint64_t deadline);
+void __wrap_watch_disarm(struct watch_alarm *alarm);
 ssize_t __wrap_write(int fd, const void *bytes, size_t size);
 
 int __wrap_clock_gettime(clockid_t clock, struct timespec *time)
@@ -51,15 +51,16 @@ int __wrap_close(int fd)
 // No write waits without it.
 static bool armed;
 
-int __wrap_watch_arm(uint64_t deadline)
+int __wrap_watch_arm(struct watch_alarm *alarm, uint64_t deadline)
 {
-	CHECK(deadline != UINT64_MAX);
+	CHECK(alarm && deadline != UINT64_MAX);
 	armed = true;
 	return 0;
 }
 
-void __wrap_watch_disarm(void)
+void __wrap_watch_disarm(struct watch_alarm *alarm)
 {
+	CHECK(alarm);
 	armed = false;
 }
 
@@ -147,7 +148,7 @@ static void complain(const char *text, int error, int failure)
 
 	writes_until_failure = failure;
 	expected_descriptor = STDERR_FILENO;
-	report_error(text, error, "it is so", error & 1 ? "do better" : NULL);
+	report_error(text, error, error ? NULL : "it is so", error & 1 ? "do better" : NULL);
 	check_written(format("exlock: %s: %s%s\n", shown, error ? report_errno(error) : "it is so", error & 1 ? " (do better)" : ""));
 	writes_until_failure = failure;
 	report_config_error(&config_error);
