@@ -14,6 +14,7 @@ setup() {
 
 teardown() {
 	end_processes
+	remove_public_place
 }
 
 # Starts api with the arguments in the background until it says "ready"; sets HOLDER, and OUT to its output.
@@ -169,4 +170,22 @@ start_api() {
 	[[ $output == "my turn" ]]
 	run -0 "$BATS_TEST_TMPDIR/once" </dev/null
 	[[ $output == "the only one" ]]
+}
+
+@test "a FIFO that takes the lock file's place does not make a waiter hang" {
+	local file
+	make_public_place
+	cp "$API" "$BUILD"/libexclusivelock.so.1 "$PLACE"
+	file=$(lock_file n)
+	start_holder EXCLUSIVELOCK_NAME=n "$PLACE/hold"
+	LD_LIBRARY_PATH=$PLACE as_user "$PLACE/api" wait n >"$BATS_TEST_TMPDIR/waiter" 2>&1 3>&- &
+	WAITER=$!
+	ENDLATER+=("$WAITER")
+	poll grep -qs -- "-> FLOCK .*:$(stat -c %i "$file") " /proc/locks
+	# To be opened for reading only, which waits for somebody who writes.
+	mkfifo -m 444 "$file.fifo"
+	mv -f "$file.fifo" "$file"
+	kill -KILL "$HOLDER"
+	poll process_has_ended "$WAITER"
+	grep -q '^refused' "$BATS_TEST_TMPDIR/waiter"
 }
