@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: MIT
+# Typed at a prompt.
+set -m
+sh -c 'kill -STOP $$; exit 5'
+jobs | grep -c .
+fg >/dev/null
+echo "back with $?"
+(exit 6) &
+wait $!
+echo "job $?"
+sh -c 'kill -TERM $$'; echo "ended $?"
+[ -t 0 ] && ps -o stat= -p $$ | tr -d 'Nl<L'
+test "$(ps -o tpgid= -p $$)" -gt 0 && echo "a terminal with a foreground group"
+"$GATE/gate"
+exit 42
