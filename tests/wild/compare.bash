@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Shared by what runs Debian's own programs: each is run bare, under the preload and by the launcher, in a folder that is
 # made anew under the same name, and everything that can be seen of the three runs has to be the same.
-# shellcheck shell=bash disable=SC2154 # set by bats
+# shellcheck shell=bash disable=SC2016,SC2034,SC2154 # code for sh; read by the topics; set by bats
 
 : "${EXLOCK_BUILD:=$BATS_TEST_DIRNAME/../../build}"
 load ../test_helper
@@ -31,6 +31,18 @@ wild_setup() {
 		: >"$GATE/reached" && read -r word <"$GATE/go" && echo "$word"
 	SH
 	chmod +x "$GATE/gate"
+}
+
+# Also what a program that hangs has started.
+wild_teardown() {
+	local i pid children
+	for ((i = 0; i < ${#ENDLATER[@]}; i++)); do
+		pid=${ENDLATER[i]}
+		read -r children 2>/dev/null <"/proc/$pid/task/$pid/children" || :
+		# shellcheck disable=SC2206 # numbers
+		ENDLATER+=($children)
+	done
+	end_processes
 }
 
 # Skips the test unless Debian's COMMANDs are there.

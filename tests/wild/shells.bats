@@ -10,7 +10,7 @@ setup() {
 }
 
 teardown() {
-	end_processes
+	wild_teardown
 }
 
 # The number of a process that a shell reports as killed, or started.

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Tools that start helpers of their own, have locks of their own, or sandbox themselves: the same with and without the shim,
 # and no helper of theirs is refused.
-# shellcheck disable=SC2016,SC2030,SC2031,SC2153,SC2154,SC2317 # code for others; subshells; set by bats; compare calls them
+# shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2153,SC2154,SC2317 # code for others; subshells; set by bats; compare calls them
 
 load compare
 
@@ -15,7 +15,7 @@ setup() {
 
 teardown() {
 	[[ ! -d $HOME/.gnupg ]] || GNUPGHOME=$HOME/.gnupg gpgconf --kill all
-	end_processes
+	wild_teardown
 }
 
 # A few files, the same every time.
@@ -203,7 +203,7 @@ start_server() {
 	prepare() {
 		GNUPGHOME=$HOME/.gnupg gpgconf --kill all
 		seq 10 >numbers
-		mkdir -pm 700 "$HOME/.gnupg"
+		mkdir -m 700 "$HOME/.gnupg"
 		env "${ENVIRONMENT[@]}" gpg -q --batch --passphrase '' --quick-generate-key someone ed25519 sign never 2>/dev/null
 		GNUPGHOME=$HOME/.gnupg gpgconf --kill all
 		mkfifo signed
@@ -253,4 +253,19 @@ start_server() {
 	compare file -z -s program tree.tgz tree/numbers tree/folder/deep/link no-such-file -
 	assert_status 0
 	assert_shown 'gzip compressed'
+}
+
+@test "gpg-agent: as a daemon it holds its name after its starter has left, until it is told to go" {
+	needs gpg-agent gpgconf gpg-connect-agent
+	mkdir -p "$HOME"
+	mkdir -m 700 "$HOME/.gnupg"
+	export GNUPGHOME=$HOME/.gnupg EXCLUSIVELOCK_NAME=agent
+	run -0 guarded gpg-agent --daemon --quiet true
+	run -0 gpg-connect-agent --no-autostart 'GETINFO pid' /bye
+	agent=$(sed -n 's/^D //p' <<<"$output")
+	ENDLATER+=("$agent")
+	assert_refused agent "$agent"
+	gpgconf --kill gpg-agent
+	poll process_has_ended "$agent"
+	assert_free agent
 }
