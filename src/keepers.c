@@ -3,9 +3,12 @@
 
 #include "process.h"
 #include "procfile.h"
+#include "record.h"
 #include "text.h"
 
+#include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #define LOOKS_LOCKS 2
@@ -51,6 +54,16 @@ static bool is_lock_file(const char *path, const char *end)
 	return (size_t)(end - slash) > sizeof(prefix) - 1 && memcmp(slash, prefix, sizeof(prefix) - 1) == 0;
 }
 
+// The device in a line of maps: its fourth word.
+static bool device_of_line(const char *line, size_t length, dev_t *device)
+{
+	const char *at = line, *end = line + length;
+
+	for (int i = 0; i < 3; i++)
+		skip_word(&at, end);
+	return parse_device(&at, end, device);
+}
+
 // "55e0-55e1 ---s 00000000 08:01 1234      /run/lock/py_exclusivelock_x.lock"
 bool keepers_line_maps(const char *line, size_t length, const struct mapped_file *file)
 {
@@ -77,15 +90,44 @@ bool keepers_line_maps(const char *line, size_t length, const struct mapped_file
 struct line_search {
 	const struct mapped_file *file;
 	pid_t locker;
+	dev_t device;
 	bool waits;
 	bool found;
 };
 
-static bool visit_maps_line(void *context, const char *line, size_t length)
+static bool visit_own_line(void *context, const char *line, size_t length)
 {
 	struct line_search *search = context;
 
-	search->found = keepers_line_maps(line, length, search->file);
+	search->found = keepers_line_maps(line, length, search->file) && device_of_line(line, length, &search->device);
+	return search->found;
+}
+
+// Some file systems show another device in maps than stat does. Then our own maps do, too: a file with that number and path on any
+// other device is one that somebody has in a mount namespace of their own.
+static bool shows_as(const struct mapped_file *file, dev_t device)
+{
+	struct line_search own = { .file = file };
+	int fd = openat(AT_FDCWD, file->path, O_RDONLY | RECORD_OPEN_FLAGS);
+	void *mapping = fd == -1 ? MAP_FAILED : mmap(NULL, 1, PROT_NONE, MAP_SHARED, fd, 0);
+
+	if (mapping != MAP_FAILED) {
+		procfile_lines("/proc/self/maps", visit_own_line, &own);
+		(void)munmap(mapping, 1);
+	}
+	if (fd != -1)
+		(void)close(fd);
+	return !own.found || own.device == device;
+}
+
+static bool visit_maps_line(void *context, const char *line, size_t length)
+{
+	struct line_search *search = context;
+	dev_t device;
+
+	search->found = keepers_line_maps(line, length, search->file) &&
+			(!search->file || !device_of_line(line, length, &device) || device == search->file->device ||
+			 shows_as(search->file, device));
 	return search->found;
 }
 

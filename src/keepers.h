@@ -19,7 +19,8 @@ struct mapped_file {
 // Pure.
 bool keepers_line_maps(const char *line, size_t length, const struct mapped_file *file);
 
-// Whether PID maps FILE, as above. False where its maps cannot be read.
+// Whether PID maps FILE, as above; another device must be the one that our own maps show for it. False where its maps cannot be
+// read.
 bool keepers_maps(pid_t pid, const struct mapped_file *file);
 
 // The oldest process other than this one that maps FILE; 0 if none is seen. Reads /proc/*/maps: slow.

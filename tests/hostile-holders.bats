@@ -182,6 +182,38 @@ fcntl.fcntl(file, fcntl.F_SETLEASE, getattr(fcntl, sys.argv[1]))" "$kind"
 		setpriv --reuid=65534 --regid=65534 --clear-groups env LD_PRELOAD="$SHIM" "$HELPERS/stages" 7
 }
 
+@test "a file of the same number and path in an attacker's own mount namespace is not taken for the lock file" {
+	needs_mount_namespace
+	as_attacker unshare --user --map-root-user --mount true 2>/dev/null || skip "needs user namespaces for others"
+	cat >"$PLACE/impostor" <<-'PYTHON'
+		import mmap, os, signal, sys
+		file = open(sys.argv[1])
+		mapping = mmap.mmap(file.fileno(), 0, mmap.MAP_SHARED, mmap.PROT_READ)
+		print(os.stat(sys.argv[1]).st_ino, flush=True)
+		signal.pause()
+	PYTHON
+	cat >"$PLACE/attack" <<-'SHELL'
+		mount -t tmpfs none "${1%/*}"
+		echo x >"$1"
+		exec /usr/bin/python3 "$2" "$1"
+	SHELL
+	run -0 in_mount_namespace '
+		mount -t tmpfs -o mode=700 none "${1%/*}"
+		echo 999999999 >"$1"
+		setpriv --reuid=65533 --regid=65533 --clear-groups \
+			unshare --user --map-root-user --mount sh -eu "$2/attack" "$1" "$2/impostor" >"$3" 3>&- &
+		trap "kill -KILL $!" EXIT
+		tries=0
+		until [ -s "$3" ] || [ $((tries += 1)) = 1000 ]; do sleep 0.01; done
+		[ "$(cat "$3")" = "$(stat -c %i "$1")" ]
+		grep -q "$1" /proc/$!/maps
+		# Somebody else has the flock, whom the record does not name.
+		flock "$1" env LD_PRELOAD="$2/libexlock.so" "$2/stages" 2>&1 || echo "$!"
+		cat "$1"' "$LOCK" "$PLACE" "$BATS_TEST_TMPDIR/inode"
+	[[ ${#lines[@]} == 3 && ${lines[0]} == "Another 'job' process is already running"* && ${lines[0]} != *"${lines[1]}"* ]]
+	[[ ${lines[2]} == 999999999 ]]
+}
+
 @test "an attacker who maps the lock file hinders nobody, unless the file is its own" {
 	printf '0\n' >"$LOCK"
 	start_attacking 'file = open(lock); mapping = mmap.mmap(file.fileno(), 0, mmap.MAP_SHARED, mmap.PROT_READ)'
