@@ -23,6 +23,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -120,6 +121,11 @@ int fcntl(int fd, int command, ...)
 int fstat(int fd, struct stat *status)
 {
 	return (int)CALL2(SYS_fstat, fd, status);
+}
+
+int fstatfs(int fd, struct statfs *status)
+{
+	return (int)CALL2(SYS_fstatfs, fd, status);
 }
 
 int fstatat(int directory, const char *restrict path, struct stat *restrict status, int flags)

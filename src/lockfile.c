@@ -12,11 +12,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
+
+#define AUFS_SUPER_MAGIC 0x61756673
 
 #define MILLISECOND UINT64_C(1000000)
 
@@ -41,14 +45,29 @@ static void *map(int fd)
 	return mapping == MAP_FAILED ? NULL : mapping;
 }
 
+// Whether a mapping of FD's file holds FD's own open file description. On a file system that lies over others it holds the one
+// of a file below instead, and the flock ends with the descriptor.
+static bool mapping_keeps(int fd)
+{
+	static const unsigned long layered[] = { OVERLAYFS_SUPER_MAGIC, FUSE_SUPER_MAGIC, CODA_SUPER_MAGIC, AUFS_SUPER_MAGIC };
+	struct statfs status;
+
+	if (fstatfs(fd, &status) == -1)
+		return true;
+	for (unsigned i = 0; i < sizeof(layered) / sizeof(*layered); i++)
+		if ((unsigned long)status.f_type == layered[i])
+			return false;
+	return true;
+}
+
 // Keeps the flock beyond the descriptor. A mapping holds the open file description, survives every close() and fork, and
-// is gone with exec. Without memory for it the descriptor stays, out of the way.
+// is gone with exec. Without memory for it, or where it would not do, the descriptor stays, out of the way.
 static void keep(struct lockfile *lock, int fd, const struct stat *status)
 {
 	lock->device = status->st_dev;
 	lock->inode = status->st_ino;
 	lock->mapping = map(fd);
-	if (lock->keep_descriptor || !lock->mapping)
+	if (lock->keep_descriptor || !lock->mapping || !mapping_keeps(fd))
 		lock->descriptor = descriptor_move_high(fd, lock->keep_descriptor);
 	else
 		(void)close(fd);
@@ -158,8 +177,9 @@ static enum claim_result attempt(struct lockfile *lock, uint64_t deadline, bool 
 	// Another user's stale file: without a record nothing would hold the lock across exec but a descriptor.
 	if (!lock->resumed && !claim->writable)
 		lock->keep_descriptor = true;
-	// In a tree even those are to hold who lose the descriptor between fork and exec; they may not be able to say so.
-	if (lock->keep_descriptor)
+	// In a tree even those are to hold who lose the descriptor between fork and exec; they may not be able to say so. So are those who
+	// close it, a daemon for one, where the mapping alone does not hold the flock.
+	if (lock->keep_descriptor || !mapping_keeps(claim->fd))
 		record_hint(claim->fd, &claim->status, RECORD_HINT_MAPPED);
 	keep(lock, claim->fd, &claim->status);
 	if (lock->resumed)
