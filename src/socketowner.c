@@ -50,9 +50,9 @@ static void visit_socket(struct search *search, const struct nlmsghdr *message)
 }
 
 // Returns whether there may be more.
-static bool visit_answer(struct search *search, char *answer, size_t length)
+static bool visit_answer(struct search *search, void *answer, size_t length)
 {
-	struct nlmsghdr *message = (struct nlmsghdr *)answer;	// what NLMSG_NEXT makes of it is not const
+	struct nlmsghdr *message = answer;
 
 	for (; NLMSG_OK(message, length); message = NLMSG_NEXT(message, length)) {
 		if (message->nlmsg_type != SOCK_DIAG_BY_FAMILY)
