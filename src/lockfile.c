@@ -3,6 +3,7 @@
 
 #include "claim.h"
 #include "descriptor.h"
+#include "hold.h"
 #include "holder.h"
 #include "keepers.h"
 #include "pause.h"
@@ -12,20 +13,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
-
-#define AUFS_SUPER_MAGIC 0x61756673
 
 #define MILLISECOND UINT64_C(1000000)
 
 // How long a busy flock without a living holder is looked at again.
 #define PATIENCE_NS (200 * MILLISECOND)
+// The same, as long as no process is seen that keeps it: on a busy machine an instant may last. One that cannot be seen from here
+// makes a refusal take that long.
+#define UNSEEN_NS (2000 * MILLISECOND)
+#define LOOK_FOR_HOLDER_US 20000
 // How long an own lock is tried for again after exec; contenders have it for microseconds.
 #define RESUME_NS (1000 * MILLISECOND)
 // How long a start that does not wait lets a predecessor die that has deleted the file already.
@@ -38,75 +38,6 @@
 #define RESTLESS_NS (2000 * MILLISECOND)
 #define LOOK_AGAIN_US 500
 
-static void *map(int fd)
-{
-	void *mapping = mmap(NULL, 1, PROT_NONE, MAP_SHARED, fd, 0);
-
-	return mapping == MAP_FAILED ? NULL : mapping;
-}
-
-// Whether a mapping of FD's file holds FD's own open file description. On a file system that lies over others it holds the one
-// of a file below instead, and the flock ends with the descriptor.
-static bool mapping_keeps(int fd)
-{
-	static const unsigned long layered[] = { OVERLAYFS_SUPER_MAGIC, FUSE_SUPER_MAGIC, CODA_SUPER_MAGIC, AUFS_SUPER_MAGIC };
-	struct statfs status;
-
-	if (fstatfs(fd, &status) == -1)
-		return true;
-	for (unsigned i = 0; i < sizeof(layered) / sizeof(*layered); i++)
-		if ((unsigned long)status.f_type == layered[i])
-			return false;
-	return true;
-}
-
-// Keeps the flock beyond the descriptor. A mapping holds the open file description, survives every close() and fork, and
-// is gone with exec. Without memory for it, or where it would not do, the descriptor stays, out of the way.
-static void keep(struct lockfile *lock, int fd, const struct stat *status)
-{
-	lock->device = status->st_dev;
-	lock->inode = status->st_ino;
-	lock->mapping = map(fd);
-	if (lock->keep_descriptor || !lock->mapping || !mapping_keeps(fd))
-		lock->descriptor = descriptor_move_high(fd, lock->keep_descriptor);
-	else
-		(void)close(fd);
-}
-
-// The program may have closed every descriptor, and have another file under this number.
-static void release_descriptor(struct lockfile *lock)
-{
-	struct stat status;
-
-	if (lock->descriptor != -1 && fstat(lock->descriptor, &status) == 0 && status.st_dev == lock->device &&
-	    status.st_ino == lock->inode)
-		(void)close(lock->descriptor);
-	lock->descriptor = -1;
-}
-
-static void release(struct lockfile *lock)
-{
-	if (lock->mapping)
-		(void)munmap(lock->mapping, 1);
-	lock->mapping = NULL;
-	release_descriptor(lock);
-}
-
-static void release_replaced(struct lockfile *lock)
-{
-	if (lock->replaced)
-		(void)munmap(lock->replaced, 1);
-	lock->replaced = NULL;
-}
-
-// Leaves the flock to the kernel, which at the end of a process closes its descriptors newest first, but runs the final close
-// of a mapping's file, queued before them all, after them: so that is to be the last to have it.
-static void leave_to_kernel(struct lockfile *lock)
-{
-	if (lock->mapping)
-		release_descriptor(lock);
-}
-
 // The name is ours, but whoever gave it up before us may not be quite gone.
 static enum claim_result await_predecessor(struct lockfile *lock, uint64_t deadline, struct claim *claim)
 {
@@ -118,7 +49,7 @@ static enum claim_result await_predecessor(struct lockfile *lock, uint64_t deadl
 	claim->vouched = true;
 	if (claim_is_at(lock->path, &claim->status))
 		(void)unlink(lock->path);
-	release(lock);
+	hold_end(lock);
 	return CLAIM_HELD;
 }
 
@@ -129,8 +60,8 @@ static bool replaces(struct lockfile *lock, const struct claim *claim)
 	if (claim->created || !claim->writable || geteuid() != 0 || claim->status.st_uid == 0 ||
 	    !claim_is_at(lock->path, &claim->status) || unlink(lock->path) == -1)
 		return false;
-	release_descriptor(lock);
-	release_replaced(lock);
+	hold_close(lock);
+	hold_end_replaced(lock);
 	lock->replaced = lock->mapping;
 	lock->mapping = NULL;
 	return true;
@@ -177,11 +108,7 @@ static enum claim_result attempt(struct lockfile *lock, uint64_t deadline, bool 
 	// Another user's stale file: without a record nothing would hold the lock across exec but a descriptor.
 	if (!lock->resumed && !claim->writable)
 		lock->keep_descriptor = true;
-	// In a tree even those are to hold who lose the descriptor between fork and exec; they may not be able to say so. So are those who
-	// close it, a daemon for one, where the mapping alone does not hold the flock.
-	if (lock->keep_descriptor || !mapping_keeps(claim->fd))
-		record_hint(claim->fd, &claim->status, RECORD_HINT_MAPPED);
-	keep(lock, claim->fd, &claim->status);
+	hold_keep(lock, claim->fd, &claim->status);
 	if (lock->resumed)
 		return CLAIM_OWN;
 	result = await_predecessor(lock, dying_deadline, claim);
@@ -200,7 +127,7 @@ static enum lockfile_result conclude(struct lockfile *lock, enum claim_result re
 	};
 	if (result == CLAIM_TAKEN || result == CLAIM_OWN)
 		return LOCKFILE_TAKEN;
-	release_replaced(lock);
+	hold_end_replaced(lock);
 	return result == CLAIM_FAILED ? LOCKFILE_ERROR : LOCKFILE_HELD;
 }
 
@@ -220,7 +147,7 @@ bool lockfile_share(struct lockfile *lock, ino_t inode)
 		return false;
 	if (status.st_ino == inode) {
 		remember(lock, &status);
-		lock->mapping = map(fd);
+		lock->mapping = hold_map(fd);
 		record_hint(fd, &status, RECORD_HINT_MAPPED);
 	}
 	(void)close(fd);
@@ -286,7 +213,10 @@ enum lockfile_result lockfile_try(struct lockfile *lock, bool patient, struct lo
 			result = judge_busy(lock, &claim);
 		if (result == CLAIM_BUSY && (!patient || waited > PATIENCE_NS)) {
 			claim.holder = holder_find(lock->path);
-			result = CLAIM_HELD;
+			if (claim.holder != 0 || !patient || waited > UNSEEN_NS)
+				result = CLAIM_HELD;
+			else
+				pause_us(LOOK_FOR_HOLDER_US);
 		} else if (result == CLAIM_AGAIN && waited > RESTLESS_NS) {
 			claim.why = "is replaced again and again";
 			result = CLAIM_FAILED;
@@ -348,24 +278,9 @@ bool lockfile_adopt(struct lockfile *lock, int descriptor, ino_t inode)
 	    flock(descriptor, LOCK_EX | LOCK_NB) == -1)
 		return false;
 	remember(lock, &status);
-	lock->mapping = map(descriptor);
+	lock->mapping = hold_map(descriptor);
 	lock->descriptor = descriptor;
 	return true;
-}
-
-// Deletes the file if nobody else has a claim to it. CLAIM keeps its flock until the process is gone.
-static void delete(const struct lockfile *lock, const struct claim *claim)
-{
-	struct record record;
-	struct stat status;
-
-	// A forked sibling may have deleted the file before us, and this is a newcomer's: hands off.
-	if (record_read(claim->fd, &record, &status) == -1 || status.st_dev != lock->device ||
-	    status.st_ino != lock->inode || record.empty || (record.pid != getpid() && record_is_alive(&record))) {
-		(void)close(claim->fd);
-		return;
-	}
-	(void)unlink(lock->path);
 }
 
 void lockfile_disown(int descriptor, ino_t inode)
@@ -376,80 +291,3 @@ void lockfile_disown(int descriptor, ino_t inode)
 		(void)close(descriptor);
 }
 
-// Makes the record name nobody: a PID that no process can have. An empty record would be a peer's about to be written.
-static void disown_record(int fd)
-{
-	struct record record;
-	struct stat status;
-	pid_t writer;
-
-	if (record_lock(fd, F_WRLCK, &writer) == -1)
-		return;
-	if (record_read(fd, &record, &status) == 0 && record.pid == getpid())
-		(void)record_write(fd, INT32_MAX, PROCESS_START_UNKNOWN, &status);
-	record_unlock(fd);
-}
-
-void lockfile_release(struct lockfile *lock)
-{
-	const struct mapped_file file = { lock->device, lock->inode, lock->path };
-	struct claim claim;
-	struct stat status;
-	bool alone;
-
-	release(lock);
-	release_replaced(lock);
-	// Busy: a contender has the flock for an instant, or a child that was forked from us has it for good.
-	alone = claim_open(lock->path, false, &claim);
-	if (!alone)
-		claim.fd = record_open(lock->path, O_RDWR, &status);
-	if (claim.fd == -1)
-		return;
-	if (fstat(claim.fd, &status) == 0 && status.st_dev == lock->device && status.st_ino == lock->inode) {
-		if (alone && !((status.st_mode & RECORD_HINT_WAITERS) && keepers_has_waiters(&file)))
-			(void)unlink(lock->path);
-		else
-			disown_record(claim.fd);
-	}
-	(void)close(claim.fd);
-}
-
-bool lockfile_leave(struct lockfile *lock)
-{
-	const struct mapped_file file = { lock->device, lock->inode, lock->path };
-	struct record record;
-	struct claim claim;
-	struct stat status;
-
-	if (record_peek(lock->path, &record, &status) == -1 || status.st_dev != lock->device ||
-	    status.st_ino != lock->inode)
-		return true;
-	// A worker: what it shares with the holder ends when it does.
-	if (record.pid != getpid() && record_is_alive(&record)) {
-		leave_to_kernel(lock);
-		return false;
-	}
-	if ((status.st_mode & RECORD_HINT_WAITERS) && keepers_has_waiters(&file)) {
-		leave_to_kernel(lock);
-		return !holder_hand_on(&file, false);
-	}
-	// Whether we are the last can only be tried by giving our part up. From here the tombstone alone keeps others out; where
-	// there is none, everything stays as it is, and a stale file is harmless.
-	if (tombstone_raise(lock->path) == -1) {
-		leave_to_kernel(lock);
-		return true;
-	}
-	release(lock);
-	if (!claim_open(lock->path, false, &claim)) {
-		if (errno != EWOULDBLOCK)
-			return true;
-		if (holder_hand_on(&file, true))
-			return false;
-		if (!claim_open(lock->path, false, &claim))
-			return true;
-	}
-	if ((status.st_mode & RECORD_HINT_MAPPED) && holder_hand_on_mapped(&file))
-		return false;
-	delete(lock, &claim);
-	return true;
-}
