@@ -124,7 +124,10 @@ run_the_way() {
 	(start_the_way "$way" "$@") <"$INPUT" >"$SEEN/out" 2>"$SEEN/err" 3>&- &
 	pid=$!
 	ENDLATER+=("$pid")
-	[[ $gated == no ]] || { at_the_gate "$pid" "$way" && wait_for process_has_ended "$pid"; }
+	if [[ $gated == yes ]]; then
+		at_the_gate "$pid" "$way"
+		wait_for process_has_ended "$pid"
+	fi
 	wait "$pid" || ended=$?
 	[[ $way == bare ]] || assert_free_again
 	mask_kernels_numbers <"$SEEN/out" | mask >"$SEEN/$way.out"
