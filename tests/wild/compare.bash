@@ -53,10 +53,12 @@ needs() {
 	done
 }
 
-# Numbers that the kernel gives: of pipes and sockets, of processes, of files, of all the user's queued signals.
+# Numbers that the kernel gives: of pipes and sockets, of processes, of files, of all the user's queued signals; and how much
+# has been written, which depends on how long these are.
 mask_kernels_numbers() {
 	sed -E 's/(pipe|socket|net|pid|mnt):\[[0-9]+\]/\1:[#]/g
 		s/inode [0-9]+:[0-9]+/inode #/
+		s/^(descriptor [12] .*) offset [0-9]+/\1/
 		s!/proc/[0-9]+!/proc/#!g
 		/^parent [0-9]+ group|^SigQ:/d'
 }
