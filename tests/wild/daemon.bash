@@ -16,6 +16,8 @@ daemon_setup() {
 	clean_environment
 	export LC_ALL=C.UTF-8 TERM=xterm HOME=$BATS_TEST_TMPDIR/home
 	unset TMUX
+	# exlock-launch, a shell script, drops exported functions.
+	export -nf bats_readlinkf 2>/dev/null || :
 	mkdir "$HOME"
 	cd "$BATS_TEST_TMPDIR" || return
 }
