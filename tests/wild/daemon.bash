@@ -15,7 +15,8 @@ FACTS=$BATS_TEST_DIRNAME/facts
 daemon_setup() {
 	clean_environment
 	export LC_ALL=C.UTF-8 TERM=xterm HOME=$BATS_TEST_TMPDIR/home
-	unset TMUX
+	# The test runner has its own wishes of malloc and the loader.
+	unset TMUX MALLOC_PERTURB_ LD_LIBRARY_PATH
 	# exlock-launch, a shell script, drops exported functions.
 	export -nf bats_readlinkf 2>/dev/null || :
 	mkdir "$HOME"

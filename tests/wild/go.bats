@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: MIT
 # Programs that read the initial block of environment themselves, as Go's do, with libc and without.
-# shellcheck disable=SC2030,SC2031,SC2154 # every test is a subshell; set by bats
+# shellcheck disable=SC2016,SC2030,SC2153,SC2031,SC2154 # $ is for the shell inside; every test is a subshell; set elsewhere
 
 load daemon
 
@@ -37,7 +37,7 @@ run_program() {
 	rm seen/preloaded.err
 	observe child wild EXCLUSIVELOCK_NAME=go sh -c '"$1" 5 2>&1; exit 6' sh "$1"
 	sed -i '/^marked/d' seen/child.out
-	observe crash env "${launch[@]}" "$1" 
+	observe crash env "${launch[@]}" "$1"
 	sed -i -E '/^(goroutine|\t)|0x/d' seen/crash.err
 	with_shim assert_free go
 }

@@ -47,7 +47,7 @@ in_tree() {
 	fi
 }
 
-control() { in_tree "$BIN/pg_ctl" -D "$DATA" -s -w -l "$DATA/log" -o "-c listen_addresses='' -c shared_buffers=1MB -k '$PGHOST'" "$@"; }
+control() { in_tree "$BIN/pg_ctl" -D "$DATA" -s -w -l "$DATA/log" -o "-c listen_addresses='' -c shared_buffers=1MB -c autovacuum=off -k '$PGHOST'" "$@"; }
 
 # Refused, in the name of a process of the server's.
 assert_refused_by_server() {
@@ -63,6 +63,8 @@ see_log() {
 		s/(process|PID) [0-9]+/\1 #/; s/wrote [0-9]+ .*/wrote #/' "$DATA/log" >seen/log
 }
 
+has_no_client() { [[ -z $(pgrep -P "$SERVER" -f 'postgres: owner') ]]; }
+
 serve() {
 	prepare
 	observe init "${owner[@]}" env LD_PRELOAD="$PRELOAD" EXCLUSIVELOCK_NAME=initdb "$BIN/initdb" -D "$DATA" -A trust -U owner --no-sync \
@@ -72,6 +74,7 @@ serve() {
 	read -r SERVER <"$DATA/postmaster.pid"
 	with_shim assert_refused_by_server
 	observe query psql -Atc 'create table t as select generate_series(1, 1000) as i' -c 'select sum(i) from t' -c 'select error'
+	wait_for has_no_client
 	see_processes running "$SERVER" "\\!descriptor [0-9]+ $LOCKS/!d"
 	with_shim assert_refused_by_server
 	"${owner[@]}" "$BIN/pg_ctl" -D "$DATA" -s -w -m fast stop

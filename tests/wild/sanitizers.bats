@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: MIT
 # Programs built with a sanitizer, which brings an allocator, interceptors and a memory layout of its own.
-# shellcheck disable=SC2030,SC2031,SC2154 # every test is a subshell; set by bats
+# shellcheck disable=SC2016,SC2030,SC2153,SC2031,SC2154 # $ is for the shell inside; every test is a subshell; set elsewhere
 
 load daemon
 
