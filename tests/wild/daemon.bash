@@ -132,12 +132,21 @@ read_pid() {
 	ENDLATER+=("$PID")
 }
 
-# Ends what the test started, and what that started: daemons leave their parents, and some write over their environment.
+# Prints who works in the test's folder, was told of it, or has its lock directory in the environment: daemons leave their
+# parents, and some write over their environment.
+find_daemons() {
+	{
+		find /proc/[0-9]* -maxdepth 1 -name cwd \( -lname "$BATS_TEST_TMPDIR" -o -lname "$BATS_TEST_TMPDIR/*" \)
+		grep -lsF "$BATS_TEST_TMPDIR/" /proc/[0-9]*/cmdline
+		grep -lszFx "EXCLUSIVELOCK_DIR=$LOCKS" /proc/[0-9]*/environ
+	} 2>/dev/null | cut -d / -f 3 | sort -u
+}
+
+# Ends what the test started, and what that started.
 end_daemons() {
 	local pid
 	end_processes
-	for pid in $(find /proc/[0-9]* -maxdepth 1 -name cwd -lname "$BATS_TEST_TMPDIR*" 2>/dev/null | cut -d / -f 3) \
-		$(grep -lszF "EXCLUSIVELOCK_DIR=$LOCKS" /proc/[0-9]*/environ | cut -d / -f 3); do
+	for pid in $(find_daemons); do
 		[[ $pid == "$$" || $pid == "$BASHPID" ]] || kill -KILL "$pid" 2>/dev/null || :
 	done
 }

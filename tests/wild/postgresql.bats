@@ -11,7 +11,7 @@ setup() {
 	[[ -x $BIN/initdb ]] || skip "needs PostgreSQL's server"
 	needs psql
 	PLACE=
-	owner=()
+	owner=(env)
 	if [[ $EUID -eq 0 ]]; then
 		# The server does not run as root.
 		make_public_place
@@ -47,7 +47,11 @@ in_tree() {
 	fi
 }
 
-control() { in_tree "$BIN/pg_ctl" -D "$DATA" -s -w -l "$DATA/log" -o "-c listen_addresses='' -c shared_buffers=1MB -c autovacuum=off -k '$PGHOST'" "$@"; }
+# Without what works in the background, and opens files in its own time.
+control() {
+	in_tree "$BIN/pg_ctl" -D "$DATA" -s -w -l "$DATA/log" -o "-c listen_addresses='' -k '$PGHOST' -c shared_buffers=1MB \
+		-c autovacuum=off -c max_logical_replication_workers=0 -c bgwriter_lru_maxpages=0" "$@"
+}
 
 # Refused, in the name of a process of the server's.
 assert_refused_by_server() {

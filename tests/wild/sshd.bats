@@ -10,6 +10,7 @@ setup() {
 	needs sshd ssh ssh-keygen
 	SSHD=$(command -v sshd)
 	WHO=$(id -un)
+	[[ $(getent passwd "$WHO" | cut -d : -f 7) == *sh ]] || skip "needs an account with a shell"
 	if [[ $EUID -eq 0 ]]; then
 		needs_mount_namespace
 		[[ $(getent shadow root | cut -d : -f 2) != '!'* ]] || skip "needs an account that is not locked"
