@@ -14,6 +14,7 @@
 
 // A PID and its newline, with room to spare for the blanks of others.
 #define CONTENT_MAX 64
+#define LOOKS_SHORT 3
 #define LOCK_TRIES 25
 #define LOCK_PAUSE_US 4000
 
@@ -35,18 +36,27 @@ struct record record_parse(const char *content, size_t length, long nanoseconds)
 	return record;
 }
 
+// Half a PID would be the PID of another process, so what is there has to be read whole: a short read, or a writer between the two
+// calls, is looked at again.
 int record_read(int fd, struct record *record, struct stat *status)
 {
 	char content[CONTENT_MAX];
-	ssize_t length = pread(fd, content, sizeof(content), 0);
 
-	if (length == -1 || fstat(fd, status) == -1)
-		return -1;
-	// A number that may go on is not the one it seems to be.
-	if (length == sizeof(content) && content[length - 1] >= '0' && content[length - 1] <= '9')
-		content[length - 1] = '?';
-	*record = record_parse(content, (size_t)length, status->st_mtim.tv_nsec);
-	return 0;
+	for (int look = 0; look < LOOKS_SHORT; look++) {
+		ssize_t length = pread(fd, content, sizeof(content), 0);
+
+		if (length == -1 || fstat(fd, status) == -1)
+			return -1;
+		if (length < (ssize_t)sizeof(content) && length < status->st_size)
+			continue;
+		// A number that may go on is not the one it seems to be.
+		if (length == sizeof(content) && content[length - 1] >= '0' && content[length - 1] <= '9')
+			content[length - 1] = '?';
+		*record = record_parse(content, (size_t)length, status->st_mtim.tv_nsec);
+		return 0;
+	}
+	errno = EIO;
+	return -1;
 }
 
 int record_peek(const char *path, struct record *record, struct stat *status)
