@@ -41,16 +41,20 @@
 // The name is ours, but whoever gave it up before us may not be quite gone.
 static enum claim_result await_predecessor(struct lockfile *lock, uint64_t deadline, struct claim *claim)
 {
+	int error;
+
 	// Left behind by a process that did not end by exit(), or by one forked from it, which no record names.
 	if (!claim->created)
 		holder_await_endings();
 	if (tombstone_await(lock->path, deadline, &claim->holder) == 0)
 		return CLAIM_TAKEN;
+	error = errno;
 	claim->vouched = true;
 	if (claim_is_at(lock->path, &claim->status))
 		(void)unlink(lock->path);
 	hold_end(lock);
-	return CLAIM_HELD;
+	claim->error = error;
+	return error == ETIME ? CLAIM_HELD : CLAIM_FAILED;
 }
 
 // In a directory like /var/lock a file is its owner's, who may take it away while we run. So root puts one of its own in its place.

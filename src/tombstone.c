@@ -38,11 +38,10 @@ struct place {
 };
 
 // One directory may have several paths (/var/lock and /run/lock), so the name is made of what the directory is, not of
-// what it is called; where it cannot be looked at, of the path. The last character of the address tells
-// the tombstones of one file apart.
-static struct place place_of(const char *path)
+// what it is called. The last character of the address tells the tombstones of one file apart. Returns 0; or -1 and errno: the
+// directory cannot be looked at, and a name of another kind would not be seen by those who can.
+static int find_place(const char *path, struct place *place)
 {
-	struct place place = { .address = { .sun_family = AF_UNIX }, .for_all = true };
 	const char *file = text_basename(path);
 	char directory[PATH_MAX];
 	struct text text = text_in(directory, sizeof(directory));
@@ -53,23 +52,24 @@ static struct place place_of(const char *path)
 
 	digest_start(&digest);
 	text_bytes(&text, path, (size_t)(file - path));
-	if (fstatat(AT_FDCWD, directory, &status, 0) == 0) {
-		add_number(&digest, status.st_dev);
-		add_number(&digest, status.st_ino);
-		place.for_all = (status.st_mode & (S_IWGRP | S_IWOTH)) != 0;
-		place.owner = status.st_uid;
-	} else {
-		digest_add(&digest, directory, text.length);
-	}
+	if (fstatat(AT_FDCWD, directory, &status, 0) == -1)
+		return -1;
+	add_number(&digest, status.st_dev);
+	add_number(&digest, status.st_ino);
 	digest_add(&digest, file, strlen(file));
 	digest_end(&digest, hex);
 
-	name = text_in(place.address.sun_path + 1, sizeof(place.address.sun_path) - 1);
+	*place = (struct place){
+		.address = { .sun_family = AF_UNIX },
+		.for_all = (status.st_mode & (S_IWGRP | S_IWOTH)) != 0,
+		.owner = status.st_uid,
+	};
+	name = text_in(place->address.sun_path + 1, sizeof(place->address.sun_path) - 1);
 	text_add(&name, "exlock.");
 	text_add(&name, hex);
 	text_add(&name, ".0");
-	place.length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + name.length);
-	return place;
+	place->length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + name.length);
+	return 0;
 }
 
 static void choose(struct place *place, int number)
@@ -122,10 +122,12 @@ static int put_in_flight(int fd)
 
 int tombstone_raise(const char *path)
 {
-	struct place place = place_of(path);
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	int result, error;
+	struct place place;
+	int fd, result, error;
 
+	if (find_place(path, &place) == -1)
+		return -1;
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd == -1)
 		return -1;
 	result = bind_somewhere(fd, &place);
@@ -154,58 +156,90 @@ static bool may_be_credible(const struct place *place)
 	return place->for_all || !socketowner_find(&place->address, place->length, &uid) || is_credible(place, uid);
 }
 
+enum sight {
+	NOT_SEEN,	// or not allowed to be looked for, in a sandbox
+	SEEN,
+	UNKNOWN,	// errno tells why
+};
+
+// What an error means: of socket(2), or of connect(2) to a name that nobody has, or a socket of another kind.
+static enum sight sight_of(int error)
+{
+	switch (error) {
+	case ECONNREFUSED:
+	case EPROTOTYPE:
+	case EACCES:
+	case EPERM:
+	case ENOSYS:
+	case EAFNOSUPPORT:
+	case EPROTONOSUPPORT:
+		return NOT_SEEN;
+	default:
+		return UNKNOWN;
+	}
+}
+
 // Looks at one of the tombstones by connecting to it with FD.
-static bool stands_at(int fd, const struct place *place, pid_t *pid)
+static enum sight look_at(int fd, const struct place *place, pid_t *pid)
 {
 	struct ucred peer = { 0 };
 	socklen_t size = sizeof(peer);
 
 	if (connect(fd, (const struct sockaddr *)&place->address, place->length) == -1) {
+		// Its queue is full: somebody floods it, but it is there.
 		if (errno != EAGAIN)
-			return false;
+			return sight_of(errno);
 		if (may_be_credible(place))
-			return true;
+			return SEEN;
 		errno = EISCONN;
-		return false;
+		return NOT_SEEN;
 	}
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && !is_credible(place, peer.uid)) {
 		errno = EISCONN;	// the socket is used up
-		return false;
+		return NOT_SEEN;
 	}
 	*pid = peer.pid;
-	return true;
+	return SEEN;
 }
 
-// Whether a tombstone stands; *PID is its owner, 0 if unknown. Where no socket is to be had (a sandbox), none is seen.
-static bool stands(struct place *place, pid_t *pid)
+// Looks whether a tombstone stands; *PID is its owner, 0 if unknown.
+static enum sight look(struct place *place, pid_t *pid)
 {
-	bool found = false;
-	int fd = -1;
+	enum sight sight = NOT_SEEN;
+	int fd = -1, error = 0;
 
 	*pid = 0;
-	for (int number = 0; number < TOMBSTONES && !found; number++) {
+	for (int number = 0; number < TOMBSTONES && sight == NOT_SEEN; number++) {
 		// A refused socket can be used again, one that found somebody cannot.
 		if (fd == -1)
 			fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 		if (fd == -1)
-			return false;
+			return sight_of(errno);
 		choose(place, number);
-		found = stands_at(fd, place, pid);
-		if (!found && errno != ECONNREFUSED) {
+		sight = look_at(fd, place, pid);
+		error = errno;
+		if (sight != SEEN && error != ECONNREFUSED) {
 			(void)close(fd);
 			fd = -1;
 		}
 	}
 	if (fd != -1)
 		(void)close(fd);
-	return found;
+	errno = error;
+	return sight;
 }
 
 int tombstone_await(const char *path, uint64_t deadline, pid_t *pid)
 {
-	struct place place = place_of(path);
+	struct place place;
+	enum sight sight;
 
-	for (int ended = 0; ended < LOOKS_AFTER_END && stands(&place, pid);) {
+	*pid = 0;
+	if (find_place(path, &place) == -1)
+		return -1;
+	for (int ended = 0; ended < LOOKS_AFTER_END && (sight = look(&place, pid)) != NOT_SEEN;) {
+		if (sight == UNKNOWN)
+			return -1;
 		if (pause_clock() >= deadline) {
 			errno = ETIME;
 			return -1;

@@ -17,7 +17,7 @@
 int tombstone_raise(const char *path);
 
 // Waits until no tombstone stands for PATH, or until DEADLINE (pause_clock). Returns 0; or -1 and errno ETIME: the process
-// *PID (0: not known) has not ended yet.
+// *PID (0: not known) has not ended yet; or another errno: that cannot be told.
 int tombstone_await(const char *path, uint64_t deadline, pid_t *pid);
 
 #endif
