@@ -134,7 +134,12 @@ static enum claim_result judge_record(const char *path, const struct process_sel
 		return CLAIM_HELD;
 	if (claim->writable && write_record(path, self, claim) == CLAIM_FAILED)
 		return CLAIM_FAILED;
-	return claim_is_at(path, &claim->status) ? CLAIM_TAKEN : CLAIM_AGAIN;
+	if (claim_is_at(path, &claim->status))
+		return CLAIM_TAKEN;
+	// At the next look it would be taken for our own from before exec, if it is there after all.
+	if (claim->writable)
+		(void)ftruncate(claim->fd, 0);
+	return CLAIM_AGAIN;
 }
 
 enum claim_result claim_judge(const char *path, const struct process_self *self, bool accept_empty, struct claim *claim)
