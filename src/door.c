@@ -29,6 +29,8 @@
 
 // What the kernel knows of a signal set.
 #define SIGNAL_SET_SIZE 8
+// More than come together where paths are merely not there.
+#define LOOKS_FAILED 8
 
 // The linker puts this in the place of every reference to __errno_location (--wrap). Only one thread is ever in here:
 // at the start there is no other, and exit handlers run in one.
@@ -102,8 +104,17 @@ ssize_t pwrite(int fd, const void *buffer, size_t size, off_t offset)
 	return CALL4(SYS_pwrite64, fd, buffer, size, offset);
 }
 
+// How often in a row fstatat() has failed, and why.
+static int looks_failed, look_error;
+
+// flopen(3) begins again, for ever, when it cannot look at the path of what it has just locked. It can be stopped here.
 int flock(int fd, int operation)
 {
+	if (looks_failed >= LOOKS_FAILED) {
+		looks_failed = 0;
+		errno = look_error == ENOENT ? ESTALE : look_error;	// it is there: it has just been opened
+		return -1;
+	}
 	return (int)CALL2(SYS_flock, fd, operation);
 }
 
@@ -130,7 +141,11 @@ int fstatfs(int fd, struct statfs *status)
 
 int fstatat(int directory, const char *restrict path, struct stat *restrict status, int flags)
 {
-	return (int)CALL4(SYS_newfstatat, directory, path, status, flags);
+	int result = (int)CALL4(SYS_newfstatat, directory, path, status, flags);
+
+	looks_failed = result == 0 ? 0 : looks_failed + 1;
+	look_error = errno;
+	return result;
 }
 
 int ftruncate(int fd, off_t length)
