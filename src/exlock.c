@@ -74,13 +74,14 @@ static void register_handlers(void)
 		(void)at_quick_exit(leave_quickly);
 }
 
-static void apply(const struct guard *guard, const struct setting *settings, int count)
+// False: there is no memory for it.
+static bool apply(const struct guard *guard, const struct setting *settings, int count)
 {
 	char **environment = environment_apply(*guard->start.environment, settings, count);
 
-	// Without memory for it descendants lose their mark, and are known by their ancestors.
 	if (environment)
 		*guard->start.environment = environment;
+	return environment != NULL;
 }
 
 static void export_taken(const struct guard *guard)
@@ -104,10 +105,11 @@ static void export_taken(const struct guard *guard)
 
 	text_number(&text, (uint64_t)mark.pid);
 	mark_write(&mark, instance);
-	apply(guard, settings, sizeof(settings) / sizeof(*settings));
+	// Without it descendants have no mark, and are known by their ancestors.
+	(void)apply(guard, settings, sizeof(settings) / sizeof(*settings));
 }
 
-static void export_flagged(const struct guard *guard, pid_t holder)
+static bool export_flagged(const struct guard *guard, pid_t holder)
 {
 	char pid[TEXT_NUMBER_MAX];
 	struct text text = text_in(pid, sizeof(pid));
@@ -121,7 +123,7 @@ static void export_flagged(const struct guard *guard, pid_t holder)
 
 	if (holder > 0)
 		text_number(&text, (uint64_t)holder);
-	apply(guard, settings, sizeof(settings) / sizeof(*settings));
+	return apply(guard, settings, sizeof(settings) / sizeof(*settings));
 }
 
 // Whether EXCLUSIVELOCK_ONLY leaves this program to us. Our own launcher is never to be exclusive, with a preload of the user's
@@ -270,7 +272,11 @@ static void held(struct guard *guard, pid_t holder)
 {
 	if (config.on_held != ON_HELD_FLAG)
 		refuse(guard, holder);
-	export_flagged(guard, holder);
+	// The program runs because it can see that it is not alone.
+	if (!export_flagged(guard, holder)) {
+		stop(guard, CONFIG_PREFIX "HELD", ENOMEM, NULL, NULL);
+		return;
+	}
 	// Its children are not to take the lock once the holder has gone.
 	environment_strip_preload(*guard->start.environment, LIBRARY);
 }
