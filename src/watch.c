@@ -23,6 +23,8 @@
 // Where nothing can wake us, and as a second look where a wake-up could be missed.
 #define LOOK_AGAIN_NS 20000000
 #define LOOK_AGAIN_SAFELY_NS 1000000000
+// A sandbox that lets a call return so for ever is not to make us spin.
+#define INTERRUPTED_MAX 100
 
 static struct timespec timespec_of(uint64_t nanoseconds)
 {
@@ -35,23 +37,32 @@ static int poll_until(struct pollfd *files, nfds_t count, uint64_t deadline, uin
 {
 	uint64_t now = pause_clock();
 	uint64_t left = now >= deadline ? 0 : deadline - now;
-	struct timespec time = timespec_of(left < limit ? left : limit);
+	struct timespec time;
+	int result;
 
-	return ppoll(files, count, &time, NULL);
+	if (left > limit)
+		left = limit;
+	time = timespec_of(left);
+	result = ppoll(files, count, &time, NULL);
+	if (result == 0)
+		pause_passed(left);
+	return result;
 }
 
 int watch_process(pid_t pid, uint64_t deadline)
 {
 	struct pollfd process = { .fd = pidfd_open(pid, 0), .events = POLLIN };
-	int result;
+	int interrupted = 0;
+	int result, error;
 
 	if (process.fd == -1)
 		return errno == ESRCH ? 0 : -1;
-	while ((result = poll_until(&process, 1, deadline, UINT64_MAX)) == -1 && errno == EINTR)
-		;
+	do
+		result = poll_until(&process, 1, deadline, UINT64_MAX);
+	while (result == -1 && errno == EINTR && interrupted++ < INTERRUPTED_MAX);
+	error = result == 0 ? ETIME : errno;
 	(void)close(process.fd);
-	if (result == 0)
-		errno = ETIME;
+	errno = error;
 	return result == 1 ? 0 : -1;
 }
 
@@ -88,18 +99,22 @@ static void note_signal(int signal, siginfo_t *info, void *context)
 		foreign = 1;
 }
 
-static void count_alarm(int change)
+// False: there is no handler to be had, and nothing was counted.
+static bool count_alarm(int change)
 {
 	struct sigaction action = { .sa_sigaction = note_signal, .sa_flags = SA_SIGINFO };
+	bool done = true;
 
 	while (atomic_flag_test_and_set(&changing))
 		(void)sched_yield();
 	if (alarms == 0)
-		(void)sigaction(TIMER_SIGNAL, &action, &action_before);
-	alarms += change;
-	if (alarms == 0)
+		done = sigaction(TIMER_SIGNAL, &action, &action_before) == 0;
+	if (done)
+		alarms += change;
+	if (done && alarms == 0)
 		(void)sigaction(TIMER_SIGNAL, &action_before, NULL);
 	atomic_flag_clear(&changing);
+	return done;
 }
 
 int watch_arm(struct watch_alarm *alarm, uint64_t deadline)
@@ -113,25 +128,45 @@ int watch_arm(struct watch_alarm *alarm, uint64_t deadline)
 		return 0;
 	event._sigev_un._tid = gettid();
 	times.it_value = timespec_of(deadline);
-	if (timer_create(CLOCK_MONOTONIC, &event, &alarm->timer) == -1)
-		return -1;
 	sigemptyset(&ours);
 	sigaddset(&ours, TIMER_SIGNAL);
+	if (timer_create(CLOCK_MONOTONIC, &event, &alarm->timer) == -1)
+		return -1;
+	// Without the handler the signal would kill, and blocked it would wake nobody.
+	if (!count_alarm(1)) {
+		(void)timer_delete(alarm->timer);
+		return -1;
+	}
+	if (sigprocmask(SIG_UNBLOCK, &ours, &alarm->mask_before) == -1) {
+		(void)timer_delete(alarm->timer);
+		(void)count_alarm(-1);
+		return -1;
+	}
 	alarm->armed = true;
-	count_alarm(1);
-	(void)sigprocmask(SIG_UNBLOCK, &ours, &alarm->mask_before);
 	return timer_settime(alarm->timer, TIMER_ABSTIME, &times, NULL);
+}
+
+// A timer that cannot be deleted (in a sandbox that knows no timer_delete) is stopped. False: it goes on.
+static bool stop_timer(timer_t timer)
+{
+	const struct itimerspec never = { 0 };
+
+	return timer_delete(timer) == 0 || timer_settime(timer, 0, &never, NULL) == 0;
 }
 
 void watch_disarm(struct watch_alarm *alarm)
 {
+	bool stopped;
+
 	if (!alarm->armed)
 		return;
 	alarm->armed = false;
 	// What the timer has sent is delivered when this call returns; after it there is nothing more to come.
-	(void)timer_delete(alarm->timer);
+	stopped = stop_timer(alarm->timer);
 	(void)sigprocmask(SIG_SETMASK, &alarm->mask_before, NULL);
-	count_alarm(-1);
+	// With the action it had, most likely none, the next signal of one that goes on would kill.
+	if (stopped)
+		(void)count_alarm(-1);
 	if (foreign) {
 		foreign = 0;
 		(void)kill(getpid(), TIMER_SIGNAL);

@@ -10,7 +10,7 @@
 #include <time.h>
 
 // Sleeps until process PID has ended. Returns 0 (also if it was gone at once), or -1 and errno: ETIME: the deadline passed;
-// ENOSYS, EMFILE...: there is nothing to be woken by.
+// EINTR: signals would not let it sleep; ENOSYS, EMFILE...: there is nothing to be woken by.
 int watch_process(pid_t pid, uint64_t deadline);
 
 // Sleeps until process PID has ended, or the file at PATH changed or went. May return early; look again.
