@@ -250,6 +250,11 @@ start_server() {
 		ENDLATER+=("$!")
 	}
 	INPUT=$FOLDER/fifo
+	# The gate is before the program here, which may not have begun yet.
+	guarded_pid() {
+		poll grep -qsx "$1" "$LOCKS/py_exclusivelock_wild.lock"
+		echo "$1"
+	}
 	compare file -z -s program tree.tgz tree/numbers tree/folder/deep/link no-such-file -
 	assert_status 0
 	assert_shown 'gzip compressed'
