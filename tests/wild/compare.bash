@@ -22,7 +22,7 @@ wild_setup() {
 	INPUT=/dev/null
 	# All that a program finds; nothing of whoever runs the suite.
 	ENVIRONMENT=("PATH=$PATH" "HOME=$HOME" "PWD=$FOLDER" "GATE=$GATE" "STATE=$HELPERS/state" LC_ALL=C.UTF-8 TERM=dumb
-		EXCLUSIVELOCK_NAME=wild "EXCLUSIVELOCK_DIR=$LOCKS")
+		"TMPDIR=$BATS_TEST_TMPDIR" EXCLUSIVELOCK_NAME=wild "EXCLUSIVELOCK_DIR=$LOCKS")
 	mkdir "$GATE" "$SEEN"
 	mkfifo "$GATE/go"
 	cat >"$GATE/gate" <<-'SH'

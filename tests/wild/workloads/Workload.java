@@ -61,7 +61,7 @@ public class Workload {
 		useThreads();
 		useProcesses();
 		String own = ProcessHandle.current().info().command().get();
-		System.out.println("own kind " + output(new ProcessBuilder(own, "-Xshare:auto", "-version")).split(" ")[0]);
+		System.out.println("own kind " + output(new ProcessBuilder(own, "-XX:-UsePerfData", "-version")).split(" ")[0]);
 		System.out.println("gate " + output(new ProcessBuilder(System.getenv("GATE") + "/gate")));
 		Runtime.getRuntime().addShutdownHook(new Thread(() -> {
 			try {
