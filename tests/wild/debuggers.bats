@@ -21,7 +21,7 @@ is_stopped() { grep -qs '^State:.[tT]' "/proc/$1/status"; }
 check_memory() {
 	local name=$1
 	shift
-	observe "$name" valgrind --trace-children=yes --error-exitcode=99 --leak-check=full --num-callers=30 \
+	observe "$name" valgrind --vgdb=no --trace-children=yes --error-exitcode=99 --leak-check=full --num-callers=30 \
 		--log-file="log.%p" env LD_PRELOAD="$PRELOAD" EXCLUSIVELOCK_NAME=checked EXCLUSIVELOCK_ONLY=stages:threads:dash "$@"
 	# Number 434 is pidfd_open(2), which this valgrind may not know; the shim does without.
 	if grep -hE 'libexlock|unhandled' log.* | grep -v 'unhandled amd64-linux syscall: 434$'; then cat log.*; return 1; fi
@@ -48,7 +48,7 @@ memcheck() {
 
 @test "a program under valgrind is refused, refuses others, and is known by its own path" {
 	needs valgrind
-	local watched=(valgrind --trace-children=yes --error-exitcode=99 --quiet env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_ONLY=hold)
+	local watched=(valgrind --vgdb=no --trace-children=yes --error-exitcode=99 --quiet env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_ONLY=hold)
 	local path
 	path=$(realpath "$HELPERS/hold")
 	"${watched[@]}" "$path" >out 2>err 3>&- &

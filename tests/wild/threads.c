@@ -44,7 +44,7 @@ static int run_child(char **executed)
 	fflush(stdout);
 	child = fork();
 	if (child == 0 && executed) {
-		execv("/proc/self/exe", executed);
+		execv(executed[0], executed);
 		_exit(127);
 	}
 	if (child == 0)
