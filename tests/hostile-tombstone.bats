@@ -110,7 +110,8 @@ let_it_end() {
 		start_lingering
 		assert_refused_as "$LINGERING" root
 		start_attacking "${NAMES}flood()"
-		assert_refused_as '' root
+		# The queue may not be full yet.
+		assert_refused_as '*' root
 		let_it_end
 		assert_runs_as root
 		end_attacker

@@ -43,14 +43,16 @@ assert_runs_as() {
 	assert_secret_kept
 }
 
-# The start is refused in bounded time, names PID (with none: none) and nothing of the program runs.
+# The start is refused in bounded time, names PID (with none: none; with *: whatever) and nothing of the program runs.
 assert_refused_as() {
 	local pid=$1 by=''
 	shift
 	[[ -z $pid ]] || by=" (pid $pid)"
+	[[ $pid != '*' ]] || by='*'
 	run --separate-stderr -1 start_as "$@"
 	[[ $output == "" ]]
-	[[ $stderr == "Another 'job' process is already running$by." ]] || { echo "$*: $stderr"; return 1; }
+	# shellcheck disable=SC2053 # a pattern
+	[[ $stderr == "Another 'job' process is already running"$by. ]] || { echo "$*: $stderr"; return 1; }
 	assert_secret_kept
 }
 
