@@ -63,7 +63,7 @@ static void write_and_read(struct input *input)
 	int length, used = 0;
 
 	fields[1] = input_number(input, 4) & INT32_MAX;
-	fields[3] = "RSDZTtXxKWPI"[input_byte(input) % 12];
+	fields[3] = (unsigned char)"RSDZTtXxKWPI"[input_byte(input) % 12];
 	for (int field = 4; field <= FIELDS; field++) {
 		fields[field] = input_number(input, field == 14 || field == 15 ? 7 : field == 22 ? 8 : 4) & INT64_MAX;
 		used += snprintf(tail + used, sizeof(tail) - (size_t)used, " %llu", (unsigned long long)fields[field]);

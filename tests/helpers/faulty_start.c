@@ -253,7 +253,7 @@ static char state_of(pid_t pid)
 		text[0] = '\0';
 	close(fd);
 	end = strrchr(text, ')');
-	return end && end[1] ? end[2] : 'X';
+	return (char)(end && end[1] ? end[2] : 'X');
 }
 
 void start_settle(struct started *started, const volatile int *entered)
