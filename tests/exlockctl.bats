@@ -146,7 +146,8 @@ field() {
 	hold one env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME=one "$HELPERS/hold"
 	printf '2147483647\n' >"$(lock_file stale)"
 	run -0 strace -f -o "$BATS_TEST_TMPDIR/trace" -e trace=flock,fcntl,openat,unlink,unlinkat,utimensat,ftruncate "$CTL" list
-	run ! grep -E 'flock\(|F_(OFD_)?SETLK|O_RDWR|O_WRONLY|O_CREAT|unlink|utimens|truncate' "$BATS_TEST_TMPDIR/trace"
+	run ! grep -E 'flock\(|F_(OFD_)?SETLK|unlink|utimens|truncate|'"$LOCKS"'.*(O_RDWR|O_WRONLY|O_CREAT)' "$BATS_TEST_TMPDIR/trace"
+	grep -q "$LOCKS.*O_RDONLY" "$BATS_TEST_TMPDIR/trace"
 }
 
 @test "wait comes back when the holder has ended, at once when nobody holds" {

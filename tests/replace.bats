@@ -68,10 +68,11 @@ launch_holder() {
 	for kind in hold hold-static; do
 		launch_holder "$HELPERS/$kind"
 		OLD=$HOLDER
-		"$LAUNCH" -r -n n "$HELPERS/hold" >"$BATS_TEST_TMPDIR/new" 2>&1 3>&- &
+		assert_refused n "$OLD"
+		"$LAUNCH" -r -n n "$HELPERS/hold" >"$BATS_TEST_TMPDIR/new.$kind" 2>&1 3>&- &
 		NEW=$!
 		ENDLATER+=("$NEW")
-		until grep -q ready "$BATS_TEST_TMPDIR/new"; do
+		until grep -qs ready "$BATS_TEST_TMPDIR/new.$kind"; do
 			run -1 env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME=n true
 			tries=$((tries + 1))
 			((tries < 2000))

@@ -86,11 +86,11 @@ static enum code find_code(struct trace *trace, unsigned long instruction)
 
 static void begin_image(struct trace *trace)
 {
-	char exe[40], path[PATHS_MAX];
+	char name[40], path[PATHS_MAX];
 	ssize_t length;
 
-	snprintf(exe, sizeof exe, "/proc/%d/exe", trace->pid);
-	length = readlink(exe, path, sizeof path - 1);
+	snprintf(name, sizeof name, "/proc/%d/exe", trace->pid);
+	length = readlink(name, path, sizeof path - 1);
 	path[length < 0 ? 0 : length] = '\0';
 	*trace->image = (struct trace_image){ .number = trace->image->number + 1, .occurrence = trace->image->occurrence };
 	trace->image->hop = length > 11 && strcmp(path + length - 11, "/exlock-hop") == 0;
