@@ -209,8 +209,8 @@ READ_ONLY='mount -t tmpfs -o ro none "$EXCLUSIVELOCK_DIR"'
 @test "with two descriptors to be had, a tree's program hands just one on; with one it cannot look for a predecessor, and does not start" {
 	export EXCLUSIVELOCK_SCOPE=tree
 	run -0 none_but_012 prlimit --nofile=5:100 env LD_PRELOAD="$SHIM" \
-		sh -c 'ulimit -S -n 100; exec env LD_PRELOAD= readlink /proc/self/fd/4'
+		sh -c 'ulimit -S -n 100; exec env LD_PRELOAD= find /proc/self/fd -lname "*.lock" -printf "%l\n"' 4>&-
 	[[ $output == "$(lock_file job)" ]]
-	run -125 none_but_012 prlimit --nofile=4:100 env LD_PRELOAD="$SHIM" true
+	run -125 none_but_012 prlimit --nofile=4:100 env LD_PRELOAD="$SHIM" true 4>&-
 	[[ $output == "exlock: $(lock_file job): Too many open files"* ]]
 }
