@@ -5,14 +5,21 @@
 #include "text.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define STAMP_MODULUS 1000000000u
 // The kernel's include/linux/sched.h; /proc has shown it in field 9 ever since.
 #define PF_EXITING 0x4
 #define LOOKS_PASSING 3
+// The kernel's include/uapi/linux/nsfs.h; the first PID namespace has had this number ever since namespaces have numbers.
+#define FIRST_NAMESPACE UINT64_C(0xEFFFFFFC)
+// Prime to the stamps' modulus, so that no two namespaces have one offset, and far from small multiples of it, so that the
+// offsets of neighbours are not just some minutes apart.
+#define NAMESPACE_STEP UINT64_C(618033989)
 
 // A /proc of another PID namespace than ours counts other processes: its numbers say nothing about ours.
 static bool proc_is_foreign;
@@ -20,6 +27,19 @@ static bool proc_is_foreign;
 bool process_proc_is_foreign(void)
 {
 	return proc_is_foreign;
+}
+
+// Two containers that are started together have processes of the same number that began in the same hundredth of a second.
+// What is added to a start time tells them apart.
+static uint64_t namespace_offset(void)
+{
+	static uint64_t offset = UINT64_MAX;
+	struct stat status;
+
+	if (offset == UINT64_MAX)
+		offset = fstatat(AT_FDCWD, "/proc/self/ns/pid", &status, 0) == 0 && status.st_ino > FIRST_NAMESPACE ?
+			 (status.st_ino - FIRST_NAMESPACE) * NAMESPACE_STEP : 0;
+	return offset;
 }
 
 bool process_parse_stat(const char *text, size_t length, struct process_stat *status)
@@ -96,6 +116,7 @@ int process_read_stat(pid_t pid, struct process_stat *status)
 		if (result == -1 || !is_passing(status))
 			break;
 	}
+	status->start += result == 0 ? namespace_offset() : 0;
 	return result;
 }
 

@@ -20,7 +20,8 @@ struct process_stat {
 	uint64_t flags;		// the kernel's PF_*
 	long threads;
 	uint64_t cpu_ticks;	// used so far, in hundredths of a second
-	uint64_t start;		// field 22: clock ticks since boot; the same across exec, never the same twice for one PID
+	uint64_t start;		// field 22: clock ticks since boot; the same across exec, never the same twice for one PID.
+				// As process_read_stat() has it, in any PID namespace but the first plus a number of the namespace's
 };
 
 // Understands the text of /proc/PID/stat. Pure. False: it is not one.

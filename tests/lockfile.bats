@@ -25,14 +25,6 @@ nanoseconds() {
 	echo "${time#*.}"
 }
 
-# The start time of process PID (field 22 of its stat line), modulo a second's nanoseconds, in nine digits.
-start_stamp() {
-	local line fields
-	line=$(<"/proc/$1/stat")
-	read -ra fields <<<"${line##*) }"
-	printf '%09d\n' $((fields[19] % 1000000000))
-}
-
 # With something else in the lock file's place a start fails, says where, and touches nothing.
 assert_untouched() {
 	local before after
@@ -48,14 +40,14 @@ assert_untouched() {
 @test "the lock file holds the holder's PID and a newline, and is stamped with its start time" {
 	start_holder "$HELPERS/hold"
 	printf '%d\n' "$HOLDER" | cmp - "$LOCK"
-	[[ $(nanoseconds "$LOCK") == "$(start_stamp "$HOLDER")" ]]
+	[[ $(nanoseconds "$LOCK") == "$(stamp_of "$HOLDER")" ]]
 }
 
 @test "a longer record of an earlier holder is replaced as a whole" {
 	printf '999999999 and more text than a PID\nand another line\n' >"$LOCK"
 	start_holder "$HELPERS/hold"
 	printf '%d\n' "$HOLDER" | cmp - "$LOCK"
-	[[ $(nanoseconds "$LOCK") == "$(start_stamp "$HOLDER")" ]]
+	[[ $(nanoseconds "$LOCK") == "$(stamp_of "$HOLDER")" ]]
 }
 
 @test "Python reads the holder's PID as an integer" {

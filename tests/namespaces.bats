@@ -76,6 +76,19 @@ assert_refused() {
 	run -7 "${INSIDE[@]}" env LD_PRELOAD="$SHIM" "$HELPERS/stages" 7
 }
 
+@test "programs with the same PID and start time in two PID namespaces exclude one another, and their children" {
+	twins=("$HELPERS/twins" 'exec env LD_PRELOAD="$SHIM" "$HELPERS/hold"')
+	[[ $EUID -eq 0 ]] || twins=(unshare --user --map-root-user "${twins[@]}")
+	export SHIM HELPERS
+	# The second one takes the record for its own, or for that of an ancestor.
+	for line in 'exec env' ': ; env'; do
+		run --separate-stderr -1 timeout 20 "${twins[@]}" "$line LD_PRELOAD=\"\$SHIM\" \"\$HELPERS/stages\" 7; exit"
+		[[ $output == "" ]]
+		[[ $stderr == "Another 'job' process is already running." ]] || { echo "$stderr"; return 1; }
+	done
+	run -7 guarded "$HELPERS/stages" 7
+}
+
 @test "a holder in a network namespace of its own refuses, and leaves nothing behind" {
 	apart=(unshare --net)
 	[[ $EUID -eq 0 ]] || apart+=(--user --map-root-user)

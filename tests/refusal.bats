@@ -19,14 +19,6 @@ teardown() {
 
 process_is_zombie() { grep -q '^State:.Z' "/proc/$1/status"; }
 
-# Prints the start time of process PID (field 22 of its stat line) as a nine-digit fraction, plus OFFSET.
-stamp() {
-	local line fields
-	line=$(<"/proc/$1/stat")
-	read -ra fields <<<"${line##*) }"
-	printf '%09d\n' $(((fields[19] + ${2:-0}) % 1000000000))
-}
-
 # Sets OTHER to the PID of an unguarded process that lives on.
 start_other() {
 	sleep 1000 3>&- &
@@ -133,14 +125,14 @@ starts() {
 @test "a left-over PID that belongs to another process by now does not block" {
 	start_other
 	printf '%d\n' "$OTHER" >"$LOCK"
-	touch -d "@1700000000.$(stamp "$OTHER" 1)" "$LOCK"
+	touch -d "@1700000000.$(stamp_of "$OTHER" 1)" "$LOCK"
 	starts
 }
 
 @test "a stamped PID whose process started at just that time blocks" {
 	start_other
 	printf '%d\n' "$OTHER" >"$LOCK"
-	touch -d "@1700000000.$(stamp "$OTHER")" "$LOCK"
+	touch -d "@1700000000.$(stamp_of "$OTHER")" "$LOCK"
 	refused
 	[[ $stderr == "Another 'job' process is already running (pid $OTHER)." ]]
 	[[ $(<"$LOCK") == "$OTHER" ]]

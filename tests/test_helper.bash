@@ -31,6 +31,16 @@ from urllib.parse import quote_plus
 print(sys.argv[1] + "/py_exclusivelock_" + quote_plus(os.fsencode(sys.argv[2])) + ".lock")' "$LOCKS" "$1"
 }
 
+# Prints the stamp of process PID, plus OFFSET: its start time (field 22 of its stat line) and a number of the PID namespace's, none
+# in the first one, modulo a second's nanoseconds, in nine digits.
+stamp_of() {
+	local line fields namespace
+	line=$(<"/proc/$1/stat")
+	read -ra fields <<<"${line##*) }"
+	namespace=$(($(stat -Lc %i /proc/self/ns/pid) - 4026531836))
+	printf '%09d\n' $(((fields[19] + namespace * 618033989 + ${2:-0}) % 1000000000))
+}
+
 # Runs COMMAND under the shim, preloaded into the command alone.
 guarded() {
 	env LD_PRELOAD="$SHIM" "$@"
