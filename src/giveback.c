@@ -13,19 +13,35 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-// Deletes the file if nobody else has a claim to it. CLAIM keeps its flock until the process is gone.
-static void delete(const struct lockfile *lock, const struct claim *claim)
+#define FIRST_PROCESS 1
+
+// Under the record lock. A Python peer that opened the file before does not look whether it still is at the path: in a deleted
+// one it has to find a living process, and the first one always lives.
+static bool delete_locked(const struct lockfile *lock, const struct claim *claim)
 {
 	struct record record;
 	struct stat status;
 
 	// A forked sibling may have deleted the file before us, and this is a newcomer's: hands off.
 	if (record_read(claim->fd, &record, &status) == -1 || status.st_dev != lock->device ||
-	    status.st_ino != lock->inode || record.empty || (record.pid != getpid() && record_is_alive(&record))) {
-		(void)close(claim->fd);
-		return;
-	}
-	(void)unlink(lock->path);
+	    status.st_ino != lock->inode || record.empty || (record.pid != getpid() && record_is_alive(&record)))
+		return false;
+	if (unlink(lock->path) == 0 && claim->writable)
+		(void)record_write(claim->fd, FIRST_PROCESS, PROCESS_START_UNKNOWN, &status);
+	return true;
+}
+
+// Deletes the file if nobody else has a claim to it. False: somebody has.
+static bool delete(const struct lockfile *lock, const struct claim *claim)
+{
+	bool deleted;
+	pid_t writer;
+
+	if (record_lock(claim->fd, claim->writable ? F_WRLCK : F_RDLCK, &writer) == -1)
+		return false;
+	deleted = delete_locked(lock, claim);
+	record_unlock(claim->fd);
+	return deleted;
 }
 
 // Makes the record name nobody: a PID that no process can have. An empty record would be a peer's about to be written.
@@ -58,10 +74,10 @@ void lockfile_release(struct lockfile *lock)
 	if (claim.fd == -1)
 		return;
 	if (fstat(claim.fd, &status) == 0 && status.st_dev == lock->device && status.st_ino == lock->inode) {
-		if (alone && !((status.st_mode & RECORD_HINT_WAITERS) && keepers_has_waiters(&file)))
-			(void)unlink(lock->path);
-		else
+		if (!alone || ((status.st_mode & RECORD_HINT_WAITERS) && keepers_has_waiters(&file)))
 			disown_record(claim.fd);
+		else
+			(void)delete(lock, &claim);
 	}
 	(void)close(claim.fd);
 }
@@ -102,6 +118,8 @@ bool lockfile_leave(struct lockfile *lock)
 	}
 	if ((status.st_mode & RECORD_HINT_MAPPED) && holder_hand_on_mapped(&file))
 		return false;
-	delete(lock, &claim);
+	// Deleted, its flock is kept until this process is gone.
+	if (!delete(lock, &claim))
+		(void)close(claim.fd);
 	return true;
 }

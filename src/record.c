@@ -68,6 +68,11 @@ int record_peek(const char *path, struct record *record, struct stat *status)
 		return -1;
 	result = record_read(fd, record, status);
 	error = errno;
+	// What a deleted file says is about nobody.
+	if (result == 0 && status->st_nlink == 0) {
+		result = -1;
+		error = ENOENT;
+	}
 	(void)close(fd);
 	errno = error;
 	return result;

@@ -104,6 +104,35 @@ assert_python_is_refused() {
 	assert_free peer
 }
 
+@test "a Python program that opened our file before it was deleted does not take that one over" {
+	local asker
+	start_holder EXCLUSIVELOCK_NAME=peer "$HELPERS/hold"
+	mkfifo go
+	# It is stopped where it has the file open, and not locked yet.
+	/usr/bin/python3 - "$SOURCE/tests/peers" "$FILE" >late.out 3>&- <<-'EOF' &
+		import os, sys
+		sys.dont_write_bytecode = True
+		sys.path.insert(0, sys.argv[1])
+		import exclusive
+		take_lock = os.lockf
+		def take_lock_late(*arguments):
+		    print("opened", flush=True)
+		    open("go").read()
+		    take_lock(*arguments)
+		os.lockf = take_lock_late
+		print("holder:", exclusive.claim(sys.argv[2]), flush=True)
+	EOF
+	asker=$!
+	ENDLATER+=("$asker")
+	poll grep -q opened late.out
+	kill -TERM "$HOLDER"
+	wait "$HOLDER"
+	file_is_gone "$FILE"
+	: >go
+	wait "$asker"
+	grep -qx 'holder: 1' late.out
+}
+
 @test "flock(1) refuses ours as long as it runs" {
 	flock --no-fork "$FILE" sleep 1000 3>&- &
 	PEER=$!

@@ -75,4 +75,5 @@ def main():
         signal.sigwait({signal.SIGTERM})
 
 
-main()
+if __name__ == "__main__":
+    main()
