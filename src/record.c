@@ -185,7 +185,7 @@ bool record_is_of(const struct record *record, const struct process_self *self)
 
 int record_lock(int fd, short type, pid_t *writer)
 {
-	struct flock lock = { .l_type = type, .l_whence = SEEK_SET };
+	struct flock lock = { .l_type = type, .l_whence = SEEK_SET }, other;
 
 	*writer = 0;
 	for (int tries = 0; tries < LOCK_TRIES; tries++) {
@@ -195,12 +195,15 @@ int record_lock(int fd, short type, pid_t *writer)
 			return -1;
 		pause_us(LOCK_PAUSE_US);
 	}
-	if (fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type == F_WRLCK) {
-		*writer = lock.l_pid > 0 ? lock.l_pid : 0;
-		errno = EWOULDBLOCK;
-		return -1;
-	}
-	return 0;
+	other = lock;
+	if (fcntl(fd, F_OFD_GETLK, &other) == 0 && other.l_type == F_RDLCK)
+		return 0;
+	// One of many writers may just have let go; the next one must not find us without the lock.
+	if (fcntl(fd, F_OFD_SETLK, &lock) == 0)
+		return 0;
+	*writer = other.l_type == F_WRLCK && other.l_pid > 0 ? other.l_pid : 0;
+	errno = EWOULDBLOCK;
+	return -1;
 }
 
 void record_unlock(int fd)
