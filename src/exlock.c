@@ -248,6 +248,16 @@ static void pass_by(const struct guard *guard)
 	environment_strip_preload(*guard->start.environment, LIBRARY);
 }
 
+// A stranger by now, whose holder has gone: with the descriptor that it inherited it would wait for itself.
+static void disown_orphaned(const struct guard *guard)
+{
+	struct stat status;
+
+	if (guard->marked && guard->mark.descriptor >= 0 && !is_in_tree(guard) &&
+	    fstatat(AT_FDCWD, lock_path, &status, AT_SYMLINK_NOFOLLOW) == 0 && status.st_ino == guard->mark.inode)
+		lockfile_disown(guard->mark.descriptor, guard->mark.inode);
+}
+
 // Whether this process took the lock before it called exec, and asks for no other: whatever it runs now, it goes on.
 static bool is_own(struct guard *guard)
 {
@@ -345,6 +355,9 @@ __attribute__((constructor)) static void start(void)
 		return;
 	}
 	own = own && descent_own(lock_path, &lock.self);
-	if (own || find_path(&guard))
-		take(&guard, own);
+	if (!own && !find_path(&guard))
+		return;
+	if (!own)
+		disown_orphaned(&guard);
+	take(&guard, own);
 }
