@@ -8,31 +8,11 @@
 #include <signal.h>
 #include <string.h>
 
-#include "storm.h"
-
-static const char *const steps[] = {
-	"main", "background command", "close all", "workers", "daemon by exit", "daemon by _exit", "exec itself",
-	"exec the static twin", "exit", "_exit", "quick_exit", "abort", "SIGKILL",
-};
-enum step {
-	MAIN, COMMAND, CLOSE_ALL, WORKERS, DAEMON_EXIT, DAEMON__EXIT, EXEC_ITSELF, EXEC_TWIN,
-	EXIT, RAW_EXIT, QUICK_EXIT, ABORT, SIGKILLED,
-};
+#include "entrance.h"
 
 static struct tally *tally;
 static char **arguments;
 static int slot, oracle, tree;
-
-static int one_in(long count)
-{
-	return random() % count == 0;
-}
-
-static void linger(void)
-{
-	if (one_in(2))
-		usleep((useconds_t)(random() % 1000));
-}
 
 // Done here or by a second thread, at random: threads let go of memory and descriptors in any order.
 static void from_any_thread(void *(*function)(void *))
@@ -43,32 +23,6 @@ static void from_any_thread(void *(*function)(void *))
 	if (tally->second_thread && pthread_create(&second, NULL, function, NULL) == 0)
 		pthread_join(second, NULL);
 	function(NULL);
-}
-
-static void take_oracle(void)
-{
-	struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
-	char path[4096];
-
-	snprintf(path, sizeof path, "%s/oracle", arguments[1]);
-	oracle = open(path, O_RDWR | O_CREAT, 0600);
-	if (oracle < 0)
-		_exit(BROKEN);
-	if (fcntl(oracle, F_OFD_SETLK, &whole) < 0) {
-		dprintf(STDERR_FILENO, "overlap: %ld started before %ld was gone; last seen at: %s%s%s\n", (long)getpid(),
-			(long)tally->winner, steps[tally->step], tally->second_thread ? ", second thread" : "",
-			tally->daemon ? ", daemon" : "");
-		tally->overlaps++;
-		_exit(OVERLAPPED);
-	}
-	// The kernel closes the lowest descriptor last of all.
-	if (!one_in(4) && dup2(oracle, STDIN_FILENO) == STDIN_FILENO) {
-		close(oracle);
-		oracle = STDIN_FILENO;
-	}
-	tally->winner = getpid();
-	tally->daemon = tally->second_thread = false;
-	tally->wins++;
 }
 
 // Only the process that has the lock says where it is; the children that it has left behind are silent.
@@ -129,6 +83,7 @@ __attribute__((noreturn)) static void *leave(void *unused)
 
 	(void)unused;
 	at(step);
+	tally->ending = true;
 	switch (step) {
 	case RAW_EXIT:
 		_exit(0);
@@ -150,6 +105,7 @@ static void workers(void)
 	for (long count = 1 + random() % 3; count > 0; count--)
 		if (fork() == 0) {
 			srandom((unsigned)getpid());
+			add_relative(tally, getpid());
 			linger();
 			exit(0);
 		}
@@ -167,6 +123,7 @@ static void go_into_background(enum step step)
 	if (child != 0)
 		_exit(0);
 	setsid();
+	add_relative(tally, getpid());
 	tally->winner = getpid();
 	tally->daemon = true;
 }
@@ -177,15 +134,23 @@ static void *become_another(void *unused)
 
 	(void)unused;
 	at(twin ? EXEC_TWIN : EXEC_ITSELF);
+	// A descriptor that exec leaves open keeps the flock.
+	tally->pid_alone = !tree && !tally->unrecorded;
 	become(twin ? "-static" : "", slot, oracle);
 	return NULL;
 }
 
 static void live(void)
 {
-	int may_fork = !strstr(arguments[0], "-static"), may_exec = 1;
+	int is_static = strstr(arguments[0], "-static") != NULL;
+	// PIDs are not compared across PID namespaces, and between two images nothing else holds.
+	int may_fork = !is_static, may_exec = tree || !tally->apart;
+	// In a static image the descriptor is all that holds beside the PID.
+	int may_close = !is_static || (!tally->apart && !tally->unrecorded);
 
 	at(MAIN);
+	if (!is_static)
+		tally->pid_alone = false;
 	if (one_in(3))
 		open_many();
 	linger();
@@ -193,11 +158,13 @@ static void live(void)
 		at(COMMAND);
 		command();
 	}
-	if (one_in(5)) {
+	if (may_close && one_in(5)) {
 		at(CLOSE_ALL);
+		if (is_static)
+			tally->pid_alone = true;
 		close_all();
-		// In scope "tree" it has thrown away what its next image and the children of that would have inherited.
-		may_exec = !tree;
+		// In scope "tree", and over another user's file, it has thrown away what its next image would have inherited.
+		may_exec = may_exec && !tree && !tally->unrecorded;
 	}
 	if (may_fork && one_in(5)) {
 		at(WORKERS);
@@ -214,6 +181,24 @@ static void live(void)
 	if (may_exec && one_in(3))
 		from_any_thread(become_another);
 	from_any_thread(leave);
+}
+
+// Nothing but what any program does.
+__attribute__((noreturn)) static void try_and_leave(void)
+{
+	at(MAIN);
+	linger();
+	tally->ending = true;
+	if (one_in(4)) {
+		at(RAW_EXIT);
+		_exit(0);
+	}
+	if (one_in(4)) {
+		at(QUICK_EXIT);
+		quick_exit(0);
+	}
+	at(EXIT);
+	exit(0);
 }
 
 int main(int argc, char **argv)
@@ -236,8 +221,10 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	if (slot >= 0)
-		tally->won[slot] = true;
+		win(tally, slot);
 	if (oracle < 0)
-		take_oracle();
+		oracle = entrance_take_oracle(tally, argv[1], slot);
+	if (tally->calm)
+		try_and_leave();
 	live();
 }

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: MIT
+// Peers do exactly what exclusiveprocess 0.9.3 and flock(1) do. Both have gaps of their own, in which they come to run beside
+// another and nobody else can prevent it; they are looked for where they can be told for certain, mostly under the peer's own
+// lock, and counted by themselves. A peer in one withdraws. All else is an overlap; and whenever it is one of ours that comes
+// second, it is an overlap (but see entrance.c).
+//
+//	dead file	It locked a file that is no longer at the path: neither looks again once it has the lock.
+//	overtaken	Python: it had created the file, but not locked it yet; an empty file is anybody's after a while. It
+//			writes its PID over whatever is there by then.
+//	unseen		Python sees no flock: the process that is recorded has ended, and one that it forked keeps the lock; or the
+//			holder may not write another user's file. flock(1) sees no PID: the holder is between exec and its next
+//			image, or takes no preload.
+//	last instant	The holder is ending, and has deleted the file or let go of the flock: ours wait for its end, by the
+//			tombstone and by looking for dying processes; no peer does.
+//	other peer	Python and flock(1) do not exclude each other, and two Python programs not always.
+#define _GNU_SOURCE
+#include "gaps.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <signal.h>
+
+static const int HIGH = 200;
+// For fields of the tally that a new winner is just setting.
+static const useconds_t LOOK_AGAIN = 300;
+static const double LAST_INSTANT_AT_MOST = 2;
+
+static struct tally *tally;
+static const char *lock_path;
+static int oracle;
+
+void gaps_prepare(struct tally *its_tally, const char *folder, const char *its_lock_path)
+{
+	int low = open_oracle(folder);
+
+	tally = its_tally;
+	lock_path = its_lock_path;
+	// The kernel closes the lowest descriptor last of all: that of the flock is to go after the oracle.
+	oracle = fcntl(low, F_DUPFD_CLOEXEC, HIGH);
+	close(low);
+	if (oracle < 0)
+		_exit(BROKEN);
+}
+
+void gaps_withdraw(enum gap gap)
+{
+	tally->gaps[gap]++;
+	_exit(WITHDRAWN);
+}
+
+static bool is_at_path(const struct stat *file)
+{
+	struct stat now;
+
+	return stat(lock_path, &now) == 0 && now.st_dev == file->st_dev && now.st_ino == file->st_ino;
+}
+
+static bool is_relative(long pid)
+{
+	for (int i = 0; i < RELATIVES; i++)
+		if (tally->relative[i] == pid)
+			return true;
+	return false;
+}
+
+// int(text.strip()); -1 if that is no number.
+static long parse_pid(const char *text)
+{
+	char *end;
+	long pid;
+
+	while (isspace((unsigned char)*text))
+		text++;
+	pid = strtol(text, &end, 10);
+	if (end == text)
+		return -1;
+	while (isspace((unsigned char)*end))
+		end++;
+	return *end ? -1 : pid;
+}
+
+long gaps_read_pid(int fd)
+{
+	char text[64] = "";
+
+	return pread(fd, text, sizeof text - 1, 0) < 0 ? -1 : parse_pid(text);
+}
+
+// Ours end in a newline.
+static bool is_pythons(int fd)
+{
+	char text[64];
+	ssize_t length = pread(fd, text, sizeof text, 0);
+
+	return length > 0 && isdigit((unsigned char)text[length - 1]);
+}
+
+// A zombie, too, is alive to Python.
+bool gaps_is_alive(long pid)
+{
+	return pid > 0 && (kill((pid_t)pid, 0) == 0 || errno == EPERM);
+}
+
+// Whether somebody has the oracle now, so that the tally tells who.
+static bool somebody_is_in(void)
+{
+	struct flock whole;
+
+	for (int look = 0; look < 2; look++) {
+		whole = (struct flock){ .l_type = F_WRLCK, .l_whence = SEEK_SET };
+		if (fcntl(oracle, F_OFD_GETLK, &whole) < 0 || whole.l_type == F_UNLCK)
+			return false;
+		usleep(LOOK_AGAIN);
+	}
+	return true;
+}
+
+enum gap gaps_of_python(int fd, const struct stat *file, bool created)
+{
+	long recorded = gaps_read_pid(fd);
+
+	// Ours leave nothing in a file that they delete which Python would take over, save when they are killed at that moment.
+	if (!is_at_path(file))
+		return created || is_pythons(fd) || file->st_size == 0 || file->st_ino == tally->killed_inode ? DEAD_FILE : NO_GAP;
+	if (created && file->st_size > 0)
+		return OVERTAKEN;
+	if (!somebody_is_in())
+		return NO_GAP;
+	if (tally->kind != EXLOCK)
+		return OTHER_PEER;
+	if (tally->inode != file->st_ino)
+		return tally->ending ? LAST_INSTANT : NO_GAP;
+	return tally->unrecorded || is_relative(recorded) ? UNSEEN : NO_GAP;
+}
+
+// With the flock on FILE.
+static enum gap flock_gap(const struct stat *file)
+{
+	int fd = open(lock_path, O_RDONLY | O_CLOEXEC);
+	// First the PID: a Python program that is no longer alive will not delete the file.
+	bool python_lives = fd >= 0 && is_pythons(fd) && gaps_is_alive(gaps_read_pid(fd));
+
+	if (fd >= 0)
+		close(fd);
+	if (!is_at_path(file))
+		return DEAD_FILE;
+	// It is in, or about to take the oracle, or has let it go and will delete the file.
+	return python_lives && !(somebody_is_in() && tally->kind == EXLOCK) ? OTHER_PEER : NO_GAP;
+}
+
+void gaps_check_flock(const struct stat *file)
+{
+	enum gap gap = flock_gap(file);
+
+	if (gap != NO_GAP)
+		gaps_withdraw(gap);
+}
+
+// The oracle is another's.
+static enum gap gap_beside(enum kind kind, const struct stat *file)
+{
+	// Ours delete a file that somebody has the flock of: never. Python does.
+	if (kind == FLOCK && !is_at_path(file))
+		return DEAD_FILE;
+	if (tally->kind != EXLOCK)
+		return OTHER_PEER;
+	if (kind == PYTHON && tally->unrecorded)
+		return UNSEEN;
+	if (kind == FLOCK && tally->pid_alone)
+		return UNSEEN;
+	return tally->ending && (kind == FLOCK || tally->inode != file->st_ino) ? LAST_INSTANT : NO_GAP;
+}
+
+__attribute__((noreturn)) static void overlap(enum kind kind, const struct stat *file)
+{
+	fprintf(stderr, "overlap: %s %ld got in beside %ld, step %d%s%s%s%s; its file: %lu, ours: %lu\n",
+		kind == PYTHON ? "Python" : "flock(1)", (long)getpid(), (long)tally->winner, tally->step,
+		tally->daemon ? ", daemon" : "", tally->unrecorded ? ", unrecorded" : "", tally->ending ? ", ending" : "",
+		tally->pid_alone ? ", by PID alone" : "", (unsigned long)tally->inode, (unsigned long)file->st_ino);
+	tally->overlaps++;
+	_exit(OVERLAPPED);
+}
+
+// Waits for the end of whoever is ending; from then on this peer is alone.
+static void outlast(enum kind kind, const struct stat *file)
+{
+	double end = now() + LAST_INSTANT_AT_MOST;
+
+	tally->gaps[LAST_INSTANT]++;
+	while (!take_oracle_now(oracle)) {
+		if (tally->kind != EXLOCK)
+			gaps_withdraw(OTHER_PEER);
+		if (now() > end)
+			overlap(kind, file);
+		usleep(LOOK_AGAIN);
+	}
+}
+
+void gaps_enter(enum kind kind, int slot, const struct stat *file)
+{
+	for (int look = 0; !take_oracle_now(oracle); look++) {
+		enum gap gap = gap_beside(kind, file);
+
+		if (gap == LAST_INSTANT) {
+			outlast(kind, file);
+			break;
+		}
+		if (look == 2 && gap == NO_GAP)
+			overlap(kind, file);
+		if (look == 2)
+			gaps_withdraw(gap);
+		usleep(LOOK_AGAIN);
+	}
+	// A Python program that did not see the oracle may have come and gone meanwhile, and with it the file.
+	if (kind == FLOCK)
+		gaps_check_flock(file);
+	get_in(tally, kind, slot, file, true);
+	win(tally, slot);
+}
+
+void gaps_get_out(void)
+{
+	struct flock whole = { .l_type = F_UNLCK, .l_whence = SEEK_SET };
+
+	(void)fcntl(oracle, F_OFD_SETLK, &whole);
+}
