@@ -116,7 +116,8 @@ int process_read_stat(pid_t pid, struct process_stat *status)
 		if (result == -1 || !is_passing(status))
 			break;
 	}
-	status->start += result == 0 ? namespace_offset() : 0;
+	if (result == 0)
+		status->start += namespace_offset();
 	return result;
 }
 

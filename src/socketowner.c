@@ -82,13 +82,15 @@ bool socketowner_find(const struct sockaddr_un *address, socklen_t length, uid_t
 	struct search search = { .name = address->sun_path, .length = length - offsetof(struct sockaddr_un, sun_path) };
 	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_SOCK_DIAG);
 	_Alignas(struct nlmsghdr) char answer[ANSWER_MAX];
-	ssize_t got;
 
 	if (fd == -1)
 		return false;
-	if (write(fd, &question, sizeof(question)) == sizeof(question))
+	if (write(fd, &question, sizeof(question)) == sizeof(question)) {
+		ssize_t got;
+
 		while ((got = read(fd, answer, sizeof(answer))) > 0 && visit_answer(&search, answer, (size_t)got))
 			;
+	}
 	(void)close(fd);
 	*uid = search.uid;
 	return search.found;

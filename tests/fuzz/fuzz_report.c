@@ -73,6 +73,7 @@ ssize_t __wrap_write(int fd, const void *bytes, size_t size)
 	}
 	// Whole pieces, but for the last one.
 	CHECK(written_size % PIPE_BUF == 0);
+	// cppcheck-suppress memleakOnRealloc ; the next line ends the process then
 	written = realloc(written, written_size + size);
 	CHECK(written);
 	memcpy(written + written_size, bytes, size);

@@ -16,6 +16,7 @@ static void replay(const char *path)
 		err(1, "%s", path);
 	do {
 		room += 65536;
+		// cppcheck-suppress memleakOnRealloc ; the next line ends the process then
 		data = realloc(data, room);
 		CHECK(data);
 		got = fread(data + size, 1, room - size, file);

@@ -90,7 +90,7 @@ static void begin_image(struct trace *trace)
 	ssize_t length;
 
 	snprintf(name, sizeof name, "/proc/%d/exe", trace->pid);
-	length = readlink(name, path, sizeof path - 1);
+	length = readlink(name, path, sizeof path - 1);	// NOLINT(readability-suspicious-call-argument): not swapped
 	path[length < 0 ? 0 : length] = '\0';
 	*trace->image = (struct trace_image){ .number = trace->image->number + 1, .occurrence = trace->image->occurrence };
 	trace->image->hop = length > 11 && strcmp(path + length - 11, "/exlock-hop") == 0;
@@ -248,6 +248,7 @@ bool trace_follow(struct trace *trace, pid_t first)
 	struct trace_image image = { 0 };
 	int signal = 0;
 
+	// cppcheck-suppress autoVariables ; it is of no use after this
 	trace->image = &image;
 	trace->first = first;
 	if (!await(trace, first) || !WIFSTOPPED(trace->status))
