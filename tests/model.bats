@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: MIT
+# The protocol itself, searched to the end by spin(1) in small worlds: tests/model/exlock.pml says what is in them. EXLOCK_MODEL=full:
+# in larger ones, too, which takes some ten minutes.
+
+load test_helper
+
+MODEL=$BATS_TEST_DIRNAME/model/run
+
+setup() {
+	local tool
+	for tool in spin gcc; do
+		command -v "$tool" >/dev/null || skip "needs $tool"
+	done
+}
+
+# The searches of these configurations were complete and ended like this: holds, or breaks.
+assert_each() {
+	local verdict=$1 name
+	shift
+	run -0 "$MODEL" "$@"
+	for name; do
+		grep -q "^$verdict $name: " <<<"$output" || {
+			echo "$output"
+			return 1
+		}
+	done
+}
+
+@test "In every order of steps of two starts that may be killed at any of them no two are inside, and no lock is left that nobody can take" {
+	assert_each holds crash stale
+}
+
+@test "In every order of steps a holder's own exec is never refused, and nobody gets in meanwhile" {
+	assert_each holds exec fork-exec
+}
+
+@test "In every order of steps a forked child keeps the lock, and is never refused when it calls exec" {
+	assert_each holds fork daemon children
+}
+
+@test "In every order of steps a PID that is used again is nobody's lock, and an environment that is replayed nobody's mark" {
+	assert_each holds reuse reuse-fork replay
+}
+
+@test "In every order of steps who waits gets in after its predecessor has gone, and none is left asleep" {
+	assert_each holds wait wait-crash
+}
+
+@test "In every order of steps a Python peer excludes and is excluded, but for its own gap between open and lock" {
+	assert_each holds python python-crash python-fork
+}
+
+@test "In every order of steps flock(1) excludes and is excluded, but for its own gap and the instant of an exec" {
+	assert_each holds flock flock-exec flock-fork peers
+}
+
+@test "The model finds the run that breaks a deletion without a tombstone, or with one that goes before the rest" {
+	assert_each breaks no-tombstone tombstone-goes-first
+}
+
+@test "The model finds the run that breaks a lock on a file that is no longer at its path" {
+	assert_each breaks no-path-check no-last-look
+}
+
+@test "The model finds the run that breaks a PID without a start time" {
+	assert_each breaks no-start-time no-start-time-fork
+}
+
+@test "The model finds the run that breaks a mark without an instance" {
+	assert_each breaks any-mark believes-any-flock no-living-ancestor
+}
+
+@test "The model finds the run that breaks records that are not locked, not handed on, not known as one's own, or empty for ever" {
+	assert_each breaks no-record-lock deletes-unlocked no-hand-on no-own-record never-accepts-empty
+}
+
+@test "The model finds the run that breaks a start that does not wait for those who are just ending" {
+	assert_each breaks no-wait-for-endings created-for-ever
+}
+
+@test "The model finds each gap that it excuses: the peers' own, and those that the README names" {
+	assert_each breaks gap-python gap-flock gap-exec gap-tombstone-python gap-tombstone-flock gap-python-fork gap-worker
+}
+
+@test "In every order of steps of three starts, and in all other larger worlds, the protocol holds" {
+	[[ ${EXLOCK_MODEL-} == full ]] || skip "takes some ten minutes; EXLOCK_MODEL=full runs it"
+	# shellcheck disable=SC2046 # names
+	assert_each holds $("$MODEL" --list | grep '^full-')
+}

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT */
+
+/* What a configuration says: see configurations in run. */
+#ifndef SLOTS
+#define SLOTS 3
+#endif
+#ifndef KILLS
+#define KILLS 1
+#endif
+#ifndef EXECS
+#define EXECS 0
+#endif
+
+/* The code as it is, unless a variant breaks it. */
+#ifndef HAS_TOMBSTONES
+#define HAS_TOMBSTONES true
+#endif
+#ifndef NO_ENDINGS
+#define NO_ENDINGS false
+#endif
+#ifndef ACCEPTS_EMPTY
+#define ACCEPTS_EMPTY true
+#endif
+#ifndef CREATED_FOR_EVER
+#define CREATED_FOR_EVER false
+#endif
+#ifndef DELETES_UNLOCKED
+#define DELETES_UNLOCKED false
+#endif
+#ifndef BELIEVES_ANY_FLOCK
+#define BELIEVES_ANY_FLOCK false
+#endif
+#ifndef ANY_MARK
+#define ANY_MARK false
+#endif
+#ifndef HANDS_ON
+#define HANDS_ON true
+#endif
+#ifndef LEAVES_TO_WAITERS
+#define LEAVES_TO_WAITERS true
+#endif
+#ifndef NO_LIVING_ANCESTOR
+#define LIVING_ANCESTOR (MARK_LIVES && HAS_ANCESTOR(1))
+#else
+#define LIVING_ANCESTOR false
+#endif
+#ifndef NO_INODE_MEMORY
+#define SAME_INODE (FILE == remembered[p])
+#else
+#define SAME_INODE true
+#endif
+
+/* What may happen besides. */
+#ifndef TOMBSTONES_FAIL
+#define TOMBSTONES_FAIL false
+#endif
+#ifndef GRACE_ENDS
+#define GRACE_ENDS false
+#endif
+#ifndef HOLDER_EXITS
+#define HOLDER_EXITS true	/* false: process 1 ends by _exit() */
+#endif
+#ifndef RESUME_GIVES_UP
+#define RESUME_GIVES_UP false
+#endif
+#ifndef PEER_GAP
+#define PEER_GAP false
+#endif
+#ifndef EXEC_GAP
+#define EXEC_GAP false
+#endif
+
+mtype = { Unborn, Begin, Main, Die, Dying, Done,
+	Open, Create, TakeFlock, CheckPath, Judge, Decide, Write, Stamp, LastLook, Keep, Endings, AwaitEndings, Tombs, AwaitTomb,
+	GiveUp, GiveUpLook, GiveUpName, GiveUpFlock, Busy, JudgeBusy, BusyDead, Find, FoundMapper, Refused,
+	Replace, ReplaceLock, ReplaceWrite, ReplaceStamp, Announce, Linger, Watch,
+	Mark, MarkedFileIsGone, MarkIsRecorded, MarkIsNot,
+	Leave, LeaveJudge, Raise, Release, Reopen, TakeBack, CheckBack, HandOn, WatchFlock, HandOnMapped, Delete, Unlink, Rest,
+	PythonCreate, PythonOpen, PythonLock, PythonJudge, PythonWrite, PythonInside, PythonUnlink,
+	FlockOpen, FlockTake, FlockInside };
+
+/* Ghosts: no step of the code looks at these. */
+byte inside[SLOTS + 1];	/* the instance whose program it runs, named by the process that took the lock; 0: none */
+bool entered;
+byte kills, execs;
+byte tries;		/* of the Prober: nobody is there to be waited for */
+
+/* Two that may be inside at a time, p having just entered. Peers know no tombstone: for them a holder has left with what its exit
+   handler gave up. And of one another Python and flock(1) know nothing. */
+#ifndef PEERS_COUNT_ALL
+#define EXCUSED(p, q) ((role[p] == Python && (given_up[q] == 2 || role[q] == Flock)) || \
+	(role[p] == Flock && (given_up[q] >= 1 || role[q] == Python)))
+#else
+#define EXCUSED(p, q) false
+#endif
+
+#define AGAIN_STEP (role[p] == Waiter -> Announce : Open)
+#define AFTER_REPLACE (leaving[p] -> Rest : Refused)
+
+#include "kernel.pml"
+#include "state.pml"
+
+#define NEVER_BEGINS(q) (life[1] == GONE && (at[q] == Unborn || (at[q] == Begin && role[q] == Replayer)))
+#define IS_OVER(q) (at[q] == Done || role[q] == Prober || role[q] == Bystander || NEVER_BEGINS(q))
+
+inline begin()
+{
+	life[p] = LIVES;
+	if
+	:: role[p] == Waiter -> at[p] = Announce
+	:: role[p] == Python -> at[p] = PythonCreate
+	:: role[p] == Flock -> at[p] = FlockOpen
+	:: role[p] == Replayer -> remembered[p] = remembered[1]; at[p] = Mark
+	:: role[p] == Bystander -> at[p] = Rest
+	:: else -> at[p] = Open
+	fi
+}
+
+#ifdef REUSES_PIDS
+#define REUSE_STEP(q) \
+:: d_step { at[p] == Begin && MAY_BEGIN && p != q && life[q] == GONE && !(PID_LIVES(pid_of[q])) -> pid_of[p] = pid_of[q]; begin() }
+#else
+#define REUSE_STEP(q)
+#endif
+
+/* A Replayer gets its environment while the holder is in its program. A Bystander is a process that has nothing to do with
+   any of this; it ends when all is over. The Prober starts when all else has ended: whatever was left behind, it gets in. */
+#define MAY_BEGIN ((role[p] != Replayer || (inside[1] == 1 && remembered[1])) && (role[p] != Prober || EACH_OTHER_IS_OVER))
+#define EACH_OTHER_IS_OVER (IS_OVER(1) && IS_OVER(2) && IS_OVER(3) ALSO4(IS_OVER(4)) ALSO5(IS_OVER(5)) ALSO6(IS_OVER(6)))
+
+#define FORK_STEP(c) \
+:: d_step { at[p] == Main && p == 1 && role[c] == Child && at[c] == Unborn && map[p] -> \
+	fork(c); inside[c] = inside[p]; remembered[c] = remembered[p]; at[c] = Main }
+
+proctype process(byte p)
+{
+	do
+	:: d_step { at[p] == Begin && MAY_BEGIN ->
+		assert(role[p] != Prober || entered || kills);
+		pid_of[p] = p;
+		begin() }
+	REUSE_STEP(1)
+	REUSE_STEP(2)
+#include "steps-start.pml"
+#ifdef WAITERS
+#include "steps-wait.pml"
+#endif
+#ifdef MARKS
+#include "steps-mark.pml"
+#endif
+#include "steps-leave.pml"
+#ifdef PEERS
+#include "steps-peers.pml"
+#endif
+	/* The program: exit(), fork(), exec. */
+	:: d_step { at[p] == Main && (p != 1 || HOLDER_EXITS) -> at[p] = Leave }
+	:: d_step { at[p] == Main && p == 1 && !HOLDER_EXITS -> at[p] = Die }
+	FORK_STEP(2)
+	FORK_STEP(3)
+	:: d_step { at[p] == Main && execs < EXECS && role[p] != Child && role[p] != Prober ->
+		execs++;
+		give_up(map[p]);
+		own[p] = true;
+		at[p] = Open }
+#ifdef MARKS
+	:: d_step { at[p] == Main && role[p] == Child -> give_up(map[p]); inside[p] = 0; at[p] = Mark }
+#endif
+#include "steps-end.pml"
+	:: at[p] == Done || NEVER_BEGINS(p) -> break
+	od
+}
+
+#define SET_UP(q, r) role[q] = r; at[q] = (r == Child -> Unborn : Begin); run process(q)
+
+init {
+	atomic {
+		SET_UP(1, ROLE1);
+		SET_UP(2, ROLE2);
+		SET_UP(3, ROLE3);
+#if SLOTS >= 4
+		SET_UP(4, ROLE4);
+#endif
+#if SLOTS >= 5
+		SET_UP(5, ROLE5);
+#endif
+#if SLOTS >= 6
+		SET_UP(6, ROLE6);
+#endif
+#ifdef STALE
+		create_file();
+		record_pid[path] = SLOTS + 1;
+		record_stamp[path] = 0
+#endif
+	}
+}

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+/* The constructor: claim.c, lockfile_try() and lockfile_wait() of lockfile.c, holder_find() and replace() of holder.c,
+   tombstone_await(), descent_by_mark(). What a process has seen is its own; between two steps it may be outdated. */
+
+byte seen_pid[SLOTS + 1];	/* a record, as read */
+byte seen_stamp[SLOTS + 1];
+byte other[SLOTS + 1];		/* the process it waits for, or is about to record */
+byte set[SLOTS + 1];		/* the processes that were ending when it looked, one bit each */
+byte remembered[SLOTS + 1];	/* struct lockfile's inode, or mapped_file's */
+bool created[SLOTS + 1];
+bool again[SLOTS + 1];		/* resume(), or the second try of lockfile_leave() */
+bool own[SLOTS + 1];		/* this image was exec'd by the holder */
+
+#define INSTANCE(p) (parent[p] -> parent[p] : p)
+#define SEES_OWN (seen_pid[p] == pid_of[p] && seen_stamp[p] == STAMP(p))
+#define SEES_LIVING ALIVE(seen_pid[p], STAMP(seen_stamp[p]))
+#ifdef NO_START_TIME
+#define STAMP(s) 0
+#undef SEES_OWN
+#define SEES_OWN (seen_pid[p] == pid_of[p])
+#else
+#define STAMP(s) (s)
+#endif
+#ifdef NO_OWN_RECORD
+#undef SEES_OWN
+#define SEES_OWN false
+#define IS_OTHER true
+#else
+#define IS_OTHER (seen_pid[p] != pid_of[p])
+#endif
+
+#define ENDING_BIT(q) ((life[q] == ENDING) << q)
+#define ENDINGS (ENDING_BIT(1) | ENDING_BIT(2) | ENDING_BIT(3) BITS4(ENDING_BIT(4)) BITS5(ENDING_BIT(5)) BITS6(ENDING_BIT(6)))
+
+#define KEEPS_MAPPING(q) (q != p && map[q] && inode_of[map[q]] == remembered[p])
+
+/* is_leaving(): the recorded process is on its way out, by the kernel's word or by its tombstone. */
+#define LEAVES(q) (IS(q, seen_pid[p], STAMP(seen_stamp[p])) && (life[q] == ENDING || tomb[q]))
+#define SEES_LEAVING EACH_PROCESS(LEAVES)
+
+#ifdef NO_PATH_CHECK
+#define SAME_FILE true
+#define STILL_THERE true
+#else
+#ifdef NO_FLOPEN_CHECK
+#define SAME_FILE true
+#else
+#define SAME_FILE (path == FILE)
+#endif
+#ifdef NO_LAST_LOOK
+#define STILL_THERE true
+#else
+#define STILL_THERE (path == FILE)
+#endif
+#endif
+
+#ifdef NO_RECORD_LOCK
+#define RECORD_IS_FREE true
+#else
+#define RECORD_IS_FREE (record_locked[FILE] == NOBODY)
+#endif
+
+inline lock_record() { record_locked[FILE] = p }
+inline unlock_record() { if :: record_locked[FILE] == p -> record_locked[FILE] = NOBODY :: else fi }
+
+inline see(inode)
+{
+	seen_pid[p] = record_pid[inode];
+	seen_stamp[p] = record_stamp[inode]
+}
+
+/* other[p]: a process that maps the inode; 0: none. */
+inline find_mapper(inode)
+{
+	other[p] = 0;
+	i = 1;
+	do
+	:: i <= SLOTS ->
+		if
+		:: i != p && map[i] != 0 && inode_of[map[i]] == inode -> other[p] = i; break
+		:: else -> i++
+		fi
+	:: else -> break
+	od
+}
+
+inline find_tombstone()
+{
+	other[p] = 0;
+	i = 1;
+	do
+	:: i <= SLOTS ->
+		if
+		:: i != p && tomb[i] -> other[p] = i; break
+		:: else -> i++
+		fi
+	:: else -> break
+	od
+}
+
+/* The program runs. The promise is looked at here and nowhere else: it can only be broken by an entry. */
+inline enter()
+{
+	inside[p] = INSTANCE(p);
+	entered = true;
+	i = 1;
+	do
+	:: i <= SLOTS ->
+		assert(inside[i] == 0 || inside[i] == inside[p] || EXCUSED(p, i));
+		i++
+	:: else -> break
+	od;
+	forget();
+	own[p] = false;
+	at[p] = Main
+}
+
+/* How an attempt ends that found the lock held; for who waits see WAIT_STEPS. */
+inline held()
+{
+	if
+	:: role[p] != Waiter -> close_file(); at[p] = Refused
+	:: role[p] == Waiter && SEES_LEAVING -> unlock_record(); at[p] = Linger
+	:: else -> close_file(); at[p] = Watch
+	fi
+}
+
+
+/* replace(): the record of the process other[p], under the short lock alone. */
+
+/* lockfile_wait(): TakeFlock blocks for who waits. */
+
+/* descent_by_mark(), of a child that has called exec, and of a process with an environment that somebody has kept: both
+   have the mark of process 1, and the latter another parent. */
+#define MARK_LIVES (life[1] == LIVES || life[1] == ENDING)
+#define HAS_ANCESTOR(q) (parent[p] == (q) && life[q] != GONE)
+#define IS_LATE (parent[p] == 1 && life[1] == GONE)
+#define ANCESTOR_MAPS (parent[p] && map[parent[p]] && inode_of[map[parent[p]]] == path)
+/* keeps_flock(): busy, and not by a contender that is just about to write its record. */
+#define TAKER opener[flocked[path]]
+#define KEEPS_FLOCK (path && flocked[path] && record_pid[path] == pid_of[1] && record_stamp[path] == 1 && \
+	(BELIEVES_ANY_FLOCK || TAKER == 1 || life[TAKER] == GONE))
+#define TREE_LIVES(q) ((life[q] == LIVES || life[q] == ENDING) && (q == 1 || parent[q] == 1))
+
+/* Runs beside the holder, unguarded: that is for its own children alone. Of who has a copy of its mark the code can only
+   tell that the instance is there. */
+inline pass_by()
+{
+	assert(parent[p] == 1 || EACH_PROCESS(TREE_LIVES));
+	at[p] = Die
+}
+
+/* The exit handler: lockfile_leave() of lockfile.c, holder_hand_on(), tombstone_raise(). Until its process is gone the program
+   is still inside: its buffers are flushed and its sockets closed after this. */
+
+/* What the leaving process has given up, for those who see no tombstone: 1: the flock, 2: the name. */
+byte given_up[SLOTS + 1];
+bool leaving[SLOTS + 1];
+
+#define WAITS(q) (at[q] == TakeFlock && role[q] == Waiter && inode_of[fd[q]] == remembered[p])
+#define HAS_WAITERS EACH_PROCESS(WAITS)
+
+/* The peers: tests/peers/exclusive.py, and util-linux' flock(1), which run their program in their own way. */
+
+/* A peer locks what it has opened without a second look at the path. If the file was deleted in between, it runs under a lock
+   that nobody can see: it excludes nobody, not even its own kind. Such a run is not followed any further, unless asked. */
+#define PEER_IS_LOST (path != FILE && !PEER_GAP)
+
+
+/* A holder that has called exec, before the new image's constructor took the flock again: its PID holds the lock alone, and
+   that is not for flock(1) to see. Such a run is not followed either, unless asked. */
+#define HAS_CALLED_EXEC(q) (own[q] && inside[q])
+#define MEETS_EXEC (EACH_PROCESS(HAS_CALLED_EXEC) && !EXEC_GAP)
+

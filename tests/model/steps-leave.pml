@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+:: d_step { at[p] == Leave ->
+	leaving[p] = true;
+	if
+	:: path == 0 || path != remembered[p] -> at[p] = Rest
+	:: else -> see(path); at[p] = LeaveJudge
+	fi }
+:: d_step { at[p] == LeaveJudge ->
+	if
+	:: IS_OTHER && SEES_LIVING -> at[p] = Rest
+	:: !(IS_OTHER && SEES_LIVING) && LEAVES_TO_WAITERS && hint_waiters[remembered[p]] && HAS_WAITERS ->
+		find_mapper(remembered[p]);
+		at[p] = (seen_pid[p] == pid_of[p] && other[p] -> Replace : Rest)
+	:: else -> at[p] = Raise
+	fi }
+:: d_step { at[p] == Raise -> tomb[p] = HAS_TOMBSTONES; at[p] = Release }
+/* No socket is to be had: the kernel gives up what there is. */
+:: d_step { at[p] == Raise && TOMBSTONES_FAIL -> at[p] = Rest }
+:: d_step { at[p] == Release -> given_up[p] = 1; give_up(map[p]); at[p] = Reopen }
+/* claim_open(), flopen() */
+:: d_step { at[p] == Reopen ->
+	if
+	:: path == 0 -> at[p] = Rest
+	:: else -> open_file(); at[p] = TakeBack
+	fi }
+:: d_step { at[p] == TakeBack ->
+	if
+	:: flocked[FILE] == 0 -> flocked[FILE] = fd[p]; at[p] = CheckBack
+	:: else -> close_file(); at[p] = (again[p] -> Rest : HandOn)
+	fi }
+:: d_step { at[p] == CheckBack ->
+	if
+	:: SAME_FILE -> at[p] = (hint_mapped[FILE] -> HandOnMapped : Delete)
+	:: else -> close_file(); at[p] = Reopen
+	fi }
+/* holder_hand_on(): who has the flock is a process forked from this one, or a contender, for an instant. */
+:: d_step { at[p] == HandOn ->
+	again[p] = true;
+	if
+	:: path == 0 -> at[p] = Reopen
+	:: path != 0 && record_pid[path] != pid_of[p] -> at[p] = Rest
+	:: else -> see(path); at[p] = WatchFlock
+	fi }
+:: d_step { at[p] == WatchFlock && (path == 0 || flocked[path] == 0) -> at[p] = Reopen }
+:: d_step { at[p] == WatchFlock && path != 0 && flocked[path] != 0 ->
+	find_mapper(remembered[p]);
+	at[p] = (other[p] && HANDS_ON -> Replace : Rest) }
+/* A mapper that does not stay: it is about to call exec, or to end. The grace is over. */
+:: d_step { at[p] == WatchFlock && path != 0 && flocked[path] != 0 && GRACE_ENDS -> at[p] = Rest }
+/* holder_hand_on_mapped() */
+:: d_step { at[p] == HandOnMapped ->
+	find_mapper(remembered[p]);
+	if
+	:: other[p] && path != 0 -> see(path); close_file(); at[p] = Replace
+	:: other[p] && path == 0 -> at[p] = Rest
+	:: else -> at[p] = Delete
+	fi }
+/* delete() */
+:: d_step { at[p] == Delete && (DELETES_UNLOCKED || RECORD_IS_FREE) ->
+	see(FILE);
+	if
+	:: DELETES_UNLOCKED
+	:: else -> lock_record()
+	fi;
+	if
+	:: SAME_INODE && seen_pid[p] != 0 && !(IS_OTHER && SEES_LIVING) -> at[p] = Unlink
+	:: else -> close_file(); at[p] = Rest
+	fi }
+:: d_step { at[p] == Unlink ->
+	given_up[p] = 2;
+	unlock_record();
+	if
+	:: path != 0 -> unlink_path()
+	:: else
+	fi;
+	at[p] = Rest }
+:: d_step { at[p] == Rest -> at[p] = Die }
