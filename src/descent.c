@@ -78,7 +78,8 @@ bool descent_by_mark(const struct mark *mark, const char *path)
 	// The process that took the lock left it to one that it forked, a daemon. Where that did not get into the record,
 	// or took a mark no further, it is found among the ancestors.
 	holder = record_is_alive(&record) && record_is_credible(&status, record.pid) ? record.pid : 0;
-	return descent_by_ancestry(holder, path) || is_late_child(mark);
+	// While it has not quite ended, it is an ancestor itself, and may let go of its mapping any moment.
+	return descent_by_ancestry(holder, path) || (instance_lives(mark) && has_ancestor(mark->pid)) || is_late_child(mark);
 }
 
 bool descent_own(const char *path, const struct process_self *self)

@@ -141,6 +141,22 @@ assert_nobody_is_refused_later() {
 	done
 }
 
+@test "a child that calls exec after its ending parent has handed the lock on to another one is not refused" {
+	local worker
+	mkfifo go flushed
+	exec 8<>flushed 9<>go
+	env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME=job "$HELPERS/heir" go touch ran >flushed 2>said 3>&- 8>&- 9>&- &
+	ENDLATER+=($!)
+	poll file_has_content said
+	worker=$(<said)
+	ENDLATER+=("$worker")
+	poll grep -qx "$worker" "$(lock_file job)"
+	kill -0 "${ENDLATER[0]}"
+	echo >&9
+	poll file_is_there ran || { cat said; false; }
+	kill -0 "${ENDLATER[0]}"
+}
+
 @test "a descendant's LD_PRELOAD has lost our entry and kept the others" {
 	local text
 	for text in "$SHIM" "libm.so.6:$SHIM:libdl.so.2" "$SHIM libm.so.6:libdl.so.2" "libm.so.6 $SHIM"; do
