@@ -121,6 +121,9 @@ static enum claim_result judge_record(const char *path, const struct process_sel
 		return fail(claim, errno, NULL);
 	if (record_is_of(&record, self))
 		return CLAIM_OWN;
+	// Others have had it before we got its flock: it may have been left behind like any other.
+	if (!record.empty)
+		claim->created = false;
 	if (record.empty && !claim->created && !accept_empty)
 		return CLAIM_EMPTY;
 	// A living process with our PID is we ourselves.
