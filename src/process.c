@@ -31,15 +31,18 @@ bool process_proc_is_foreign(void)
 
 // Two containers that are started together have processes of the same number that began in the same hundredth of a second.
 // What is added to a start time tells them apart.
-static uint64_t namespace_offset(void)
+static bool find_namespace_offset(uint64_t *offset)
 {
-	static uint64_t offset = UINT64_MAX;
+	static uint64_t known = UINT64_MAX;
 	struct stat status;
 
-	if (offset == UINT64_MAX)
-		offset = fstatat(AT_FDCWD, "/proc/self/ns/pid", &status, 0) == 0 && status.st_ino > FIRST_NAMESPACE ?
-			 (status.st_ino - FIRST_NAMESPACE) * NAMESPACE_STEP : 0;
-	return offset;
+	if (known == UINT64_MAX) {
+		if (fstatat(AT_FDCWD, "/proc/self/ns/pid", &status, 0) == -1)
+			return false;
+		known = status.st_ino > FIRST_NAMESPACE ? (status.st_ino - FIRST_NAMESPACE) * NAMESPACE_STEP : 0;
+	}
+	*offset = known;
+	return true;
 }
 
 bool process_parse_stat(const char *text, size_t length, struct process_stat *status)
@@ -105,6 +108,7 @@ static bool is_passing(const struct process_stat *status)
 int process_read_stat(pid_t pid, struct process_stat *status)
 {
 	char path[PROCFILE_PATH];
+	uint64_t offset;
 	int result;
 
 	if (pid != 0 && proc_is_foreign) {
@@ -117,7 +121,7 @@ int process_read_stat(pid_t pid, struct process_stat *status)
 			break;
 	}
 	if (result == 0)
-		status->start += namespace_offset();
+		status->start = find_namespace_offset(&offset) ? status->start + offset : PROCESS_START_UNKNOWN;
 	return result;
 }
 
@@ -150,7 +154,7 @@ bool process_alive(pid_t pid, uint32_t stamp)
 	// A leader that ended before its threads is a zombie, too, but the process lives.
 	if (is_passing(&status) || (status.state == 'Z' && status.threads == 1))
 		return false;
-	return stamp == PROCESS_NO_STAMP || stamp == process_stamp(status.start);
+	return stamp == PROCESS_NO_STAMP || status.start == PROCESS_START_UNKNOWN || stamp == process_stamp(status.start);
 }
 
 struct thread_search {

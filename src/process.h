@@ -21,7 +21,8 @@ struct process_stat {
 	long threads;
 	uint64_t cpu_ticks;	// used so far, in hundredths of a second
 	uint64_t start;		// field 22: clock ticks since boot; the same across exec, never the same twice for one PID.
-				// As process_read_stat() has it, in any PID namespace but the first plus a number of the namespace's
+				// As process_read_stat() has it, in any PID namespace but the first plus a number of the namespace's;
+				// PROCESS_START_UNKNOWN where that number is not told
 };
 
 // Understands the text of /proc/PID/stat. Pure. False: it is not one.

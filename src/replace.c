@@ -19,8 +19,9 @@
 static int open_recorded(const struct record *record)
 {
 	int fd = pidfd_open(record->pid, 0);
+	struct process_stat process;
 
-	if (fd == -1 || process_alive(record->pid, record->stamp))
+	if (fd == -1 || (process_read_stat(record->pid, &process) == 0 && process_stamp(process.start) == record->stamp))
 		return fd;
 	(void)close(fd);
 	errno = ESRCH;

@@ -20,6 +20,7 @@ teardown() {
 # Starts api with the arguments in the background until it says "ready"; sets HOLDER, and OUT to its output.
 start_api() {
 	OUT=$BATS_TEST_TMPDIR/out.$1
+	: >"$OUT"
 	"$API" "$@" >"$OUT" 2>&1 3>&- &
 	HOLDER=$!
 	ENDLATER+=("$HOLDER")
