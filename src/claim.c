@@ -13,6 +13,8 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#define FIRST_PROCESS 1
+
 // flopen(3) takes O_NONBLOCK for "do not wait for the lock"; opening the file does not wait in either case (door.c).
 static int flags_of(bool block)
 {
@@ -160,4 +162,32 @@ enum claim_result claim_judge(const char *path, const struct process_self *self,
 	result = judge_record(path, self, accept_empty, claim);
 	record_unlock(claim->fd);
 	return result;
+}
+
+// Under the record lock. A Python peer that opened the file before does not look whether it still is at the path: in a deleted
+// one it has to find a living process, and the first one always lives.
+static bool delete_locked(const char *path, int fd, dev_t device, ino_t inode)
+{
+	struct record record;
+	struct stat status;
+
+	// A forked sibling may have deleted the file before us, and this is a newcomer's: hands off.
+	if (record_read(fd, &record, &status) == -1 || status.st_dev != device || status.st_ino != inode || record.empty ||
+	    (record.pid != getpid() && record_is_alive(&record)) || !claim_is_at(path, &status) || unlink(path) == -1)
+		return false;
+	(void)record_write(fd, FIRST_PROCESS, PROCESS_START_UNKNOWN, &status);
+	return true;
+}
+
+bool claim_delete(const char *path, int fd, dev_t device, ino_t inode)
+{
+	bool deleted;
+	pid_t writer;
+
+	// A file that may only be read takes no writer's lock.
+	if (record_lock(fd, F_WRLCK, &writer) == -1 && (errno != EBADF || record_lock(fd, F_RDLCK, &writer) == -1))
+		return false;
+	deleted = delete_locked(path, fd, device, inode);
+	record_unlock(fd);
+	return deleted;
 }

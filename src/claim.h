@@ -44,4 +44,8 @@ enum claim_result claim_judge(const char *path, const struct process_self *self,
 // Whether the file of STATUS is still at PATH: a Python peer deletes it without taking the flock.
 bool claim_is_at(const char *path, const struct stat *status);
 
+// Deletes the file open as FD, which is to be the one at PATH with DEVICE and INODE, if its record names this process or none that
+// lives. What peers still read in it refuses them. Returns whether.
+bool claim_delete(const char *path, int fd, dev_t device, ino_t inode);
+
 #endif

@@ -13,37 +13,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FIRST_PROCESS 1
-
-// Under the record lock. A Python peer that opened the file before does not look whether it still is at the path: in a deleted
-// one it has to find a living process, and the first one always lives.
-static bool delete_locked(const struct lockfile *lock, const struct claim *claim)
-{
-	struct record record;
-	struct stat status;
-
-	// A forked sibling may have deleted the file before us, and this is a newcomer's: hands off.
-	if (record_read(claim->fd, &record, &status) == -1 || status.st_dev != lock->device ||
-	    status.st_ino != lock->inode || record.empty || (record.pid != getpid() && record_is_alive(&record)))
-		return false;
-	if (unlink(lock->path) == 0 && claim->writable)
-		(void)record_write(claim->fd, FIRST_PROCESS, PROCESS_START_UNKNOWN, &status);
-	return true;
-}
-
-// Deletes the file if nobody else has a claim to it. False: somebody has.
-static bool delete(const struct lockfile *lock, const struct claim *claim)
-{
-	bool deleted;
-	pid_t writer;
-
-	if (record_lock(claim->fd, claim->writable ? F_WRLCK : F_RDLCK, &writer) == -1)
-		return false;
-	deleted = delete_locked(lock, claim);
-	record_unlock(claim->fd);
-	return deleted;
-}
-
 // Makes the record name nobody: a PID that no process can have. An empty record would be a peer's about to be written.
 static void disown_record(int fd)
 {
@@ -66,7 +35,6 @@ void lockfile_release(struct lockfile *lock)
 	bool alone;
 
 	hold_end(lock);
-	hold_end_replaced(lock);
 	// Busy: a contender has the flock for an instant, or a child that was forked from us has it for good.
 	alone = claim_open(lock->path, false, &claim);
 	if (!alone)
@@ -77,7 +45,7 @@ void lockfile_release(struct lockfile *lock)
 		if (!alone || ((status.st_mode & RECORD_HINT_WAITERS) && keepers_has_waiters(&file)))
 			disown_record(claim.fd);
 		else
-			(void)delete(lock, &claim);
+			(void)claim_delete(lock->path, claim.fd, lock->device, lock->inode);
 	}
 	(void)close(claim.fd);
 }
@@ -119,7 +87,7 @@ bool lockfile_leave(struct lockfile *lock)
 	if ((status.st_mode & RECORD_HINT_MAPPED) && holder_hand_on_mapped(&file))
 		return false;
 	// Deleted, its flock is kept until this process is gone.
-	if (!delete(lock, &claim))
+	if (!claim_delete(lock->path, claim.fd, lock->device, lock->inode))
 		(void)close(claim.fd);
 	return true;
 }

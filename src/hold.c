@@ -71,13 +71,6 @@ void hold_end(struct lockfile *lock)
 	hold_close(lock);
 }
 
-void hold_end_replaced(struct lockfile *lock)
-{
-	if (lock->replaced)
-		(void)munmap(lock->replaced, 1);
-	lock->replaced = NULL;
-}
-
 // Leaves the flock to the kernel, which at the end of a process closes its descriptors newest first, but runs the final close
 // of a mapping's file, queued before them all, after them: so that is to be the last to have it.
 void hold_leave_to_kernel(struct lockfile *lock)

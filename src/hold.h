@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // By what a process holds the flock: a mapping in the place of a descriptor, or a descriptor. Of a struct lockfile these set
-// device, inode, mapping, descriptor and replaced.
+// device, inode, mapping and descriptor.
 #ifndef EXLOCK_HOLD_H
 #define EXLOCK_HOLD_H
 
@@ -18,9 +18,8 @@ void hold_keep(struct lockfile *lock, int fd, const struct stat *status);
 // Closes LOCK's descriptor, if it has one that is still its file's.
 void hold_close(struct lockfile *lock);
 
-// Lets go: of the mapping and the descriptor, or of the other user's file that ours has replaced.
+// Lets go of the mapping and the descriptor.
 void hold_end(struct lockfile *lock);
-void hold_end_replaced(struct lockfile *lock);
 
 // Leaves it to the kernel to let go when the process is gone.
 void hold_leave_to_kernel(struct lockfile *lock);

@@ -140,8 +140,7 @@ bool holder_hand_on_mapped(const struct mapped_file *file)
 
 static void await_ending(void *deadline, pid_t pid)
 {
-	// A zombie without threads has given up all it had.
-	if (pid != getpid() && process_is_ending(pid) && process_alive(pid, PROCESS_NO_STAMP))
+	if (pid != getpid() && process_is_ending(pid))
 		(void)watch_process(pid, *(uint64_t *)deadline);
 }
 

@@ -38,6 +38,18 @@
 #define RESTLESS_NS (2000 * MILLISECOND)
 #define LOOK_AGAIN_US 500
 
+// Deletes the file that this process has just taken.
+static bool delete_again(const struct lockfile *lock)
+{
+	struct stat status;
+	int fd = record_open(lock->path, O_RDWR, &status);
+	bool deleted = fd != -1 && claim_delete(lock->path, fd, lock->device, lock->inode);
+
+	if (fd != -1)
+		(void)close(fd);
+	return deleted;
+}
+
 // The name is ours, but whoever gave it up before us may not be quite gone.
 static enum claim_result await_predecessor(struct lockfile *lock, uint64_t deadline, struct claim *claim)
 {
@@ -50,25 +62,10 @@ static enum claim_result await_predecessor(struct lockfile *lock, uint64_t deadl
 		return CLAIM_TAKEN;
 	error = errno;
 	claim->vouched = true;
-	if (claim_is_at(lock->path, &claim->status))
-		(void)unlink(lock->path);
+	(void)delete_again(lock);
 	hold_end(lock);
 	claim->error = error;
 	return error == ETIME ? CLAIM_HELD : CLAIM_FAILED;
-}
-
-// In a directory like /var/lock a file is its owner's, who may take it away while we run. So root puts one of its own in its place.
-// Whoever still has the old one open finds our record and our flock there, as long as this process has its mapping.
-static bool replaces(struct lockfile *lock, const struct claim *claim)
-{
-	if (claim->created || !claim->writable || geteuid() != 0 || claim->status.st_uid == 0 ||
-	    !claim_is_at(lock->path, &claim->status) || unlink(lock->path) == -1)
-		return false;
-	hold_close(lock);
-	hold_end_replaced(lock);
-	lock->replaced = lock->mapping;
-	lock->mapping = NULL;
-	return true;
 }
 
 // Whether the process that gave the flock up is on its way out, by the kernel's word or by its own.
@@ -113,15 +110,11 @@ static enum claim_result attempt(struct lockfile *lock, uint64_t deadline, bool 
 	if (!lock->resumed && !claim->writable)
 		lock->keep_descriptor = true;
 	hold_keep(lock, claim->fd, &claim->status);
-	if (lock->resumed)
-		return CLAIM_OWN;
-	result = await_predecessor(lock, dying_deadline, claim);
-	return result == CLAIM_TAKEN && replaces(lock, claim) ? CLAIM_AGAIN : result;
+	return lock->resumed ? CLAIM_OWN : await_predecessor(lock, dying_deadline, claim);
 }
 
 // What the outside is told of an attempt.
-static enum lockfile_result conclude(struct lockfile *lock, enum claim_result result, const struct claim *claim,
-				     struct lockfile_outcome *outcome)
+static enum lockfile_result conclude(enum claim_result result, const struct claim *claim, struct lockfile_outcome *outcome)
 {
 	*outcome = (struct lockfile_outcome){
 		.holder = claim->holder,
@@ -131,7 +124,6 @@ static enum lockfile_result conclude(struct lockfile *lock, enum claim_result re
 	};
 	if (result == CLAIM_TAKEN || result == CLAIM_OWN)
 		return LOCKFILE_TAKEN;
-	hold_end_replaced(lock);
 	return result == CLAIM_FAILED ? LOCKFILE_ERROR : LOCKFILE_HELD;
 }
 
@@ -226,7 +218,7 @@ enum lockfile_result lockfile_try(struct lockfile *lock, bool patient, struct lo
 			result = CLAIM_FAILED;
 		}
 		if (is_final(result))
-			return conclude(lock, result, &claim, outcome);
+			return conclude(result, &claim, outcome);
 		pause_us(LOOK_AGAIN_US);
 	}
 }
@@ -265,12 +257,12 @@ enum lockfile_result lockfile_wait(struct lockfile *lock, uint64_t deadline, str
 		if (result == CLAIM_HELD)
 			watch_holder(claim.holder, lock->path, deadline);
 		else if (is_final(result))
-			return conclude(lock, result, &claim, outcome);
+			return conclude(result, &claim, outcome);
 		else
 			pause_us(LOOK_AGAIN_US);
 	}
 	claim.holder = holder_find(lock->path);
-	return conclude(lock, CLAIM_HELD, &claim, outcome);
+	return conclude(CLAIM_HELD, &claim, outcome);
 }
 
 bool lockfile_adopt(struct lockfile *lock, int descriptor, ino_t inode)

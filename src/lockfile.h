@@ -23,7 +23,6 @@ struct lockfile {
 	ino_t inode;
 	void *mapping;			// NULL: none. It keeps the flock without a descriptor
 	int descriptor;			// -1: none
-	void *replaced;			// NULL: none. It keeps the flock of another user's file, whose place ours has taken
 	bool resumed;			// it was this process' own before it called exec
 };
 

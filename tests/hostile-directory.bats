@@ -32,13 +32,6 @@ in_small_directory() {
 	done
 }
 
-# The attacker's stale file goes, and root's own is to come, while the old one is still in use.
-@test "no more does root start over another user's stale file where there is no room for one of its own" {
-	needs_mount_namespace
-	run --separate-stderr -125 in_small_directory "attack \"printf '999999999\\n' >\$lock\"; use_up_files; exec \"\$@\""
-	[[ $output == "" && $stderr == "exlock: $LOCK: No space left on device (EXCLUSIVELOCK_DIR can name another directory)" ]]
-}
-
 @test "a job whose file is there already needs no more room" {
 	needs_mount_namespace
 	for how in use_up_files use_up_room; do

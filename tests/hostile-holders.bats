@@ -85,25 +85,6 @@ assert_runs_for_all() {
 	done
 }
 
-@test "root's lock over another user's stale file is not that user's to take away, and those who have that file open wait" {
-	plant '999999999\n'
-	exec {old}<"$LOCK"
-	start_holder "$HELPERS/hold"
-	assert_refused_to_all "$HOLDER"
-	as_attacker touch "$LAIR/planted"
-	run ! as_attacker rm -f "$LOCK"
-	run ! as_attacker mv -f "$LAIR/planted" "$LOCK"
-	run ! as_attacker sh -c ': >"$1"' sh "$LOCK"
-	assert_refused_to_all "$HOLDER"
-	# flock(1) and Python peers do not look whether the path still is the file that they opened.
-	run -1 flock --nonblock "$old"
-	[[ $(cat <&"$old") == "$HOLDER" ]]
-	kill -TERM "$HOLDER"
-	poll process_has_ended "$HOLDER"
-	file_is_gone "$LOCK"
-	run -0 flock --nonblock "$old"
-}
-
 @test "an attacker who keeps the flock refuses everybody, whoever's file it is, and is named to root" {
 	plant '0\n'
 	start_attacking 'file = open(lock); fcntl.flock(file, fcntl.LOCK_EX)'

@@ -70,7 +70,7 @@ has_child() { ! is_alone "$1"; }
 
 # The log, without numbers; a client that is quick to leave has one line less.
 see_log() {
-	sed -E '/^Close session/d; s/port [0-9]+/port #/g; s/pid is [0-9]+/pid is #/; s/child [0-9]+/child #/;
+	sed -E '/^Close session/d; s/port [0-9]+/port #/g; s/pts\/[0-9]+/pts\/#/g; s/pid is [0-9]+/pid is #/; s/child [0-9]+/child #/;
 		s/child is on pid.*/child/' log | sort >seen/log
 }
 
