@@ -41,15 +41,23 @@ static bool names(const struct record *record, pid_t pid, uint64_t start)
 }
 
 // The instance is not to be seen, in a PID namespace of our own or without a /proc. The record is as it left it: if the flock
-// is taken, then by it, or by processes forked from it. Contenders, which have it for an instant, write records.
+// is taken, then by it, or by processes forked from it. Contenders, which have it for an instant, write records; flock(1)
+// does not, but it is told as the one who took it.
 static bool keeps_flock(const struct mark *mark, const char *path)
 {
 	for (int look = 0; look < LOOKS; look++) {
+		struct mapped_file file = { .path = path };
 		struct record record;
 		struct stat status;
+		pid_t taker;
 
 		if (holder_flock_is_free(path) || record_peek(path, &record, &status) == -1 ||
 		    !names(&record, mark->pid, mark->start))
+			return false;
+		file.device = status.st_dev;
+		file.inode = status.st_ino;
+		taker = keepers_find_taker(&file);
+		if (taker != 0 && taker != mark->pid)
 			return false;
 		pause_us(LOOK_AGAIN_US);
 	}

@@ -203,12 +203,11 @@ static bool visit_locks_line(void *context, const char *line, size_t length)
 	return true;
 }
 
-pid_t keepers_find_locker(const struct mapped_file *file)
+pid_t keepers_find_taker(const struct mapped_file *file)
 {
 	struct line_search search = { .file = file };
 
-	if (process_proc_is_foreign() || procfile_lines("/proc/locks", visit_locks_line, &search) == -1 || !search.found ||
-	    search.locker <= 0 || !process_alive(search.locker, PROCESS_NO_STAMP))
+	if (procfile_lines("/proc/locks", visit_locks_line, &search) == -1 || !search.found || search.locker < 0)
 		return 0;
 	return search.locker;
 }
@@ -218,6 +217,13 @@ bool keepers_is_locked(const struct mapped_file *file)
 	struct line_search search = { .file = file };
 
 	return procfile_lines("/proc/locks", visit_locks_line, &search) == 0 && search.found;
+}
+
+pid_t keepers_find_locker(const struct mapped_file *file)
+{
+	pid_t taker = process_proc_is_foreign() ? 0 : keepers_find_taker(file);
+
+	return taker != 0 && process_alive(taker, PROCESS_NO_STAMP) ? taker : 0;
 }
 
 bool keepers_has_waiters(const struct mapped_file *file)

@@ -37,6 +37,9 @@ struct flock_line {
 // Pure. False: the line is about something else.
 bool keepers_parse_flock_line(const char *line, size_t length, struct flock_line *lock);
 
+// The PID under which the flock on FILE was taken, from /proc/locks, whether that process lives or not; 0 if it is not told.
+pid_t keepers_find_taker(const struct mapped_file *file);
+
 // The process that took the flock on FILE, from /proc/locks; 0 if it is not told, or has ended.
 pid_t keepers_find_locker(const struct mapped_file *file);
 

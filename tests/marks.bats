@@ -62,6 +62,21 @@ assert_refused_with() {
 	assert_refused_with "${marks[@]}"
 }
 
+@test "the marks of a killed instance do not let a second program in while flock(1) has the file" {
+	local marks
+	start_holder EXCLUSIVELOCK_NAME=one sh -c 'env >marks; exec "$0"' "$HELPERS/hold"
+	mapfile -t marks < <(grep '^EXCLUSIVELOCK_\(PID\|LOCKFILE\|INSTANCE\)=' marks)
+	[[ ${#marks[@]} -eq 3 ]]
+	kill -KILL "$HOLDER"
+	poll process_has_ended "$HOLDER"
+	mkfifo held
+	flock --nonblock --no-fork "$(lock_file one)" sh -c 'echo in >held; exec sleep 100' 3>&- &
+	HOLDER=$!
+	ENDLATER+=("$HOLDER")
+	read -r <held
+	assert_refused_with "${marks[@]}"
+}
+
 @test "the marks of another name's living instance do not let a second program in" {
 	local marks
 	start_holder EXCLUSIVELOCK_NAME=two sh -c 'env >marks; exec "$0"' "$HELPERS/hold"
