@@ -87,6 +87,26 @@ assert_python_is_refused() {
 	run -1 grep -E 'POSIX|OFDLCK' <(grep ":$(stat -c %i "$FILE") " /proc/locks)
 }
 
+@test "our program does not delete its file while a Python start is about to judge the PID in it" {
+	local judge
+	start_holder EXCLUSIVELOCK_NAME=job "$HELPERS/hold"
+	mkfifo judging
+	/usr/bin/python3 -c 'import fcntl, signal, sys
+with open(sys.argv[1], "r+") as file:
+	fcntl.lockf(file, fcntl.LOCK_EX)
+	print("ready", flush=True)
+	signal.pause()' "$(lock_file job)" >judging 3>&- &
+	judge=$!
+	ENDLATER+=("$judge")
+	read -r <judging
+	kill -TERM "$HOLDER"
+	poll process_has_ended "$HOLDER"
+	[[ $(<"$(lock_file job)") == "$HOLDER" ]]
+	kill -KILL "$judge"
+	poll process_has_ended "$judge"
+	assert_free job
+}
+
 @test "a killed Python program does not block ours, nor a killed one of ours a Python program" {
 	start_python
 	kill -KILL "$PEER"

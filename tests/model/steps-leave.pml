@@ -55,7 +55,8 @@
 	:: other[p] && path == 0 -> at[p] = Rest
 	:: else -> at[p] = Delete
 	fi }
-/* delete() */
+/* delete(): a peer that does not let go of the short lock. A stale file is harmless. */
+:: d_step { at[p] == Delete && !DELETES_UNLOCKED && !RECORD_IS_FREE -> close_file(); at[p] = Rest }
 :: d_step { at[p] == Delete && (DELETES_UNLOCKED || RECORD_IS_FREE) ->
 	see(FILE);
 	if

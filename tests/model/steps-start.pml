@@ -83,6 +83,7 @@
 	:: else -> lock_record()
 	fi;
 	at[p] = (path == FILE -> GiveUpName : GiveUpFlock) }
+:: d_step { at[p] == GiveUpLook && !DELETES_UNLOCKED && !RECORD_IS_FREE -> at[p] = GiveUpFlock }
 :: d_step { at[p] == GiveUpName ->
 	if
 	:: path != 0 -> unlink_path()
