@@ -1,4 +1,34 @@
 /* SPDX-License-Identifier: MIT */
+/* The protocol of the lock file, one system call a step, for spin(1): ./run searches every order of these steps.
+
+   What is asked. (1) Never two inside: enter() asserts it. A program is inside from the end of its constructor until the kernel
+   has closed its files, long after the exit handler; processes forked from it belong to the same instance. (2) Never a lock that
+   nobody can take: a Prober starts when all else has ended, in whatever way, and must get in within three attempts; unless some
+   process was killed, somebody must have got in before. (3) A holder's own exec, and its children, are never refused. (4) Nobody
+   is left asleep: a state with no step left in which not all have ended is an error (an "invalid end state").
+
+   Who takes part. Every slot is one proctype process() with a role: Program (a start under the shim, ON_HELD=abort), Waiter
+   (ON_HELD=wait), Child (forked by process 1 while that is in its program; it leaves, or calls exec and is known by its mark),
+   Replayer (a start with a copy of the mark of process 1), Bystander (any process, for its PID), Python and Flock (the peers),
+   Prober. kernel.pml: files and processes; state.pml: what the code has seen, and what it asks; steps-*.pml: the code, a rule for
+   each system call that others can see, named after the functions in src/. KILLS of them are killed, at any step.
+
+   What is left out, and why that does no harm. A descriptor and a mapping are owners of one open file description, and so is all
+   that tree scope would add. Content and stamp of a record are written in two steps but read in one: a reader that sees halves
+   sees a dead process, as in between the two writes. record_peek() opens and reads in one step: what it reads of a file that is
+   replaced just then leads to a refusal or to another look. Deadlines have no length: what may time out may do so at any time, or
+   never; but holder_await_endings() always waits to the end (the code: for a second), and resume() tries as long as nobody maps
+   the file (the code: for a second; RESUME_GIVES_UP). The number of tombstones is not limited; TOMBSTONES_FAIL is the same. An
+   inode number is used again at once. Not here: scope tree, lost marks, namespaces, directories without /proc, errors.
+
+   What is excused, each by a switch that a test turns over to see the run it hides. PEER_GAP: a peer does not look at the path
+   again after it got its lock, so between its open and its lock a deletion makes it the owner of nothing. EXEC_GAP: between a
+   holder's exec and its new constructor its PID alone holds the lock, which flock(1) does not read. PEERS_COUNT_ALL: peers do
+   not know the tombstone; for them a holder has left when its exit handler has deleted the file (or given up the flock, or handed
+   the record on). Python and flock(1) know nothing of one another. gap-python-fork: a forked child is not in the record when its
+   parent was killed, and Python reads nothing else. ANY_WORKER_ORDER: the kernel may take a forked child's mapping before its
+   other files (several threads, a reader of its maps); if the holder then deletes the file and ends, all while that child is still
+   ending, the next start does not wait for it: it looks at ending processes only behind a file that was left (gap-worker). */
 
 /* What a configuration says: see configurations in run. */
 #ifndef SLOTS

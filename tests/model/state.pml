@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The constructor: claim.c, lockfile_try() and lockfile_wait() of lockfile.c, holder_find() and replace() of holder.c,
-   tombstone_await(), descent_by_mark(). What a process has seen is its own; between two steps it may be outdated. */
+/* What the code remembers, and the questions it asks. What a process has seen is its own; between two steps it may be outdated. */
 
 byte seen_pid[SLOTS + 1];	/* a record, as read */
 byte seen_stamp[SLOTS + 1];
@@ -125,17 +124,13 @@ inline held()
 	fi
 }
 
-
-/* replace(): the record of the process other[p], under the short lock alone. */
-
-/* lockfile_wait(): TakeFlock blocks for who waits. */
-
 /* descent_by_mark(), of a child that has called exec, and of a process with an environment that somebody has kept: both
    have the mark of process 1, and the latter another parent. */
 #define MARK_LIVES (life[1] == LIVES || life[1] == ENDING)
 #define HAS_ANCESTOR(q) (parent[p] == (q) && life[q] != GONE)
 #define IS_LATE (parent[p] == 1 && life[1] == GONE)
 #define ANCESTOR_MAPS (parent[p] && map[parent[p]] && inode_of[map[parent[p]]] == path)
+
 /* keeps_flock(): busy, and not by a contender that is just about to write its record. */
 #define TAKER opener[flocked[path]]
 #define KEEPS_FLOCK (path && flocked[path] && record_pid[path] == pid_of[1] && record_stamp[path] == 1 && \
@@ -150,9 +145,6 @@ inline pass_by()
 	at[p] = Die
 }
 
-/* The exit handler: lockfile_leave() of lockfile.c, holder_hand_on(), tombstone_raise(). Until its process is gone the program
-   is still inside: its buffers are flushed and its sockets closed after this. */
-
 /* What the leaving process has given up, for those who see no tombstone: 1: the flock, 2: the name. */
 byte given_up[SLOTS + 1];
 bool leaving[SLOTS + 1];
@@ -160,12 +152,9 @@ bool leaving[SLOTS + 1];
 #define WAITS(q) (at[q] == TakeFlock && role[q] == Waiter && inode_of[fd[q]] == remembered[p])
 #define HAS_WAITERS EACH_PROCESS(WAITS)
 
-/* The peers: tests/peers/exclusive.py, and util-linux' flock(1), which run their program in their own way. */
-
 /* A peer locks what it has opened without a second look at the path. If the file was deleted in between, it runs under a lock
    that nobody can see: it excludes nobody, not even its own kind. Such a run is not followed any further, unless asked. */
 #define PEER_IS_LOST (path != FILE && !PEER_GAP)
-
 
 /* A holder that has called exec, before the new image's constructor took the flock again: its PID holds the lock alone, and
    that is not for flock(1) to see. Such a run is not followed either, unless asked. */

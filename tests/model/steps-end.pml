@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* How a process ends: by itself, or by SIGKILL. The kernel takes away one thing after another. */
 :: d_step { at[p] == Die ->
 	forget();
 	inside[p] = (role[p] == Flock -> 0 : inside[p]);

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* The exit handler gives the lock back: lockfile_leave(), holder_hand_on(), delete(). Until its process is gone the
+   program is still inside: its buffers are flushed and its sockets closed after this. */
 :: d_step { at[p] == Leave ->
 	leaving[p] = true;
 	if

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* descent_by_mark(), of a child that has called exec, and of a start with a copy of the same mark. */
 :: d_step { at[p] == Mark && ANY_MARK -> pass_by() }
 :: d_step { at[p] == Mark && !ANY_MARK ->
 	if

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* tests/peers/exclusive.py, and flock(1) of util-linux. */
 :: d_step { at[p] == PythonCreate ->
 	if
 	:: path != 0 -> at[p] = PythonOpen

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The constructor takes the lock: lockfile_try(), attempt(), resume(), holder_find() with replace(). */
 /* claim_open_or_create(), flopen() */
 :: d_step { at[p] == Open ->
 	created[p] = false;

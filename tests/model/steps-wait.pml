@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* lockfile_wait(): TakeFlock blocks for who waits. */
 :: d_step { at[p] == Announce ->
 	if
 	:: path != 0 -> hint_waiters[path] = true
