@@ -196,9 +196,10 @@ int record_lock(int fd, short type, pid_t *writer)
 		pause_us(LOCK_PAUSE_US);
 	}
 	other = lock;
+	// Beside a reader that never lets go we are a reader, too: that keeps writers out. One of many writers may just have let go;
+	// the next one must not find us without the lock.
 	if (fcntl(fd, F_OFD_GETLK, &other) == 0 && other.l_type == F_RDLCK)
-		return 0;
-	// One of many writers may just have let go; the next one must not find us without the lock.
+		lock.l_type = F_RDLCK;
 	if (fcntl(fd, F_OFD_SETLK, &lock) == 0)
 		return 0;
 	*writer = other.l_type == F_WRLCK && other.l_pid > 0 ? other.l_pid : 0;

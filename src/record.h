@@ -62,7 +62,7 @@ bool record_is_of(const struct record *record, const struct process_self *self);
 
 // Takes the short lock under which records are read and written: an open file description lock, which peers see as
 // lockf(3)'s. TYPE is F_WRLCK, or F_RDLCK on a file that is open for reading only. Tries for some 100 ms. A reader that
-// never lets go is passed over: peers that write take a writer's lock. Returns 0; or -1 and errno EWOULDBLOCK: a
+// never lets go is joined: peers that write take a writer's lock. Returns 0; or -1 and errno EWOULDBLOCK: a
 // writer, of which *WRITER is the PID (0: not known), does not let go; or another errno.
 int record_lock(int fd, short type, pid_t *writer);
 void record_unlock(int fd);
