@@ -44,8 +44,8 @@ static pid_t start_python(const char *script, int *to, int *from)
 	return child;
 }
 
-// Python has its lockf on descriptor FD, and has read nothing yet.
-static enum gap look_for_gap(pid_t python, int fd, bool created, struct stat *file)
+// Python has its lockf on descriptor FD, and has read nothing yet. Leaves whether the file names somebody alive.
+static enum gap look_for_gap(pid_t python, int fd, bool created, struct stat *file, bool *alive)
 {
 	enum gap gap = NO_GAP;
 	char path[64];
@@ -55,8 +55,8 @@ static enum gap look_for_gap(pid_t python, int fd, bool created, struct stat *fi
 	ours = open(path, O_RDONLY | O_CLOEXEC);
 	if (ours < 0 || fstat(ours, file) < 0)
 		_exit(BROKEN);
-	// That somebody is alive it will see by itself.
-	if (created || !gaps_is_alive(gaps_read_pid(ours)))
+	*alive = !created && gaps_is_alive(gaps_read_pid(ours));
+	if (!*alive)
 		gap = gaps_of_python(ours, file, created);
 	close(ours);
 	return gap;
@@ -87,15 +87,19 @@ void peers_attend_python(const struct tally *tally, const char *script, int slot
 	pid_t python = start_python(script, &to, &from);
 	char line[64], how;
 	struct stat file;
+	bool alive = false;
 	FILE *words = fdopen(from, "r");
 
 	while (fgets(line, sizeof line, words)) {
 		if (sscanf(line, "locked %d %c", &fd, &how) == 2) {
-			enum gap gap = look_for_gap(python, fd, how == 'x', &file);
+			enum gap gap = look_for_gap(python, fd, how == 'x', &file, &alive);
 
 			if (gap != NO_GAP && gap != LAST_INSTANT)
 				stop(python, gap);
 			(void)!write(to, "go\n", 3);
+		} else if (alive) {
+			// It died before Python looked: which gap that was cannot be told any more.
+			stop(python, UNSEEN);
 		} else {
 			gaps_enter(PYTHON, slot, &file);
 			linger();

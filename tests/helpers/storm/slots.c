@@ -149,7 +149,8 @@ static void note(struct tally *tally, double began, int status, struct contender
 	int code = code_of(status, contender);
 	unsigned index;
 
-	if (!tally->calm || code == DENIED)
+	// Python is refused by a PID that is another process' by now, too.
+	if (!tally->calm || code == DENIED || (contender.kind == PYTHON && code == REFUSED))
 		return;
 	index = tally->attempts++;
 	if (index < ATTEMPTS)
