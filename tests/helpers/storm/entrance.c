@@ -48,6 +48,9 @@ __attribute__((noreturn)) static void fail(struct tally *tally)
 	// A new winner may just be setting the fields. The Python program that was in may have gone, and the file with it.
 	usleep(LOOK_AGAIN);
 	recorded = is_recorded(&file);
+	// Nor did it see that one, which it may have robbed of its file at last.
+	if (tally->kind == EXLOCK && tally->unrecorded && tally->inode != file.st_ino)
+		withdraw(tally, UNSEEN);
 	if (!recorded && (beside_python || tally->kind == PYTHON || file.st_nlink == 0))
 		withdraw(tally, UNSEEN);
 	if (dies_far_away(tally))

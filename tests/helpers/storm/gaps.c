@@ -63,6 +63,15 @@ static bool is_relative(long pid)
 	return false;
 }
 
+// Whether a holder of FILE was killed a short while ago.
+static bool was_killed(const struct stat *file)
+{
+	for (int i = 0; i < RELATIVES; i++)
+		if (tally->killed_inode[i] == file->st_ino)
+			return true;
+	return false;
+}
+
 // int(text.strip()); -1 if that is no number.
 static long parse_pid(const char *text)
 {
@@ -121,7 +130,7 @@ enum gap gaps_of_python(int fd, const struct stat *file, bool created)
 
 	// Ours leave nothing in a file that they delete which Python would take over, save when they are killed at that moment.
 	if (!is_at_path(file))
-		return created || is_pythons(fd) || file->st_size == 0 || file->st_ino == tally->killed_inode ? DEAD_FILE : NO_GAP;
+		return created || is_pythons(fd) || file->st_size == 0 || was_killed(file) ? DEAD_FILE : NO_GAP;
 	if (created && file->st_size > 0)
 		return OVERTAKEN;
 	if (!somebody_is_in())

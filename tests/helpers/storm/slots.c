@@ -149,8 +149,8 @@ static void note(struct tally *tally, double began, int status, struct contender
 	int code = code_of(status, contender);
 	unsigned index;
 
-	// Python is refused by a PID that is another process' by now, too.
-	if (!tally->calm || code == DENIED || (contender.kind == PYTHON && code == REFUSED))
+	// Python is refused by a PID that is another process' by now, too, and flock(1) by one of ours that only looks.
+	if (!tally->calm || code == DENIED || (contender.kind != EXLOCK && code == REFUSED))
 		return;
 	index = tally->attempts++;
 	if (index < ATTEMPTS)
@@ -198,7 +198,7 @@ __attribute__((noreturn)) static void run_slot(const struct storm *storm, int nu
 			usleep((useconds_t)(random() % 3000) << (contender.real ? 4 : 0));
 			if (tally->won[number] && tally->slot == number) {
 				tally->ending = tally->killed = true;
-				tally->killed_inode = tally->inode;
+				tally->killed_inode[tally->kills_inside++ % RELATIVES] = tally->inode;
 			}
 			kill(child, SIGKILL);
 		}

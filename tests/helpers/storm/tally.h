@@ -55,7 +55,8 @@ struct tally {
 	atomic_bool pid_alone;		// between exec and the next image, or in one that takes no preload
 	atomic_bool ending;		// one of its processes is about to end, or was killed
 	atomic_bool killed;		// by the storm, which does not wait for the right moment
-	atomic_ulong killed_inode;	// the lock file of the last one that was
+	atomic_uint kills_inside;
+	atomic_ulong killed_inode[RELATIVES];	// the lock files of the last ones that were
 	atomic_ulong space;		// its PID namespace
 	atomic_uint relatives;		// its processes: the one that took the lock, and those forked from it
 	atomic_long relative[RELATIVES];

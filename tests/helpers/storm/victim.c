@@ -52,6 +52,8 @@ static void command(void)
 	if (fork() != 0)
 		return;
 	srandom((unsigned)getpid());
+	// Asleep, it may be taken for one that stays, and be recorded.
+	add_relative(tally, getpid());
 	if (tree) {
 		linger();
 		become(one_in(2) ? "-static" : "", -1, oracle);
