@@ -104,6 +104,24 @@ start_api() {
 	[[ $output == "exlock: n: No such file or directory" ]]
 }
 
+@test "die in a process that holds the lock already names that process" {
+	run -1 "$API" die-twice n
+	[[ $output == "Another 'n' process is already running (pid "*")." ]]
+}
+
+@test "the holder is told by its PID, nobody by 0, and what cannot be judged by errno" {
+	start_api hold n
+	[[ $("$API" holder n) == "$HOLDER " ]]
+	[[ $("$API" holder other) == "0 " ]]
+	ln -s /etc/passwd "$(lock_file link)"
+	[[ $("$API" holder link) == "-1 EINVAL" ]]
+	[[ $(EXCLUSIVELOCK_DIR=relative "$API" holder n) == "-1 EINVAL" ]]
+	flock --no-fork "$(lock_file f)" "$HELPERS/hold" >"$BATS_TEST_TMPDIR/flock" 3>&- &
+	ENDLATER+=("$!")
+	poll grep -q ready "$BATS_TEST_TMPDIR/flock"
+	[[ $("$API" holder f) == "${ENDLATER[-1]} " ]]
+}
+
 @test "forever holds until the process has ended, and leaves no file" {
 	start_api forever n
 	assert_refused n "$HOLDER"

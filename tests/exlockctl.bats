@@ -92,8 +92,12 @@ field() {
 	: >"$(lock_file secret)"
 	chmod 600 "$(lock_file secret)"
 	run -125 as_user "$PLACE/exlockctl" status secret
-	remove_public_place
 	[[ $output == "secret: "*": Permission denied" ]]
+	run -125 as_user "$PLACE/exlockctl" wait secret
+	[[ $output == "exlockctl: "*": Permission denied" ]]
+	run -0 as_user "$PLACE/exlockctl" --names list
+	[[ $output == secret ]]
+	remove_public_place
 }
 
 @test "list shows every lock file once, aligned, and nothing else" {
@@ -190,6 +194,10 @@ field() {
 		[[ ${lines[0]} == "exlockctl: "* || ${lines[0]} == "$CTL: "* ]]
 		((${#lines[@]} == 1))
 	done
+	run -125 "$CTL" --dir "/$(printf 'x%.0s' {1..4096})" path a
+	[[ $output == "exlockctl: "*": File name too long" ]]
+	run -125 env -u XDG_RUNTIME_DIR "$CTL" --user list
+	[[ $output == "exlockctl: XDG_RUNTIME_DIR is not set, as --user needs it (use --dir)" ]]
 	run -125 "$CTL" --dir /nowhere list
 	[[ $output == "exlockctl: /nowhere: No such file or directory" ]]
 }

@@ -105,6 +105,14 @@ static int fork_child(const char *name)
 	return 0;
 }
 
+static int holder(const char *name)
+{
+	pid_t pid = exclusivelock_holder(name);
+
+	printf("%ld %s\n", (long)pid, pid == -1 ? strerrorname_np(errno) : "");
+	return 0;
+}
+
 static _Atomic int inside, wins, overlaps;
 
 static void *compete(void *name)
@@ -151,6 +159,10 @@ int main(int argc, char **argv)
 		return forever(name);
 	if (strcmp(what, "fork") == 0)
 		return fork_child(name);
+	if (strcmp(what, "holder") == 0)
+		return holder(name);
+	if (strcmp(what, "die-twice") == 0)
+		return exclusivelock_die(name), exclusivelock_die(name), 0;
 	if (strcmp(what, "threads") == 0)
 		return threads(name);
 	if (strcmp(what, "die") == 0)
