@@ -126,6 +126,7 @@ static void refuse(char *const *strings, pid_t pid, int failure)
 	const struct lockname name = { strings[0], (char *const *)strings + 1 };
 	char *text = strdup(strings[0]), *shown;
 
+	CHECK(text);
 	for (char *const *argument = strings + 1; *argument; argument++) {
 		char *longer = format("%s %s", text, *argument);
 
