@@ -74,6 +74,10 @@ field() {
 	run -1 "$CTL" status m
 	[[ $output == *malformed* ]]
 	[[ $(field m state) == malformed && $(field e state) == starting ]]
+	run -1 "$CTL" status e
+	[[ $output == "e: free (the lock file is empty: "* ]]
+	run -0 "$CTL" --json list
+	[[ $output == "["*'"state": "starting"'*'"state": "malformed"'*"]" ]]
 }
 
 @test "what is no lock file is foreign, status 125, and not followed" {
