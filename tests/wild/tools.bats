@@ -192,7 +192,15 @@ start_server() {
 	needs gpg gpgconf gpg-connect-agent
 	mask() { sed -E 's/[0-9A-F]{40}/FINGERPRINT/g; s/key [0-9A-F]{16}/key #/'; }
 	files_left() { :; }
+	# One of the last run's that is still ending would take away the sockets of this run's.
+	no_agent() {
+		local pid
+		for pid in $(pgrep -x gpg-agent); do
+			! tr '\0' '\n' <"/proc/$pid/environ" 2>/dev/null | grep -qxF "HOME=$HOME" || { kill "$pid"; return 1; }
+		done
+	}
 	prepare() {
+		wait_for no_agent
 		mkdir -m 700 "$HOME/.gnupg"
 		seq 10 >numbers
 	}
@@ -201,11 +209,11 @@ start_server() {
 	# The last run's agent is still there, and outlives its starter.
 	GNUPGHOME=$HOME/.gnupg gpg-connect-agent --no-autostart 'GETINFO pid' /bye | grep -qx 'D [0-9]*'
 	prepare() {
-		GNUPGHOME=$HOME/.gnupg gpgconf --kill all
+		wait_for no_agent
 		seq 10 >numbers
 		mkdir -m 700 "$HOME/.gnupg"
 		env "${ENVIRONMENT[@]}" gpg -q --batch --passphrase '' --quick-generate-key someone ed25519 sign never 2>/dev/null
-		GNUPGHOME=$HOME/.gnupg gpgconf --kill all
+		wait_for no_agent
 		mkfifo signed
 		{ cat numbers && "$GATE/gate" >/dev/null; } >signed 3>&- &
 		ENDLATER+=("$!")

@@ -9,7 +9,8 @@ echo "back with $?"
 wait $!
 echo "job $?"
 sh -c 'kill -TERM $$'; echo "ended $?"
-[ -t 0 ] && ps -o stat= -p $$ | tr -d 'Nl<L'
+# Its marks only: whether it runs or sleeps at this moment is chance.
+[ -t 0 ] && ps -o stat= -p $$ | tr -d 'RSDNl<L'
 test "$(ps -o tpgid= -p $$)" -gt 0 && echo "a terminal with a foreground group"
 "$GATE/gate"
 exit 42
