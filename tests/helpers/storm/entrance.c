@@ -63,18 +63,33 @@ __attribute__((noreturn)) static void fail(struct tally *tally)
 	_exit(OVERLAPPED);
 }
 
+// The process is in no record. A Python program that did not see it may be in, or may have come and gone, and with it the file: looked
+// for while none can come.
+static void look_for_python(struct tally *tally, int oracle)
+{
+	struct stat file;
+
+	while (!set_byte(oracle, AMONG_PEERS, F_WRLCK)) {
+		if (is_anybodys(oracle, THE_ORACLE))
+			fail(tally);
+		usleep(LOOK_AGAIN);
+	}
+	if (!is_recorded(&file) && file.st_nlink == 0)
+		withdraw(tally, UNSEEN);
+}
+
 int entrance_take_oracle(struct tally *tally, const char *folder, int slot)
 {
 	int oracle = open_oracle(folder);
 	struct stat file;
-	bool recorded;
+	bool recorded = is_recorded(&file);
 
+	if (!recorded)
+		look_for_python(tally, oracle);
 	if (!take_oracle_now(oracle))
 		fail(tally);
-	recorded = is_recorded(&file);
-	// A Python program that did not see us may have come and gone before we were here, and deleted the file.
-	if (!recorded && file.st_nlink == 0)
-		withdraw(tally, UNSEEN);
+	if (!recorded)
+		(void)set_byte(oracle, AMONG_PEERS, F_UNLCK);
 	// The kernel closes the lowest descriptor last of all.
 	if (!one_in(4) && dup2(oracle, STDIN_FILENO) == STDIN_FILENO) {
 		close(oracle);

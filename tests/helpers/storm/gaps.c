@@ -12,7 +12,8 @@
 //			image, or takes no preload.
 //	last instant	The holder is ending, and has deleted the file or let go of the flock: ours wait for its end, by the
 //			tombstone and by looking for dying processes; no peer does.
-//	other peer	Python and flock(1) do not exclude each other, and two Python programs not always.
+//	other peer	Python and flock(1) do not exclude each other, and two Python programs not always: here a lock among
+//			the peers does. Whoever of them does not get it at once withdraws.
 #define _GNU_SOURCE
 #include "gaps.h"
 
@@ -28,6 +29,7 @@ static const double LAST_INSTANT_AT_MOST = 2;
 static struct tally *tally;
 static const char *lock_path;
 static int oracle;
+static long overtaken_pid;		// whom the file named when it was found to be free
 
 void gaps_prepare(struct tally *its_tally, const char *folder, const char *its_lock_path)
 {
@@ -113,11 +115,8 @@ bool gaps_is_alive(long pid)
 // Whether somebody has the oracle now, so that the tally tells who.
 static bool somebody_is_in(void)
 {
-	struct flock whole;
-
 	for (int look = 0; look < 2; look++) {
-		whole = (struct flock){ .l_type = F_WRLCK, .l_whence = SEEK_SET };
-		if (fcntl(oracle, F_OFD_GETLK, &whole) < 0 || whole.l_type == F_UNLCK)
+		if (!is_anybodys(oracle, THE_ORACLE))
 			return false;
 		usleep(LOOK_AGAIN);
 	}
@@ -128,11 +127,14 @@ enum gap gaps_of_python(int fd, const struct stat *file, bool created)
 {
 	long recorded = gaps_read_pid(fd);
 
+	overtaken_pid = recorded;
 	// Ours leave nothing in a file that they delete which Python would take over, save when they are killed at that moment.
 	if (!is_at_path(file))
 		return created || is_pythons(fd) || file->st_size == 0 || was_killed(file) ? DEAD_FILE : NO_GAP;
 	if (created && file->st_size > 0)
 		return OVERTAKEN;
+	if (!set_byte(oracle, AMONG_PEERS, F_WRLCK))
+		return OTHER_PEER;
 	if (!somebody_is_in())
 		return NO_GAP;
 	if (tally->kind != EXLOCK)
@@ -142,19 +144,10 @@ enum gap gaps_of_python(int fd, const struct stat *file, bool created)
 	return tally->unrecorded || is_relative(recorded) ? UNSEEN : NO_GAP;
 }
 
-// With the flock on FILE.
+// With the flock on FILE. From here no Python program can delete it.
 static enum gap flock_gap(const struct stat *file)
 {
-	int fd = open(lock_path, O_RDONLY | O_CLOEXEC);
-	// First the PID: a Python program that is no longer alive will not delete the file.
-	bool python_lives = fd >= 0 && is_pythons(fd) && gaps_is_alive(gaps_read_pid(fd));
-
-	if (fd >= 0)
-		close(fd);
-	if (!is_at_path(file))
-		return DEAD_FILE;
-	// It is in, or about to take the oracle, or has let it go and will delete the file.
-	return python_lives && !(somebody_is_in() && tally->kind == EXLOCK) ? OTHER_PEER : NO_GAP;
+	return !set_byte(oracle, AMONG_PEERS, F_WRLCK) ? OTHER_PEER : is_at_path(file) ? NO_GAP : DEAD_FILE;
 }
 
 void gaps_check_flock(const struct stat *file)
@@ -182,10 +175,11 @@ static enum gap gap_beside(enum kind kind, const struct stat *file)
 
 __attribute__((noreturn)) static void overlap(enum kind kind, const struct stat *file)
 {
-	fprintf(stderr, "overlap: %s %ld got in beside %ld, step %d%s%s%s%s; its file: %lu, ours: %lu\n",
+	fprintf(stderr, "overlap: %s %ld got in beside %ld, step %d%s%s%s%s; its file: %lu, ours: %lu%s, which named %ld%s\n",
 		kind == PYTHON ? "Python" : "flock(1)", (long)getpid(), (long)tally->winner, tally->step,
 		tally->daemon ? ", daemon" : "", tally->unrecorded ? ", unrecorded" : "", tally->ending ? ", ending" : "",
-		tally->pid_alone ? ", by PID alone" : "", (unsigned long)tally->inode, (unsigned long)file->st_ino);
+		tally->pid_alone ? ", by PID alone" : "", (unsigned long)tally->inode, (unsigned long)file->st_ino,
+		is_at_path(file) ? "" : ", deleted", overtaken_pid, is_relative(overtaken_pid) ? ", a relative" : "");
 	tally->overlaps++;
 	_exit(OVERLAPPED);
 }
@@ -220,16 +214,16 @@ void gaps_enter(enum kind kind, int slot, const struct stat *file)
 			gaps_withdraw(gap);
 		usleep(LOOK_AGAIN);
 	}
-	// A Python program that did not see the oracle may have come and gone meanwhile, and with it the file.
-	if (kind == FLOCK)
-		gaps_check_flock(file);
 	get_in(tally, kind, slot, file, true);
 	win(tally, slot);
 }
 
 void gaps_get_out(void)
 {
-	struct flock whole = { .l_type = F_UNLCK, .l_whence = SEEK_SET };
+	(void)set_byte(oracle, THE_ORACLE, F_UNLCK);
+}
 
-	(void)fcntl(oracle, F_OFD_SETLK, &whole);
+void gaps_let_peers_in(void)
+{
+	(void)set_byte(oracle, AMONG_PEERS, F_UNLCK);
 }

@@ -22,6 +22,9 @@ __attribute__((noreturn)) void gaps_withdraw(enum gap gap);
 
 // Takes the oracle; withdraws, or counts an overlap, if it is another's.
 void gaps_enter(enum kind kind, int slot, const struct stat *file);
+
+// Lets go of the oracle; then, with the file deleted, of the lock among peers.
 void gaps_get_out(void);
+void gaps_let_peers_in(void);
 
 #endif

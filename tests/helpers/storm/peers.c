@@ -24,6 +24,7 @@ __attribute__((noreturn)) static void leave_as_python(const struct tally *tally,
 		_exit(0);
 	gaps_get_out();
 	unlink(path);
+	gaps_let_peers_in();
 	linger();
 	_exit(0);
 }

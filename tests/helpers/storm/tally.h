@@ -117,17 +117,32 @@ static inline struct tally *map_tally(const char *folder)
 }
 
 // The oracle: a lock of its own that everybody who gets in takes and keeps as long as it can. An open file description lock:
-// kept through fork and exec, and let go by the kernel.
+// kept through fork and exec, and let go by the kernel. The peers, who do not exclude each other in all cases, keep another byte
+// of that file from before they get in until they have deleted theirs.
+enum oracle_byte { THE_ORACLE, AMONG_PEERS };
+
 static inline int open_oracle(const char *folder)
 {
 	return open_for_all(folder, "oracle");
 }
 
+static inline bool set_byte(int oracle, enum oracle_byte byte, short type)
+{
+	struct flock range = { .l_type = type, .l_whence = SEEK_SET, .l_start = (off_t)byte, .l_len = 1 };
+
+	return fcntl(oracle, F_OFD_SETLK, &range) == 0;
+}
+
 static inline bool take_oracle_now(int oracle)
 {
-	struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	return set_byte(oracle, THE_ORACLE, F_WRLCK);
+}
 
-	return fcntl(oracle, F_OFD_SETLK, &whole) == 0;
+static inline bool is_anybodys(int oracle, enum oracle_byte byte)
+{
+	struct flock range = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)byte, .l_len = 1 };
+
+	return fcntl(oracle, F_OFD_GETLK, &range) == 0 && range.l_type != F_UNLCK;
 }
 
 static inline void add_relative(struct tally *tally, long pid)
