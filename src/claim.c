@@ -13,8 +13,6 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#define FIRST_PROCESS 1
-
 // flopen(3) takes O_NONBLOCK for "do not wait for the lock"; opening the file does not wait in either case (door.c).
 static int flags_of(bool block)
 {
@@ -68,14 +66,25 @@ static int create_beside_threads(const char *path)
 	return -1;
 }
 
+static bool create_claim(const char *path, bool block, bool threads, struct claim *claim)
+{
+	*claim = (struct claim){ .fd = threads ? create_beside_threads(path) : create(path, block), .writable = true, .created = true };
+	return claim->fd != -1;
+}
+
+// Mostly there is no file, or it is about to be waited for.
 bool claim_open_or_create(const char *path, bool block, bool threads, struct claim *claim)
 {
+	bool create_first = !block && !threads;
+
 	do {
-		if (claim_open(path, block, claim) || errno != ENOENT)
+		if (!create_first && (claim_open(path, block, claim) || errno != ENOENT))
 			return claim->fd != -1;
-		*claim = (struct claim){ .fd = threads ? create_beside_threads(path) : create(path, block), .writable = true, .created = true };
-	} while (claim->fd == -1 && errno == EEXIST);
-	return claim->fd != -1;
+		create_first = false;
+		if (create_claim(path, block, threads, claim))
+			return true;
+	} while (errno == EEXIST);
+	return false;
 }
 
 bool claim_is_at(const char *path, const struct stat *status)
@@ -164,8 +173,7 @@ enum claim_result claim_judge(const char *path, const struct process_self *self,
 	return result;
 }
 
-// Under the record lock. A Python peer that opened the file before does not look whether it still is at the path: in a deleted
-// one it has to find a living process, and the first one always lives.
+// Under the record lock.
 static bool delete_locked(const char *path, int fd, dev_t device, ino_t inode)
 {
 	struct record record;
@@ -175,7 +183,7 @@ static bool delete_locked(const char *path, int fd, dev_t device, ino_t inode)
 	if (record_read(fd, &record, &status) == -1 || status.st_dev != device || status.st_ino != inode || record.empty ||
 	    (record.pid != getpid() && record_is_alive(&record)) || !claim_is_at(path, &status) || unlink(path) == -1)
 		return false;
-	(void)record_write(fd, FIRST_PROCESS, PROCESS_START_UNKNOWN, &status);
+	record_close(fd, &status);
 	return true;
 }
 

@@ -17,6 +17,22 @@ const char *config_get(char *const *environment, const char *variable)
 	return NULL;
 }
 
+char *const *config_own(char *const *environment, char *own[CONFIG_OWN + 1])
+{
+	int count = 0;
+
+	for (char *const *entry = environment; *entry; entry++) {
+		// The first letter spares most of them the call.
+		if (**entry != CONFIG_PREFIX[0] || !text_begins(*entry, CONFIG_PREFIX))
+			continue;
+		if (count == CONFIG_OWN)
+			return environment;
+		own[count++] = *entry;
+	}
+	own[count] = NULL;
+	return own;
+}
+
 // Decimal seconds, as in "2", "0.25" or ".5". Digits beyond nanoseconds are read and dropped.
 static bool parse_seconds(const char *value, uint64_t *nanoseconds)
 {

@@ -42,6 +42,11 @@ struct config_error {
 // The value of VARIABLE (with its prefix) in ENVIRONMENT; NULL if unset or empty.
 const char *config_get(char *const *environment, const char *variable);
 
+// Those entries of ENVIRONMENT that begin with CONFIG_PREFIX, in OWN, which is returned and ends with NULL; ENVIRONMENT itself where there
+// are more than CONFIG_OWN: the others need not be looked at again for each variable.
+#define CONFIG_OWN 40
+char *const *config_own(char *const *environment, char *own[CONFIG_OWN + 1]);
+
 // Fills CONFIG from ENVIRONMENT. False: ERROR says what is wrong.
 bool config_parse(char *const *environment, struct config *config, struct config_error *error);
 

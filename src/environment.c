@@ -3,39 +3,50 @@
 
 #include "text.h"
 
-#include <limits.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
-
-// Room for the texts that had none where they stand: a path and some numbers.
-static char texts[PATH_MAX + 512];
-static size_t texts_used;
 
 static char **find(char **environment, const char *variable)
 {
 	size_t length = strlen(variable);
 
 	for (; *environment; environment++)
-		if (strncmp(*environment, variable, length) == 0 && (*environment)[length] == '=')
+		if (**environment == *variable && strncmp(*environment, variable, length) == 0 && (*environment)[length] == '=')
 			return environment;
 	return NULL;
 }
 
-// "VARIABLE=value" in static memory; NULL if that is full.
-static char *new_text(const struct setting *setting)
+// Memory for SIZE bytes that stays as long as the process: libc may still reallocate a copy of what is in it, never that itself,
+// since it did not allocate it. NULL: there is none.
+static void *take(struct environment_room *room, size_t size)
 {
+	size_t padding = -(uintptr_t)room->start % sizeof(char *);
+	void *memory = room->start + padding;
+
+	if (padding + size <= room->size) {
+		room->start += padding + size;
+		room->size -= padding + size;
+		return memory;
+	}
+	memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	return memory == MAP_FAILED ? NULL : memory;
+}
+
+// "VARIABLE=value"; NULL: there is no memory.
+static char *new_text(const struct setting *setting, struct environment_room *room)
+{
+	size_t size = strlen(setting->variable) + 1 + strlen(setting->value) + 1;
+	char *memory = take(room, size);
 	struct text text;
 
-	if (texts_used == sizeof(texts))
+	if (!memory)
 		return NULL;
-	text = text_in(texts + texts_used, sizeof(texts) - texts_used);
+	text = text_in(memory, size);
 	text_add(&text, setting->variable);
 	text_add(&text, "=");
 	text_add(&text, setting->value);
-	if (text.cut)
-		return NULL;
-	texts_used += text.length + 1;
-	return text.start;
+	return memory;
 }
 
 // Fills what remains with zero bytes, so that /proc/PID/environ shows nothing of the old value.
@@ -48,7 +59,7 @@ static void rewrite(char *value, size_t room, const char *new_value)
 }
 
 // Returns whether the variable is there and has the value now.
-static bool apply_in_place(char **environment, const struct setting *setting)
+static bool apply_in_place(char **environment, const struct setting *setting, struct environment_room *room)
 {
 	char **entry = find(environment, setting->variable);
 	char *value, *text;
@@ -60,13 +71,13 @@ static bool apply_in_place(char **environment, const struct setting *setting)
 		rewrite(value, strlen(value), setting->value);
 		return true;
 	}
-	text = new_text(setting);
+	text = new_text(setting, room);
 	if (text)
 		*entry = text;
 	return text != NULL;
 }
 
-char **environment_apply(char **environment, const struct setting *settings, int count)
+char **environment_apply(char **environment, const struct setting *settings, int count, struct environment_room *room)
 {
 	const struct setting *missing[ENVIRONMENT_SETTINGS];
 	int missing_count = 0;
@@ -74,24 +85,23 @@ char **environment_apply(char **environment, const struct setting *settings, int
 	char **larger;
 
 	for (int i = 0; i < count; i++)
-		if (!apply_in_place(environment, &settings[i]) && settings[i].value[0] != '\0')
+		if (!apply_in_place(environment, &settings[i], room) && settings[i].value[0] != '\0')
 			missing[missing_count++] = &settings[i];
 	if (missing_count == 0)
 		return environment;
 	while (environment[length])
 		length++;
-	// Libc may still reallocate a copy of this array, never the array itself: it did not allocate it.
-	larger = mmap(NULL, (length + (size_t)missing_count + 1) * sizeof(*larger), PROT_READ | PROT_WRITE,
-		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (larger == MAP_FAILED)
+	larger = take(room, (length + (size_t)missing_count + 1) * sizeof(*larger));
+	if (!larger)
 		return NULL;
 	memcpy(larger, environment, length * sizeof(*larger));
 	for (int i = 0; i < missing_count; i++) {
-		char *text = new_text(missing[i]);
+		char *text = new_text(missing[i], room);
 
 		if (text)
 			larger[length++] = text;
 	}
+	larger[length] = NULL;
 	return larger;
 }
 

@@ -15,11 +15,16 @@ struct setting {
 	const char *value;	// "": the variable is emptied where it is present, never added
 };
 
+// Memory that stays as long as the process, for what is new. Where it does not suffice more is taken from the kernel.
+struct environment_room {
+	char *start;
+	size_t size;
+};
+
 // Applies SETTINGS (ENVIRONMENT_SETTINGS at most) to ENVIRONMENT. A variable that is present with room for the value is
-// rewritten in place; one that is too short gets a new text; one that is missing a new array. The texts live in static
-// memory. Returns the array to use, which may be ENVIRONMENT; or NULL:
-// no memory, nothing but what fitted in place was changed.
-char **environment_apply(char **environment, const struct setting *settings, int count);
+// rewritten in place; one that is too short gets a new text; one that is missing a new array, both out of ROOM, which becomes smaller.
+// Returns the array to use, which may be ENVIRONMENT; or NULL: no memory, nothing but what fitted in place was changed.
+char **environment_apply(char **environment, const struct setting *settings, int count, struct environment_room *room);
 
 // Takes every entry whose base name is LIBRARY out of the LD_PRELOAD of ENVIRONMENT, in place.
 void environment_strip_preload(char *const *environment, const char *library);

@@ -76,7 +76,7 @@ static bool find_path(struct exclusivelock *lock, const char *name)
 
 	lock->name = (struct lockname){ .text = name && name[0] ? name : lock->program };
 	if (lock->name.text == lock->program &&
-	    lockname_of_program((const char *)getauxval(AT_EXECFN), lock->program, &script) == -1)
+	    lockname_of_program((const char *)getauxval(AT_EXECFN), NULL, lock->program, &script) == -1)
 		return false;
 	if (directory && directory[0] && directory[0] != '/') {
 		errno = EINVAL;

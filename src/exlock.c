@@ -33,30 +33,48 @@ extern int at_quick_exit(void (*handler)(void)) __attribute__((weak));
 // What the start needs to know, on its stack; what the exit needs, in static memory.
 struct guard {
 	struct start start;
-	char *const *environment;
+	char *const *environment;	// what of it is about us
+	char *own[CONFIG_OWN + 1];
 	struct mark mark;
 	bool marked;
 	struct lockname name;
-	char *program;		// PATH_MAX bytes
 	bool script;
 };
 
-static struct config config;
-static struct lockfile lock = { .descriptor = -1 };
-static char lock_path[PATH_MAX];
-static char log_path[PATH_MAX];
+// Each page of memory that is written for the first time costs a start as much as several system calls do. So all that every start
+// writes is at the beginning of this, and, being a common symbol, behind the few other variables of the library.
+#define ROOM 1536
+__attribute__((common)) struct {
+	struct lockfile lock;
+	struct config config;
+	bool left;
+	char *lock_path;
+	char texts[2 * PATH_MAX + ROOM];	// the program's path, the lock file's, new variables of the environment: one behind the other
+	char log_path[PATH_MAX];
+} kept;
+
+static char *behind(char *text)
+{
+	return text + strlen(text) + 1;
+}
+
+// Where the lock file's path is to be written: behind the program's, if that was wanted.
+static char *place_lock_path(void)
+{
+	kept.lock_path = behind(kept.texts);
+	kept.lock.path = kept.lock_path;
+	return kept.lock_path;
+}
 
 static void leave(void *unused)
 {
-	static bool left;
-
 	(void)unused;
 	// A filter may kill for any system call.
-	if (left || seccomp_entered())
+	if (kept.left || seccomp_entered())
 		return;
-	left = true;
-	if (lockfile_leave(&lock))
-		report_log(&config, "Released lock at", lock_path);
+	kept.left = true;
+	if (lockfile_leave(&kept.lock))
+		report_log(&kept.config, "Released lock at", kept.lock_path);
 }
 
 static void leave_quickly(void)
@@ -74,10 +92,12 @@ static void register_handlers(void)
 		(void)at_quick_exit(leave_quickly);
 }
 
-// False: there is no memory for it.
+// Once in a start. False: there is no memory for it.
 static bool apply(const struct guard *guard, const struct setting *settings, int count)
 {
-	char **environment = environment_apply(*guard->start.environment, settings, count);
+	char *start = behind(kept.lock_path);
+	struct environment_room room = { start, sizeof(kept.texts) - (size_t)(start - kept.texts) };
+	char **environment = environment_apply(*guard->start.environment, settings, count, &room);
 
 	if (environment)
 		*guard->start.environment = environment;
@@ -87,17 +107,17 @@ static bool apply(const struct guard *guard, const struct setting *settings, int
 static void export_taken(const struct guard *guard)
 {
 	struct mark mark = {
-		.pid = lock.self.pid,
-		.start = lock.self.start,
-		.inode = lock.inode,
-		.session = lock.self.session,
-		.descriptor = lock.keep_descriptor ? lock.descriptor : -1,
+		.pid = kept.lock.self.pid,
+		.start = kept.lock.self.start,
+		.inode = kept.lock.inode,
+		.session = kept.lock.self.session,
+		.descriptor = kept.lock.keep_descriptor ? kept.lock.descriptor : -1,
 	};
 	char instance[MARK_MAX], pid[TEXT_NUMBER_MAX];
 	struct text text = text_in(pid, sizeof(pid));
 	const struct setting settings[] = {
 		{ CONFIG_PREFIX "PID", pid },
-		{ CONFIG_PREFIX "LOCKFILE", lock_path },
+		{ CONFIG_PREFIX "LOCKFILE", kept.lock_path },
 		{ CONFIG_PREFIX "INSTANCE", instance },
 		{ CONFIG_PREFIX "HELD", "" },
 		{ CONFIG_PREFIX "HOLDER", "" },
@@ -116,7 +136,7 @@ static bool export_flagged(const struct guard *guard, pid_t holder)
 	const struct setting settings[] = {
 		{ CONFIG_PREFIX "HELD", "1" },
 		{ CONFIG_PREFIX "HOLDER", pid },
-		{ CONFIG_PREFIX "LOCKFILE", lock_path },
+		{ CONFIG_PREFIX "LOCKFILE", kept.lock_path },
 		{ CONFIG_PREFIX "PID", "" },
 		{ CONFIG_PREFIX "INSTANCE", "" },
 	};
@@ -134,24 +154,24 @@ static bool is_selected(struct guard *guard)
 
 	if (guard->start.execfn && strcmp(text_basename(guard->start.execfn), LAUNCHER) == 0)
 		return false;
-	return !only || lockname_of_program(guard->start.execfn, guard->program, &guard->script) == -1 ||
-	       pattern_selects(only, guard->program);
+	return !only || lockname_of_program(guard->start.execfn, guard->start.argv, kept.texts, &guard->script) == -1 ||
+	       pattern_selects(only, kept.texts);
 }
 
 static void read_config(struct guard *guard)
 {
 	struct config_error error;
 
-	if (!config_parse(guard->environment, &config, &error)) {
+	if (!config_parse(guard->environment, &kept.config, &error)) {
 		report_config_error(&error);
 		_exit(CONFIG_EXIT_ERROR);
 	}
 	// The program may write over its environment before we log for the last time.
-	if (config.log_path) {
-		struct text text = text_in(log_path, sizeof(log_path));
+	if (kept.config.log_path) {
+		struct text text = text_in(kept.log_path, sizeof(kept.log_path));
 
-		text_add(&text, config.log_path);
-		config.log_path = log_path;
+		text_add(&text, kept.config.log_path);
+		kept.config.log_path = kept.log_path;
 	}
 	guard->marked = mark_parse(config_get(guard->environment, CONFIG_PREFIX "INSTANCE"), &guard->mark);
 }
@@ -160,33 +180,33 @@ static void read_config(struct guard *guard)
 // lock themselves.
 static void stop(const struct guard *guard, const char *what, int error, const char *why, const char *advice)
 {
-	report_error(what, error, why, config.run_on_error ? UNGUARDED_ADVICE : advice);
-	if (!config.run_on_error)
+	report_error(what, error, why, kept.config.run_on_error ? UNGUARDED_ADVICE : advice);
+	if (!kept.config.run_on_error)
 		_exit(CONFIG_EXIT_ERROR);
 	environment_strip_preload(*guard->start.environment, LIBRARY);
 }
 
 static bool find_path(struct guard *guard)
 {
-	const char *tmpdir = config_get(guard->environment, "TMPDIR");
+	const char *tmpdir = config_get(*guard->start.environment, "TMPDIR");
 
-	guard->name.text = config.name;
-	if (!config.name) {
-		if (lockname_of_program(guard->start.execfn, guard->program, &guard->script) == -1) {
+	guard->name.text = kept.config.name;
+	if (!kept.config.name) {
+		if (lockname_of_program(guard->start.execfn, guard->start.argv, kept.texts, &guard->script) == -1) {
 			stop(guard, "the program's path", errno, NULL, "EXCLUSIVELOCK_NAME can give the lock a name");
 			return false;
 		}
-		guard->name.text = guard->program;
-		if (config.by_args && !guard->start.argv) {
+		guard->name.text = kept.texts;
+		if (kept.config.by_args && !guard->start.argv) {
 			stop(guard, "the program's arguments", 0, "cannot be told", "EXCLUSIVELOCK_NAME can give the lock a name");
 			return false;
 		}
-		if (config.by_args)
+		if (kept.config.by_args)
 			guard->name.arguments = lockname_arguments(guard->start.argv,
 								   guard->script ? guard->start.execfn : NULL);
 	}
-	if (lockname_path(&guard->name, config.dir, tmpdir, lock_path) == -1) {
-		stop(guard, config.dir ? config.dir : tmpdir, errno, NULL, DIRECTORY_ADVICE);
+	if (lockname_path(&guard->name, kept.config.dir, tmpdir, place_lock_path()) == -1) {
+		stop(guard, kept.config.dir ? kept.config.dir : tmpdir, errno, NULL, DIRECTORY_ADVICE);
 		return false;
 	}
 	return true;
@@ -196,31 +216,31 @@ static bool find_path(struct guard *guard)
 static bool find_marked_path(struct guard *guard)
 {
 	const char *marked = config_get(guard->environment, CONFIG_PREFIX "LOCKFILE");
-	struct text text = text_in(lock_path, sizeof(lock_path));
+	struct text text = text_in(place_lock_path(), PATH_MAX);
 	struct stat status;
 
 	if (!guard->marked || !marked)
 		return false;
-	if (config.name)
-		return find_path(guard) && (strcmp(lock_path, marked) == 0 ||
-					    (fstatat(AT_FDCWD, lock_path, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+	if (kept.config.name)
+		return find_path(guard) && (strcmp(kept.lock_path, marked) == 0 ||
+					    (fstatat(AT_FDCWD, kept.lock_path, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
 					     status.st_ino == guard->mark.inode));
 	if (marked[0] != '/' || !text_begins(text_basename(marked), "py_exclusivelock_"))
 		return false;
 	text_add(&text, marked);
-	guard->name.text = lock_path;
+	guard->name.text = kept.lock_path;
 	return !text.cut;
 }
 
 // Whether the flock came through exec with a descriptor, and goes on with it.
 static bool adopts(const struct guard *guard)
 {
-	return guard->mark.descriptor >= 0 && lockfile_adopt(&lock, guard->mark.descriptor, guard->mark.inode);
+	return guard->mark.descriptor >= 0 && lockfile_adopt(&kept.lock, guard->mark.descriptor, guard->mark.inode);
 }
 
 static bool is_in_tree(const struct guard *guard)
 {
-	return config.scope_tree && guard->mark.descriptor >= 0;
+	return kept.config.scope_tree && guard->mark.descriptor >= 0;
 }
 
 // Whether this process belongs to the holder that marked it, so that there is nothing to take.
@@ -229,9 +249,9 @@ static bool is_descendant(struct guard *guard)
 	if (guard->mark.pid == getpid() || !find_marked_path(guard))
 		return false;
 	if (!is_in_tree(guard))
-		return descent_by_mark(&guard->mark, lock_path);
+		return descent_by_mark(&guard->mark, kept.lock_path);
 	// The descriptor may have been closed between fork and exec.
-	if (!adopts(guard) && !(descent_by_mark(&guard->mark, lock_path) && lockfile_share(&lock, guard->mark.inode)))
+	if (!adopts(guard) && !(descent_by_mark(&guard->mark, kept.lock_path) && lockfile_share(&kept.lock, guard->mark.inode)))
 		return false;
 	register_handlers();
 	return true;
@@ -254,33 +274,33 @@ static void disown_orphaned(const struct guard *guard)
 	struct stat status;
 
 	if (guard->marked && guard->mark.descriptor >= 0 && !is_in_tree(guard) &&
-	    fstatat(AT_FDCWD, lock_path, &status, AT_SYMLINK_NOFOLLOW) == 0 && status.st_ino == guard->mark.inode)
+	    fstatat(AT_FDCWD, kept.lock_path, &status, AT_SYMLINK_NOFOLLOW) == 0 && status.st_ino == guard->mark.inode)
 		lockfile_disown(guard->mark.descriptor, guard->mark.inode);
 }
 
 // Whether this process took the lock before it called exec, and asks for no other: whatever it runs now, it goes on.
 static bool is_own(struct guard *guard)
 {
-	return guard->mark.pid == lock.self.pid && guard->mark.start == lock.self.start && find_marked_path(guard);
+	return guard->mark.pid == kept.lock.self.pid && guard->mark.start == kept.lock.self.start && find_marked_path(guard);
 }
 
 // A process that lost its mark must not be refused by its own ancestors' lock, nor by its siblings.
 static bool is_lost_descendant(const struct lockfile_outcome *outcome)
 {
-	return descent_by_ancestry(outcome->vouched ? outcome->holder : 0, lock_path) ||
-	       (!config.name && descent_by_ancestry(0, NULL));
+	return descent_by_ancestry(outcome->vouched ? outcome->holder : 0, kept.lock_path) ||
+	       (!kept.config.name && descent_by_ancestry(0, NULL));
 }
 
 static void refuse(const struct guard *guard, pid_t holder)
 {
-	if (!config.quiet)
+	if (!kept.config.quiet)
 		report_refused(&guard->name, holder);
-	_exit(config.exit_code);
+	_exit(kept.config.exit_code);
 }
 
 static void held(struct guard *guard, pid_t holder)
 {
-	if (config.on_held != ON_HELD_FLAG)
+	if (kept.config.on_held != ON_HELD_FLAG)
 		refuse(guard, holder);
 	// The program runs because it can see that it is not alone.
 	if (!export_flagged(guard, holder)) {
@@ -295,23 +315,23 @@ static void taken(const struct guard *guard)
 {
 	export_taken(guard);
 	register_handlers();
-	if (!lock.resumed)
-		report_log(&config, "Acquired lock at", lock_path);
+	if (!kept.lock.resumed)
+		report_log(&kept.config, "Acquired lock at", kept.lock_path);
 }
 
 static void take(struct guard *guard, bool own)
 {
-	bool waits = config.on_held == ON_HELD_WAIT;
-	uint64_t now = pause_clock();
-	uint64_t deadline = config.timeout_ns < UINT64_MAX - now ? now + config.timeout_ns : UINT64_MAX;
+	bool waits = kept.config.on_held == ON_HELD_WAIT;
+	uint64_t now = waits ? pause_clock() : 0;
+	uint64_t deadline = kept.config.timeout_ns < UINT64_MAX - now ? now + kept.config.timeout_ns : UINT64_MAX;
 	struct lockfile_outcome outcome;
-	enum lockfile_result result = lockfile_try(&lock, !waits, &outcome);
+	enum lockfile_result result = lockfile_try(&kept.lock, !waits, &outcome);
 
 	// A process that has dropped its privileges since, or changed its root, may be unable to reach the file; its PID holds
 	// the lock all the same.
 	if (result == LOCKFILE_ERROR && own) {
-		lock.resumed = true;
-		lock.inode = guard->mark.inode;
+		kept.lock.resumed = true;
+		kept.lock.inode = guard->mark.inode;
 		result = LOCKFILE_TAKEN;
 	}
 	if (result != LOCKFILE_TAKEN && is_lost_descendant(&outcome)) {
@@ -319,42 +339,41 @@ static void take(struct guard *guard, bool own)
 		return;
 	}
 	if (result == LOCKFILE_HELD && waits)
-		result = lockfile_wait(&lock, deadline, &outcome);
+		result = lockfile_wait(&kept.lock, deadline, &outcome);
 	if (result == LOCKFILE_TAKEN)
 		taken(guard);
 	else if (result == LOCKFILE_HELD)
 		held(guard, outcome.holder);
 	else
-		stop(guard, lock_path, outcome.error, outcome.why, DIRECTORY_ADVICE);
+		stop(guard, kept.lock_path, outcome.error, outcome.why, DIRECTORY_ADVICE);
 }
 
 __attribute__((constructor)) static void start(void)
 {
-	char program[PATH_MAX];
-	struct guard guard = { .program = program, .mark = { .descriptor = -1 } };
+	struct guard guard = { .mark = { .descriptor = -1 } };
 	bool own;
 
 	if (!start_find(&guard.start) || guard.start.secure)
 		return;
-	guard.environment = *guard.start.environment;
+	guard.environment = config_own(*guard.start.environment, guard.own);
 	if (!is_selected(&guard))
 		return;
 	read_config(&guard);
-	lock.path = lock_path;
+	kept.lock.descriptor = -1;
 	if (is_descendant(&guard)) {
 		pass_by(&guard);
 		return;
 	}
-	lock.self = process_self();
-	lock.keep_descriptor = config.scope_tree;
-	lock.asked_to_end = config.replaced;
+	kept.lock.self = process_self();
+	kept.lock.keep_descriptor = kept.config.scope_tree;
+	kept.lock.asked_to_end = kept.config.replaced;
 	own = is_own(&guard);
 	if (own && adopts(&guard)) {
-		lock.keep_descriptor = true;
+		kept.lock.keep_descriptor = true;
 		taken(&guard);
 		return;
 	}
-	own = own && descent_own(lock_path, &lock.self);
+	own = own && descent_own(kept.lock_path, &kept.lock.self);
 	if (!own && !find_path(&guard))
 		return;
 	if (!own)

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -50,44 +51,70 @@ void lockfile_release(struct lockfile *lock)
 	(void)close(claim.fd);
 }
 
+// Opens the file at the path if it is ours, for writing if we may.
+static int open_own(const struct lockfile *lock, struct record *record, struct stat *status)
+{
+	int fd = openat(AT_FDCWD, lock->path, O_RDWR | RECORD_OPEN_FLAGS);
+
+	if (fd == -1 && (errno == EACCES || errno == EROFS || errno == EPERM))
+		fd = openat(AT_FDCWD, lock->path, O_RDONLY | RECORD_OPEN_FLAGS);
+	if (fd == -1 || (record_read(fd, record, status) == 0 && status->st_dev == lock->device && status->st_ino == lock->inode))
+		return fd;
+	(void)close(fd);
+	return -1;
+}
+
+// Whether nobody else has the flock, which is ours by FD then. A child forked from us may keep it: *KEPT.
+static bool is_last(int fd, const struct mapped_file *file, bool *kept)
+{
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+		return true;
+	*kept = errno == EWOULDBLOCK && holder_hand_on(file, true);
+	return !*kept && flock(fd, LOCK_EX | LOCK_NB) == 0;
+}
+
+// Whether we are the last can only be tried by giving our part up. From here the tombstone alone keeps others out; where
+// there is none, everything stays as it is, and a stale file is harmless. Deleted, the file's flock is kept by FD until this process is
+// gone. Returns whether the lock was given back.
+static bool let_go(struct lockfile *lock, int fd, bool hinted, const struct mapped_file *file)
+{
+	bool kept = false;
+
+	if (tombstone_raise(lock->path) == -1) {
+		hold_leave_to_kernel(lock);
+		(void)close(fd);
+		return true;
+	}
+	hold_end(lock);
+	if (is_last(fd, file, &kept)) {
+		if (hinted && holder_hand_on_mapped(file))
+			return false;
+		if (claim_delete(lock->path, fd, lock->device, lock->inode))
+			return true;
+	}
+	(void)close(fd);
+	return !kept;
+}
+
 bool lockfile_leave(struct lockfile *lock)
 {
 	const struct mapped_file file = { lock->device, lock->inode, lock->path };
 	struct record record;
-	struct claim claim;
 	struct stat status;
+	int fd = open_own(lock, &record, &status);
+	bool given_back = false;
 
-	if (record_peek(lock->path, &record, &status) == -1 || status.st_dev != lock->device ||
-	    status.st_ino != lock->inode)
+	if (fd == -1)
 		return true;
 	// A worker: what it shares with the holder ends when it does.
 	if (record.pid != getpid() && record_is_alive(&record)) {
 		hold_leave_to_kernel(lock);
-		return false;
-	}
-	if ((status.st_mode & RECORD_HINT_WAITERS) && keepers_has_waiters(&file)) {
+	} else if ((status.st_mode & RECORD_HINT_WAITERS) && keepers_has_waiters(&file)) {
 		hold_leave_to_kernel(lock);
-		return !holder_hand_on(&file, false);
+		given_back = !holder_hand_on(&file, false);
+	} else {
+		return let_go(lock, fd, (status.st_mode & RECORD_HINT_MAPPED) != 0, &file);
 	}
-	// Whether we are the last can only be tried by giving our part up. From here the tombstone alone keeps others out; where
-	// there is none, everything stays as it is, and a stale file is harmless.
-	if (tombstone_raise(lock->path) == -1) {
-		hold_leave_to_kernel(lock);
-		return true;
-	}
-	hold_end(lock);
-	if (!claim_open(lock->path, false, &claim)) {
-		if (errno != EWOULDBLOCK)
-			return true;
-		if (holder_hand_on(&file, true))
-			return false;
-		if (!claim_open(lock->path, false, &claim))
-			return true;
-	}
-	if ((status.st_mode & RECORD_HINT_MAPPED) && holder_hand_on_mapped(&file))
-		return false;
-	// Deleted, its flock is kept until this process is gone.
-	if (!claim_delete(lock->path, claim.fd, lock->device, lock->inode))
-		(void)close(claim.fd);
-	return true;
+	(void)close(fd);
+	return given_back;
 }

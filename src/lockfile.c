@@ -51,6 +51,7 @@ static bool delete_again(const struct lockfile *lock)
 }
 
 // The name is ours, but whoever gave it up before us may not be quite gone.
+// DEADLINE 0: for a moment.
 static enum claim_result await_predecessor(struct lockfile *lock, uint64_t deadline, struct claim *claim)
 {
 	int error;
@@ -58,7 +59,9 @@ static enum claim_result await_predecessor(struct lockfile *lock, uint64_t deadl
 	// Left behind by a process that did not end by exit(), or by one forked from it, which no record names.
 	if (!claim->created)
 		holder_await_endings();
-	if (tombstone_await(lock->path, deadline, &claim->holder) == 0)
+	if (tombstone_await(lock->path, 0, &claim->holder) == 0 ||
+	    (errno == ETIME &&
+	     tombstone_await(lock->path, deadline ? deadline : pause_clock() + DYING_NS, &claim->holder) == 0))
 		return CLAIM_TAKEN;
 	error = errno;
 	claim->vouched = true;
@@ -88,7 +91,6 @@ static uint64_t linger_until(const struct lockfile *lock, pid_t holder, uint64_t
 // One attempt. With a DEADLINE it blocks until the flock is ours; watch_arm() ends that. CLAIM says what came of it.
 static enum claim_result attempt(struct lockfile *lock, uint64_t deadline, bool accept_empty, struct claim *claim)
 {
-	uint64_t dying_deadline = deadline ? deadline : pause_clock() + DYING_NS;
 	uint64_t lingers_until;
 	enum claim_result result;
 
@@ -110,7 +112,7 @@ static enum claim_result attempt(struct lockfile *lock, uint64_t deadline, bool 
 	if (!lock->resumed && !claim->writable)
 		lock->keep_descriptor = true;
 	hold_keep(lock, claim->fd, &claim->status);
-	return lock->resumed ? CLAIM_OWN : await_predecessor(lock, dying_deadline, claim);
+	return lock->resumed ? CLAIM_OWN : await_predecessor(lock, deadline, claim);
 }
 
 // What the outside is told of an attempt.
@@ -198,10 +200,9 @@ static bool is_final(enum claim_result result)
 
 enum lockfile_result lockfile_try(struct lockfile *lock, bool patient, struct lockfile_outcome *outcome)
 {
-	uint64_t start = pause_clock();
+	uint64_t start = 0, waited = 0;
 
-	for (;;) {
-		uint64_t waited = pause_clock() - start;
+	for (;; waited = pause_clock() - start) {
 		struct claim claim;
 		enum claim_result result = attempt(lock, 0, waited > EMPTY_NS, &claim);
 
@@ -219,6 +220,8 @@ enum lockfile_result lockfile_try(struct lockfile *lock, bool patient, struct lo
 		}
 		if (is_final(result))
 			return conclude(result, &claim, outcome);
+		if (start == 0)
+			start = pause_clock();
 		pause_us(LOOK_AGAIN_US);
 	}
 }

@@ -14,6 +14,8 @@
 #define SYSTEM_DIRECTORY "/var/lock"
 #define FILE_PREFIX "py_exclusivelock_"
 #define DELETED " (deleted)"
+// How many scripts may interpret one another: the kernel's limit, see execve(2).
+#define INTERPRETERS 5
 
 void lockname_walk(const struct lockname *name, void (*piece)(void *context, const char *bytes, size_t length),
 		   void *context)
@@ -33,36 +35,53 @@ static bool same_file(const char *path, const struct stat *other)
 	       status.st_ino == other->st_ino;
 }
 
-// The kernel marks the path of a program whose file was removed or replaced while it ran. A file may really have
-// that ending, though.
-static void drop_deleted(char *path, size_t length, const struct stat *exe)
+static bool ends_in(const char *path, size_t length, const char *ending)
 {
-	size_t ending = sizeof(DELETED) - 1;
+	size_t size = strlen(ending);
 
-	if (length > ending && strcmp(path + length - ending, DELETED) == 0 && !same_file(path, exe))
-		path[length - ending] = '\0';
+	return length > size && strcmp(path + length - size, ending) == 0;
 }
 
-int lockname_of_program(const char *execfn, char path[PATH_MAX], bool *script)
+// The kernel marks the path of a program whose file was removed or replaced while it ran. A file may really have
+// that ending, though.
+static void drop_deleted(char *path, size_t length)
+{
+	struct stat exe;
+
+	if (ends_in(path, length, DELETED) && fstatat(AT_FDCWD, "/proc/self/exe", &exe, 0) == 0 && !same_file(path, &exe))
+		path[length - (sizeof(DELETED) - 1)] = '\0';
+}
+
+// For a script the kernel puts its path behind the interpreter's and one option; that interpreter may be a script, and so on.
+static bool may_be_script(const char *execfn, char *const *argv)
+{
+	for (int i = 0; argv && argv[i] && i <= 2 * INTERPRETERS; i++)
+		if (i > 0 && strcmp(argv[i], execfn) == 0)
+			return true;
+	return !argv;
+}
+
+// Whether the kernel was asked for another file than the one it loaded.
+static bool is_other_file(const char *execfn)
+{
+	struct stat exe, named;
+
+	return fstatat(AT_FDCWD, "/proc/self/exe", &exe, 0) == 0 && fstatat(AT_FDCWD, execfn, &named, 0) == 0 &&
+	       (named.st_dev != exe.st_dev || named.st_ino != exe.st_ino);
+}
+
+int lockname_of_program(const char *execfn, char *const *argv, char path[PATH_MAX], bool *script)
 {
 	ssize_t length = readlinkat(AT_FDCWD, "/proc/self/exe", path, PATH_MAX - 1);
-	struct stat exe, named;
 
 	*script = true;
 	// "(unreachable)/..." is what a program outside our root looks like.
 	if (length <= 0 || length == PATH_MAX - 1 || path[0] != '/')
 		return execfn ? canonical_path(execfn, path) : (errno = ENOENT, -1);
 	path[length] = '\0';
-	*script = false;
-	if (!execfn || strcmp(execfn, path) == 0 || fstatat(AT_FDCWD, "/proc/self/exe", &exe, 0) == -1)
-		return 0;
-	drop_deleted(path, (size_t)length, &exe);
-	if (strcmp(execfn, path) == 0 || fstatat(AT_FDCWD, execfn, &named, 0) == -1 ||
-	    (named.st_dev == exe.st_dev && named.st_ino == exe.st_ino))
-		return 0;
-	// The kernel was asked for another file than the one it loaded: a script, and this is its interpreter.
-	*script = true;
-	return canonical_path(execfn, path);
+	drop_deleted(path, (size_t)length);
+	*script = execfn && strcmp(execfn, path) != 0 && may_be_script(execfn, argv) && is_other_file(execfn);
+	return *script ? canonical_path(execfn, path) : 0;
 }
 
 char *const *lockname_arguments(char *const *argv, const char *execfn)

@@ -21,8 +21,9 @@ void lockname_walk(const struct lockname *name, void (*piece)(void *context, con
 
 // Writes the absolute path, free of symlinks, of the program that this process runs to PATH: /proc/self/exe,
 // or for a #! script (and without /proc) what EXECFN (the kernel's AT_EXECFN) resolves to. *SCRIPT tells whether
-// it is one; without /proc it only may be. Returns 0, or -1 and errno: the path cannot be told.
-int lockname_of_program(const char *execfn, char path[PATH_MAX], bool *script);
+// it is one; without /proc it only may be. ARGV is what the kernel gave the program, NULL if that is not known. Returns 0, or -1 and
+// errno: the path cannot be told.
+int lockname_of_program(const char *execfn, char *const *argv, char path[PATH_MAX], bool *script);
 
 // Where the arguments of the program begin in ARGV: behind its name, or where it is a script (EXECFN not NULL)
 // behind that, which the kernel put there together with the interpreter and its option.

@@ -14,6 +14,8 @@
 
 // A PID and its newline, with room to spare for the blanks of others.
 #define CONTENT_MAX 64
+// The PID of a process that always lives.
+#define FIRST_PROCESS '1'
 #define LOOKS_SHORT 3
 #define LOCK_TRIES 25
 #define LOCK_PAUSE_US 4000
@@ -106,22 +108,34 @@ static void restore_limit(size_t length, const struct rlimit *saved)
 		(void)prlimit(0, RLIMIT_FSIZE, saved, NULL);
 }
 
-// The new text goes over the old one before the rest is cut off: a full disk cannot come in between.
-static int put(int fd, const char *text, size_t length)
+// Returns how much was written, -1 and errno, or 0: the limit of the file's size leaves no room.
+static ssize_t overwrite(int fd, const char *text, size_t length)
 {
 	struct rlimit limit = { .rlim_cur = RLIM_INFINITY };
 	ssize_t written;
 	int error;
 
 	if (!raise_limit(length, &limit))
-		return ftruncate(fd, 0);
+		return 0;
 	written = pwrite(fd, text, length, 0);
-	error = errno;
+	error = written == -1 ? errno : ENOSPC;
 	restore_limit(length, &limit);
 	if (written == (ssize_t)length)
-		return ftruncate(fd, (off_t)length);
-	if (written != -1)
-		error = ENOSPC;
+		return written;
+	errno = error;
+	return -1;
+}
+
+// The new text goes over the old one, of OLD_SIZE, before the rest is cut off: a full disk cannot come in between.
+static int put(int fd, const char *text, size_t length, off_t old_size)
+{
+	ssize_t written = overwrite(fd, text, length);
+	int error = errno;
+
+	if (written == (ssize_t)length)
+		return old_size > (off_t)length ? ftruncate(fd, (off_t)length) : 0;
+	if (written == 0)
+		return ftruncate(fd, 0);
 	(void)ftruncate(fd, 0);
 	errno = error;
 	return -1;
@@ -145,13 +159,24 @@ int record_write(int fd, pid_t pid, uint64_t start, struct stat *status)
 
 	text_number(&text, (uint64_t)pid);
 	text_add(&text, "\n");
-	if (put(fd, content, text.length) == -1)
+	if (put(fd, content, text.length, status->st_size) == -1)
 		return -1;
 	if (put_stamp(fd, process_stamp(start), status))
 		return 0;
 	if (fstat(fd, status) == -1)
 		return -1;
 	return status->st_size == 0 ? 0 : ftruncate(fd, (off_t)text.length - 1);
+}
+
+void record_close(int fd, const struct stat *status)
+{
+	char content[CONTENT_MAX];
+	size_t length = status->st_size < CONTENT_MAX ? (size_t)status->st_size : CONTENT_MAX;
+
+	memset(content, ' ', length - 1);
+	content[length - 1] = FIRST_PROCESS;
+	if (overwrite(fd, content, length) > 0 && status->st_size > CONTENT_MAX)
+		(void)ftruncate(fd, CONTENT_MAX);
 }
 
 void record_hint(int fd, const struct stat *status, mode_t hint)

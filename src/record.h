@@ -41,11 +41,15 @@ int record_peek(const char *path, struct record *record, struct stat *status);
 // with one link, so nothing is done through what somebody planted. Returns a descriptor, or -1.
 int record_open(const char *path, int access, struct stat *status);
 
-// Writes the record of the process with PID and START to FD, and its status after that to STATUS. Without a start
+// Writes the record of the process with PID and START to FD. STATUS is the file's, before and after that. Without a start
 // time, or where the file cannot carry it (it is not ours, or its file system drops nanoseconds), one without stamp.
 // Never half a record: with RLIMIT_FSIZE too low the file is left empty, which is no error: the flock alone has to do.
 // Returns 0, or -1 and errno: nothing of use is in the file.
 int record_write(int fd, pid_t pid, uint64_t start, struct stat *status);
+
+// Closes the record of the deleted file FD, which has STATUS and is not empty: for peers that have it open and do not look whether it
+// still is at the path it names a process that always lives. Over what it says now, so that no peer sees it empty.
+void record_close(int fd, const struct stat *status);
 
 // Sets HINT on the lock file FD, which has STATUS, if we may.
 void record_hint(int fd, const struct stat *status, mode_t hint);

@@ -31,15 +31,18 @@ static void take_auxiliary(struct start *start, char **behind_environment)
 static void take_stack(struct start *start, char **stack)
 {
 	static char **initial;
+	char **environment;
 
 	start->argv = ++stack;
 	while (*stack)
 		stack++;
-	initial = ++stack;
+	environment = ++stack;
 	while (*stack)
 		stack++;
-	if (!&environ || !environ)
+	if (!&environ || !environ) {
+		initial = environment;
 		start->environment = &initial;
+	}
 	take_auxiliary(start, stack);
 }
 

@@ -1,26 +1,29 @@
 // SPDX-License-Identifier: MIT
 // What is changed in the program's environment, whatever is in it: settings, and our entries of LD_PRELOAD.
-//
-// The texts live in static memory, which is meant to be filled once in a process. Here it has to be emptied for every input, so
-// the code is part of this file.
-#include "environment.c"
+#include "environment.h"
 
 #include "fuzz.h"
 
+#include <sys/mman.h>
+
 #define LIBRARY "libexlock.so"
 #define SEPARATORS " :"
+#define ROOM 256
 
-// Memory for a larger array, exactly as much as is asked for; or none.
+// Where there is no room there is other memory, exactly as much as is asked for; or none.
 static bool memory;
+static void *taken[ENVIRONMENT_SETTINGS + 1];
+static int taken_count;
 
 void *__wrap_mmap(void *address, size_t size, int protection, int flags, int fd, off_t offset);
 
 void *__wrap_mmap(void *address, size_t size, int protection, int flags, int fd, off_t offset)
 {
-	void *array = memory ? calloc(1, size) : MAP_FAILED;
-
 	CHECK(!address && protection == (PROT_READ | PROT_WRITE) && flags == (MAP_PRIVATE | MAP_ANONYMOUS) && fd == -1 && offset == 0);
-	return array;
+	if (!memory)
+		return MAP_FAILED;
+	CHECK(taken_count <= ENVIRONMENT_SETTINGS);
+	return taken[taken_count++] = calloc(1, size);
 }
 
 static bool is_ours(const char *entry)
@@ -105,29 +108,28 @@ static void check_applied(char *const *result, const struct setting *settings, i
 static void apply(char **environment, const struct setting *settings, int count)
 {
 	const char *old[ENVIRONMENT_SETTINGS];
-	size_t length = 0, needed = 0;
-	char **before, **result;
+	size_t length = 0;
+	char **before, **result, *space = malloc(ROOM);
+	struct environment_room room = { space, ROOM };
 
 	while (environment[length])
 		length++;
 	before = calloc(length + 1, sizeof(*before));
-	CHECK(before);
+	CHECK(before && space);
 	memcpy(before, environment, length * sizeof(*before));
-	for (int i = 0; i < count; i++) {
+	for (int i = 0; i < count; i++)
 		old[i] = value_of(environment, settings[i].variable);
-		needed += strlen(settings[i].variable) + strlen(settings[i].value) + 2;
-	}
-	texts_used = 0;
-	result = environment_apply(environment, settings, count);
+	result = environment_apply(environment, settings, count, &room);
 	CHECK(result || !memory);
 	if (result)
-		check_applied(result, settings, count, old, needed <= sizeof(texts));
+		check_applied(result, settings, count, old, memory);
 	// What is not among the settings is where it was and as it was.
 	for (size_t i = 0; i < length; i++)
 		CHECK(is_set(settings, count, before[i]) || (result ? result : environment)[i] == before[i]);
 	memcpy(environment, before, length * sizeof(*before));
-	if (result != environment)
-		free(result);
+	while (taken_count > 0)
+		free(taken[--taken_count]);
+	free(space);
 	free(before);
 }
 

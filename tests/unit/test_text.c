@@ -120,9 +120,12 @@ static void settings_are_rewritten_in_place_or_added(void **state)
 	char roomy[] = "A=xxxxxx", tight[] = "B=", gone[] = "C=old";
 	char *environment[] = { roomy, "Z=z", tight, gone, NULL };
 	const struct setting settings[] = { { "A", "12" }, { "B", "long" }, { "C", "" }, { "D", "new" }, { "E", "" } };
-	char **result = environment_apply(environment, settings, COUNT(settings));
+	char memory[200];
+	struct environment_room room = { memory, sizeof(memory) };
+	char **result = environment_apply(environment, settings, COUNT(settings), &room);
 
 	(void)state;
+	assert_true((char *)result >= memory && (char *)result < memory + sizeof(memory));
 	assert_string_equal(roomy, "A=12");
 	assert_memory_equal(roomy + 4, "\0\0\0\0", 5);
 	assert_string_equal(gone, "C=");
@@ -133,25 +136,21 @@ static void settings_are_rewritten_in_place_or_added(void **state)
 	assert_null(result[5]);
 }
 
-static void a_setting_without_room_is_left_out(void **state)
+static void a_setting_without_room_gets_memory_of_its_own(void **state)
 {
 	static char value[3000];
-	char *environment[] = { NULL };
-	const struct setting settings[] = { { "LONG", value }, { "LONGER", value }, { "SHORT", "1" } };
+	char *environment[] = { NULL }, memory[2 * sizeof(char *)];
+	const struct setting settings[] = { { "LONG", value }, { "SHORT", "1" } };
+	struct environment_room room = { memory, sizeof(memory) };
 	char **result;
 
 	(void)state;
 	memset(value, 'x', sizeof(value) - 1);
-	result = environment_apply(environment, settings, COUNT(settings));
+	result = environment_apply(environment, settings, COUNT(settings), &room);
 	assert_int_equal(strlen(result[0]), strlen("LONG=") + sizeof(value) - 1);
 	assert_string_equal(result[1], "SHORT=1");
+	assert_ptr_equal(result[1], memory);
 	assert_null(result[2]);
-	// The first that fits leaves nothing.
-	for (size_t length = sizeof(value) - 1; length > 0; length--) {
-		value[length] = '\0';
-		(void)environment_apply(environment, settings, 1);
-	}
-	assert_ptr_equal(environment_apply(environment, &settings[2], 1)[0], NULL);
 }
 
 static void paths_resolve_as_realpath_has_them(void **state)
@@ -251,7 +250,7 @@ int main(void)
 		cmocka_unit_test(what_is_no_mark_is_refused),
 		cmocka_unit_test(our_entries_alone_leave_the_preload),
 		cmocka_unit_test(settings_are_rewritten_in_place_or_added),
-		cmocka_unit_test(a_setting_without_room_is_left_out),
+		cmocka_unit_test(a_setting_without_room_gets_memory_of_its_own),
 		cmocka_unit_test(paths_resolve_as_realpath_has_them),
 		cmocka_unit_test(a_long_name_ends_in_a_digest_of_the_whole),
 		cmocka_unit_test(a_name_is_printed_as_vis_has_it),
