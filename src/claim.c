@@ -117,7 +117,7 @@ static enum claim_result write_record(const char *path, const struct process_sel
 // Whether a process keeps the lock that neither has the flock nor is in the record.
 static pid_t find_mapper(const char *path, const struct stat *status)
 {
-	const struct mapped_file file = { status->st_dev, status->st_ino, path };
+	const struct mapped_file file = { status->st_dev, status->st_ino, path, false };
 
 	return (status->st_mode & RECORD_HINT_MAPPED) ? keepers_find_mapper(&file) : 0;
 }

@@ -17,9 +17,16 @@ static bool is_process(pid_t pid, const void *other)
 	return pid == *(const pid_t *)other;
 }
 
-static bool maps_file(pid_t pid, const void *file)
+struct ancestor_search {
+	pid_t holder;
+	const struct mapped_file *file;
+};
+
+static bool holds(pid_t pid, const void *context)
 {
-	return keepers_maps(pid, file);
+	const struct ancestor_search *search = context;
+
+	return pid == search->holder || keepers_maps(pid, search->file);
 }
 
 static bool has_ancestor(pid_t pid)
@@ -29,10 +36,7 @@ static bool has_ancestor(pid_t pid)
 
 static bool instance_lives(const struct mark *mark)
 {
-	struct process_stat status;
-
-	return process_read_stat(mark->pid, &status) == 0 && status.start == mark->start &&
-	       process_alive(mark->pid, PROCESS_NO_STAMP);
+	return process_is_instance(mark->pid, mark->start);
 }
 
 static bool names(const struct record *record, pid_t pid, uint64_t start)
@@ -87,7 +91,7 @@ bool descent_by_mark(const struct mark *mark, const char *path)
 	// or took a mark no further, it is found among the ancestors.
 	holder = record_is_alive(&record) && record_is_credible(&status, record.pid) ? record.pid : 0;
 	// While it has not quite ended, it is an ancestor itself, and may let go of its mapping any moment.
-	return descent_by_ancestry(holder, path) || (instance_lives(mark) && has_ancestor(mark->pid)) || is_late_child(mark);
+	return descent_by_ancestry(holder, path, false) || (instance_lives(mark) && has_ancestor(mark->pid)) || is_late_child(mark);
 }
 
 bool descent_own(const char *path, const struct process_self *self)
@@ -98,18 +102,15 @@ bool descent_own(const char *path, const struct process_self *self)
 	return record_peek(path, &record, &status) == -1 || record_is_of(&record, self);
 }
 
-bool descent_by_ancestry(pid_t holder, const char *path)
+bool descent_by_ancestry(pid_t holder, const char *path, bool any)
 {
-	struct mapped_file file = { .path = path };
+	struct mapped_file file = { .path = path, .any = any };
+	const struct ancestor_search search = { holder, &file };
 	struct stat status;
 
-	if (holder != 0 && has_ancestor(holder))
-		return true;
-	if (!path)
-		return process_find_ancestor(maps_file, NULL) != 0;
-	if (fstatat(AT_FDCWD, path, &status, AT_SYMLINK_NOFOLLOW) == -1)
-		return false;
-	file.device = status.st_dev;
-	file.inode = status.st_ino;
-	return process_find_ancestor(maps_file, &file) != 0;
+	if (fstatat(AT_FDCWD, path, &status, AT_SYMLINK_NOFOLLOW) == 0) {
+		file.device = status.st_dev;
+		file.inode = status.st_ino;
+	}
+	return process_find_ancestor(holds, &search) != 0;
 }

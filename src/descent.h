@@ -18,8 +18,8 @@ bool descent_by_mark(const struct mark *mark, const char *path);
 bool descent_own(const char *path, const struct process_self *self);
 
 // For a process that lost its mark, before it is refused: whether one of its ancestors is HOLDER (if not 0), or keeps the
-// lock file at PATH; with PATH NULL, any lock file. HOLDER must be one whose PID not just anybody can have written: every
+// lock file at PATH, or with ANY whichever lock file. HOLDER must be one whose PID not just anybody can have written: every
 // process descends from PID 1.
-bool descent_by_ancestry(pid_t holder, const char *path);
+bool descent_by_ancestry(pid_t holder, const char *path, bool any);
 
 #endif

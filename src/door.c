@@ -17,6 +17,7 @@
 #include <stdint.h>
 #include <sys/file.h>
 #include <sys/inotify.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/resource.h>
@@ -127,6 +128,17 @@ int fcntl(int fd, int command, ...)
 	argument = va_arg(list, long);
 	va_end(list);
 	return (int)CALL3(SYS_fcntl, fd, command, argument);
+}
+
+int ioctl(int fd, unsigned long request, ...)
+{
+	va_list list;
+	void *argument;
+
+	va_start(list, request);
+	argument = va_arg(list, void *);
+	va_end(list);
+	return (int)CALL3(SYS_ioctl, fd, request, argument);
 }
 
 int fstat(int fd, struct stat *status)

@@ -287,8 +287,7 @@ static bool is_own(struct guard *guard)
 // A process that lost its mark must not be refused by its own ancestors' lock, nor by its siblings.
 static bool is_lost_descendant(const struct lockfile_outcome *outcome)
 {
-	return descent_by_ancestry(outcome->vouched ? outcome->holder : 0, kept.lock_path) ||
-	       (!kept.config.name && descent_by_ancestry(0, NULL));
+	return descent_by_ancestry(outcome->vouched ? outcome->holder : 0, kept.lock_path, !kept.config.name);
 }
 
 static void refuse(const struct guard *guard, pid_t holder)

@@ -30,7 +30,7 @@ static void disown_record(int fd)
 
 void lockfile_release(struct lockfile *lock)
 {
-	const struct mapped_file file = { lock->device, lock->inode, lock->path };
+	const struct mapped_file file = { lock->device, lock->inode, lock->path, false };
 	struct claim claim;
 	struct stat status;
 	bool alone;
@@ -98,7 +98,7 @@ static bool let_go(struct lockfile *lock, int fd, bool hinted, const struct mapp
 
 bool lockfile_leave(struct lockfile *lock)
 {
-	const struct mapped_file file = { lock->device, lock->inode, lock->path };
+	const struct mapped_file file = { lock->device, lock->inode, lock->path, false };
 	struct record record;
 	struct stat status;
 	int fd = open_own(lock, &record, &status);

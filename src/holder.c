@@ -43,7 +43,7 @@ static void replace(const struct mapped_file *file, const struct record *old, pi
 		// Still mapped, now that nobody else can write: otherwise a process that has let go would be recorded.
 		if (record_read(fd, &record, &status) == 0 && same_record(&record, old) && keepers_maps(to, file) &&
 		    process_read_stat(to, &process) == 0)
-			(void)record_write(fd, to, process.start, &status);
+			(void)record_write(fd, to, process_start(&process), &status);
 		record_unlock(fd);
 	}
 	(void)close(fd);

@@ -297,7 +297,7 @@ static bool is_descendant(const struct launch *launch)
 	struct stat status;
 
 	return record_peek(launch->lock_path, &record, &status) == 0 &&
-	       descent_by_ancestry(record_is_alive(&record) ? record.pid : 0, launch->lock_path);
+	       descent_by_ancestry(record_is_alive(&record) ? record.pid : 0, launch->lock_path, false);
 }
 
 // The shim goes first in the command's preload, the user's own libraries after it.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "keepers.h"
 
+#include "mappings.h"
 #include "process.h"
 #include "procfile.h"
 #include "record.h"
@@ -125,9 +126,9 @@ static bool visit_maps_line(void *context, const char *line, size_t length)
 	struct line_search *search = context;
 	dev_t device;
 
-	search->found = keepers_line_maps(line, length, search->file) &&
-			(!search->file || !device_of_line(line, length, &device) || device == search->file->device ||
-			 shows_as(search->file, device));
+	search->found = (search->file->any && keepers_line_maps(line, length, NULL)) ||
+			(keepers_line_maps(line, length, search->file) &&
+			 (!device_of_line(line, length, &device) || device == search->file->device || shows_as(search->file, device)));
 	return search->found;
 }
 
@@ -136,7 +137,8 @@ bool keepers_maps(pid_t pid, const struct mapped_file *file)
 	struct line_search search = { .file = file };
 	char path[PROCFILE_PATH];
 
-	procfile_lines(procfile_path(path, pid, "/maps"), visit_maps_line, &search);
+	if (mappings_may_keep(procfile_path(path, pid, "/maps")))
+		procfile_lines(path, visit_maps_line, &search);
 	return search.found;
 }
 

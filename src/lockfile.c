@@ -157,7 +157,7 @@ bool lockfile_share(struct lockfile *lock, ino_t inode)
 // alone holds the lock, so none of this may make the program fail.
 static void resume(struct lockfile *lock, const struct stat *status)
 {
-	const struct mapped_file file = { status->st_dev, status->st_ino, lock->path };
+	const struct mapped_file file = { status->st_dev, status->st_ino, lock->path, false };
 	uint64_t end = pause_clock() + RESUME_NS;
 	struct claim claim;
 

@@ -108,7 +108,6 @@ static bool is_passing(const struct process_stat *status)
 int process_read_stat(pid_t pid, struct process_stat *status)
 {
 	char path[PROCFILE_PATH];
-	uint64_t offset;
 	int result;
 
 	if (pid != 0 && proc_is_foreign) {
@@ -120,9 +119,14 @@ int process_read_stat(pid_t pid, struct process_stat *status)
 		if (result == -1 || !is_passing(status))
 			break;
 	}
-	if (result == 0)
-		status->start = find_namespace_offset(&offset) ? status->start + offset : PROCESS_START_UNKNOWN;
 	return result;
+}
+
+uint64_t process_start(const struct process_stat *status)
+{
+	uint64_t offset;
+
+	return find_namespace_offset(&offset) ? status->start + offset : PROCESS_START_UNKNOWN;
 }
 
 struct process_self process_self(void)
@@ -134,7 +138,7 @@ struct process_self process_self(void)
 		return self;
 	proc_is_foreign = status.pid != self.pid;
 	if (!proc_is_foreign) {
-		self.start = status.start;
+		self.start = process_start(&status);
 		self.session = status.session;
 	}
 	return self;
@@ -145,16 +149,38 @@ uint32_t process_stamp(uint64_t start)
 	return start == PROCESS_START_UNKNOWN ? PROCESS_NO_STAMP : (uint32_t)(start % STAMP_MODULUS);
 }
 
+// A leader that ended before its threads is a zombie, too, but the process lives.
+static bool has_ended(const struct process_stat *status)
+{
+	return is_passing(status) || (status->state == 'Z' && status->threads == 1);
+}
+
+// Mostly this is the first PID namespace, or nobody has to know: to find out costs as much as to read the start time.
+static bool began_at(const struct process_stat *status, uint32_t stamp)
+{
+	uint64_t start;
+
+	if (stamp == process_stamp(status->start))
+		return true;
+	start = process_start(status);
+	return start == PROCESS_START_UNKNOWN || stamp == process_stamp(start);
+}
+
 bool process_alive(pid_t pid, uint32_t stamp)
 {
 	struct process_stat status;
 
 	if (process_read_stat(pid, &status) == -1)
 		return kill(pid, 0) == 0 || errno != ESRCH;
-	// A leader that ended before its threads is a zombie, too, but the process lives.
-	if (is_passing(&status) || (status.state == 'Z' && status.threads == 1))
-		return false;
-	return stamp == PROCESS_NO_STAMP || status.start == PROCESS_START_UNKNOWN || stamp == process_stamp(status.start);
+	return !has_ended(&status) && (stamp == PROCESS_NO_STAMP || began_at(&status, stamp));
+}
+
+bool process_is_instance(pid_t pid, uint64_t start)
+{
+	struct process_stat status;
+
+	return process_read_stat(pid, &status) == 0 && !has_ended(&status) &&
+	       (status.start == start || process_start(&status) == start);
 }
 
 struct thread_search {

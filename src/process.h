@@ -21,8 +21,6 @@ struct process_stat {
 	long threads;
 	uint64_t cpu_ticks;	// used so far, in hundredths of a second
 	uint64_t start;		// field 22: clock ticks since boot; the same across exec, never the same twice for one PID.
-				// As process_read_stat() has it, in any PID namespace but the first plus a number of the namespace's;
-				// PROCESS_START_UNKNOWN where that number is not told
 };
 
 // Understands the text of /proc/PID/stat. Pure. False: it is not one.
@@ -31,6 +29,10 @@ bool process_parse_stat(const char *text, size_t length, struct process_stat *st
 // Reads /proc/PID/stat; PID 0 is this process. Returns 0, or -1 and errno: ENOENT or ESRCH (no such process, no
 // /proc, or hidden), EMFILE... EBADMSG: the text makes no sense.
 int process_read_stat(pid_t pid, struct process_stat *status);
+
+// The start time by which a process of this PID namespace is known in records and marks: in any namespace but the first STATUS' plus a
+// number of the namespace's, PROCESS_START_UNKNOWN where that is not told.
+uint64_t process_start(const struct process_stat *status);
 
 // This process. Start is PROCESS_START_UNKNOWN without a /proc of our own PID namespace.
 struct process_self {
@@ -53,6 +55,9 @@ uint32_t process_stamp(uint64_t start);
 // Whether PID is a process that has not ended, and that STAMP (unless it is PROCESS_NO_STAMP) belongs to. A zombie with
 // no thread left has ended. Where /proc does not tell but the process is there: true.
 bool process_alive(pid_t pid, uint32_t stamp);
+
+// Whether PID is a process that has not ended and is known by START. False where /proc does not tell.
+bool process_is_instance(pid_t pid, uint64_t start);
 
 // Whether PID has begun to end, or has ended. (A process that calls exec gives up its mappings, too, but does not end.)
 bool process_is_ending(pid_t pid);

@@ -21,7 +21,7 @@ static int open_recorded(const struct record *record)
 	int fd = pidfd_open(record->pid, 0);
 	struct process_stat process;
 
-	if (fd == -1 || (process_read_stat(record->pid, &process) == 0 && process_stamp(process.start) == record->stamp))
+	if (fd == -1 || (process_read_stat(record->pid, &process) == 0 && process_stamp(process_start(&process)) == record->stamp))
 		return fd;
 	(void)close(fd);
 	errno = ESRCH;

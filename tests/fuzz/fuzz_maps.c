@@ -42,7 +42,7 @@ static void check_line(const char *line, size_t length)
 		return;
 	}
 	// By device and inode; by path and inode; never by the inode alone, nor by another.
-	file = (struct mapped_file){ columns.device, columns.inode, line };
+	file = (struct mapped_file){ columns.device, columns.inode, line, false };
 	CHECK(keepers_line_maps(line, length, &file));
 	file.device++;
 	CHECK(!keepers_line_maps(line, length, &file));
@@ -67,10 +67,10 @@ static void write_and_read(struct input *input)
 	length = asprintf(&line, "%-73s%s", columns, path);
 	CHECK(length > 0);
 	if (inode != 0) {
-		struct mapped_file file = { makedev(major, minor), inode, "" };
+		struct mapped_file file = { makedev(major, minor), inode, "", false };
 
 		CHECK(keepers_line_maps(line, (size_t)length, &file));
-		file = (struct mapped_file){ makedev(major, minor) + 1, inode, path };
+		file = (struct mapped_file){ makedev(major, minor) + 1, inode, path, false };
 		CHECK(keepers_line_maps(line, (size_t)length, &file) || path[0] == '\0');
 		file.inode--;
 		CHECK(!keepers_line_maps(line, (size_t)length, &file));
@@ -88,7 +88,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	free(line);
 	// Zero bytes, and no end but the one that is given.
 	(void)keepers_line_maps((const char *)data, size, NULL);
-	(void)keepers_line_maps((const char *)data, size, &(struct mapped_file){ 1, 1, "/" });
+	(void)keepers_line_maps((const char *)data, size, &(struct mapped_file){ 1, 1, "/", false });
 	input = input_of(data, size);
 	write_and_read(&input);
 	return 0;

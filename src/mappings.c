@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+#include "mappings.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+// The kernel's include/uapi/linux/fs.h, which is newer than some distributions' copies of it.
+struct procmap_query {
+	uint64_t size, query_flags, query_addr;
+	uint64_t vma_start, vma_end, vma_flags, vma_page_size, vma_offset, inode;
+	uint32_t dev_major, dev_minor, vma_name_size, build_id_size;
+	uint64_t vma_name_addr, build_id_addr;
+};
+
+#define PROCMAP_QUERY _IOWR('f', 17, struct procmap_query)
+#define VMA_ACCESS 0x07		// readable, writable, executable
+#define VMA_SHARED 0x08
+#define COVERING_OR_NEXT_VMA 0x10
+#define FILE_BACKED_VMA 0x20
+
+bool mappings_may_keep(const char *path)
+{
+	struct procmap_query query = { .size = sizeof(query), .query_flags = COVERING_OR_NEXT_VMA | FILE_BACKED_VMA };
+	int fd = openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+	bool found = false, told = true;
+
+	if (fd == -1)
+		return false;
+	while (!found && told && ioctl(fd, PROCMAP_QUERY, &query) == 0) {
+		found = (query.vma_flags & VMA_SHARED) && !(query.vma_flags & VMA_ACCESS);
+		told = query.vma_end > query.query_addr;
+		query.query_addr = query.vma_end;
+	}
+	told = told && errno == ENOENT;
+	(void)close(fd);
+	return found || !told;
+}
