@@ -25,6 +25,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -282,6 +283,11 @@ uid_t geteuid(void)
 int kill(pid_t pid, int signal)
 {
 	return (int)CALL2(SYS_kill, pid, signal);
+}
+
+int waitid(idtype_t type, id_t id, siginfo_t *info, int options)
+{
+	return (int)CALL(SYS_waitid, type, id, info, options, NULL, 0);
 }
 
 int pidfd_open(pid_t pid, unsigned flags)

@@ -14,6 +14,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+// With the flock in hand again, before the name goes with the file: a process that was forked from the holder may still be ending
+// that the flock has left first. Over a file that stays, or is taken over, newcomers look for such processes; behind a fresh one
+// they would not know of them.
+static void await_family(const struct lockfile *lock)
+{
+	if (getpid() != lock->self.pid || process_has_children())
+		holder_await_endings();
+}
+
 // Makes the record name nobody: a PID that no process can have. An empty record would be a peer's about to be written.
 static void disown_record(int fd)
 {
@@ -43,10 +52,12 @@ void lockfile_release(struct lockfile *lock)
 	if (claim.fd == -1)
 		return;
 	if (fstat(claim.fd, &status) == 0 && status.st_dev == lock->device && status.st_ino == lock->inode) {
-		if (!alone || ((status.st_mode & RECORD_HINT_WAITERS) && keepers_has_waiters(&file)))
+		if (!alone || ((status.st_mode & RECORD_HINT_WAITERS) && keepers_has_waiters(&file))) {
 			disown_record(claim.fd);
-		else
+		} else {
+			await_family(lock);
 			(void)claim_delete(lock->path, claim.fd, lock->device, lock->inode);
+		}
 	}
 	(void)close(claim.fd);
 }
@@ -89,6 +100,7 @@ static bool let_go(struct lockfile *lock, int fd, bool hinted, const struct mapp
 	if (is_last(fd, file, &kept)) {
 		if (hinted && holder_hand_on_mapped(file))
 			return false;
+		await_family(lock);
 		if (claim_delete(lock->path, fd, lock->device, lock->inode))
 			return true;
 	}

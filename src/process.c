@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define STAMP_MODULUS 1000000000u
@@ -221,6 +222,13 @@ bool process_is_ending(pid_t pid)
 		return errno == ENOENT || errno == ESRCH;
 	// A leader that ended before its threads bears the flag, too, whether they go on or not.
 	return (status.flags & PF_EXITING) != 0 && (status.state != 'Z' || status.threads == 1 || !has_working_thread(pid));
+}
+
+bool process_has_children(void)
+{
+	siginfo_t child;
+
+	return waitid(P_ALL, 0, &child, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0 || errno != ECHILD;
 }
 
 bool process_is_orphan(void)

@@ -120,6 +120,14 @@ static int put_in_flight(int fd)
 	return -1;
 }
 
+// Root does not believe a user's in a directory that only root may write to: who ran there over root's own stale file.
+static bool is_believed_by_all(const struct place *place)
+{
+	uid_t uid = geteuid();
+
+	return place->for_all || uid == 0 || uid == place->owner;
+}
+
 int tombstone_raise(const char *path)
 {
 	struct place place;
@@ -127,6 +135,10 @@ int tombstone_raise(const char *path)
 
 	if (find_place(path, &place) == -1)
 		return -1;
+	if (!is_believed_by_all(&place)) {
+		errno = EPERM;
+		return -1;
+	}
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd == -1)
 		return -1;

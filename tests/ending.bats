@@ -108,6 +108,17 @@ assert_free_after() {
 	assert_free ending
 }
 
+@test "a worker that is killed while somebody reads its memory has ended before its program's exit lets the next one in" {
+	run -0 timeout 300 "$HELPERS/monitored" worker 40 "$SHIM"
+}
+
+@test "a program without children looks at no other process at its end" {
+	command -v strace >/dev/null || skip "needs strace"
+	run -0 strace -E LD_PRELOAD="$SHIM" -E EXCLUSIVELOCK_NAME=ending -o trace -e trace=openat,unlinkat "$HELPERS/leave" exit
+	grep -q '^unlinkat.*py_exclusivelock_ending' trace
+	run -1 grep '"/proc"' trace
+}
+
 @test "a musl program that ends by quick_exit() gives the lock back" {
 	command -v musl-gcc >/dev/null || skip "no musl-gcc"
 	! readelf -d "$BUILD/libexlock.so" | grep -q NEEDED || skip "the library needs glibc's sanitizer runtime"

@@ -44,15 +44,23 @@ end_attacker() {
 
 # Starts a program that has given the lock back, and is not quite gone before its output, at descriptor $output_end, is read.
 start_lingering() {
+	start_lingering_under
+	poll file_is_gone "$LOCK"
+}
+
+# The same, started by COMMAND (none: by this user).
+start_lingering_under() {
 	mkfifo "$BATS_TEST_TMPDIR/output"
 	exec {output_end}<>"$BATS_TEST_TMPDIR/output"
-	env LD_PRELOAD="$SHIM" "$PLACE/linger" >"$BATS_TEST_TMPDIR/output" 2>"$BATS_TEST_TMPDIR/lingering" 3>&- &
+	"$@" env LD_PRELOAD="$SHIM" "$PLACE/linger" >"$BATS_TEST_TMPDIR/output" 2>"$BATS_TEST_TMPDIR/lingering" 3>&- &
 	LINGERING=$!
 	ENDLATER+=("$LINGERING")
 	poll grep -q ready "$BATS_TEST_TMPDIR/lingering"
 	kill -TERM "$LINGERING"
-	poll file_is_gone "$LOCK"
+	poll output_has_begun
 }
+
+output_has_begun() { read -r -t 0 -u "$output_end"; }
 
 let_it_end() {
 	cat <&"$output_end" >/dev/null 3>&- &
@@ -117,4 +125,13 @@ let_it_end() {
 		end_attacker
 		rm "$BATS_TEST_TMPDIR/output"
 	done
+}
+
+@test "a user's program over root's stale file keeps root out until it is gone, where root would not believe its tombstone" {
+	chmod 755 "$LOCKS"
+	printf '999999999\n' >"$LOCK"
+	start_lingering_under setpriv --reuid=65534 --regid=65534 --clear-groups
+	assert_refused_as "$LINGERING" root
+	let_it_end
+	assert_runs_as root
 }

@@ -46,9 +46,7 @@ assert_calm_here() {
 }
 
 # With peers; as root also from two users and in two PID namespaces.
-# Not in every run of the suite: in ten minutes it still counts some overlaps beside peers that are not told apart, or not mended.
 assert_calm_mixed() {
-	((SECONDS_OF_STORM >= 60)) || skip "mixed with peers only for EXLOCK_STORM_SECONDS of 60 and more"
 	gather_contenders
 	[[ $EUID -ne 0 ]] || set -- "$@" users namespaces
 	assert_calm "$PLACE/storm" "$PLACE" "$SHIM" "$@" peers

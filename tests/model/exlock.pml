@@ -26,9 +26,7 @@
    holder's exec and its new constructor its PID alone holds the lock, which flock(1) does not read. PEERS_COUNT_ALL: peers do
    not know the tombstone; for them a holder has left when its exit handler has deleted the file (or given up the flock, or handed
    the record on). Python and flock(1) know nothing of one another. gap-python-fork: a forked child is not in the record when its
-   parent was killed, and Python reads nothing else. ANY_WORKER_ORDER: the kernel may take a forked child's mapping before its
-   other files (several threads, a reader of its maps); if the holder then deletes the file and ends, all while that child is still
-   ending, the next start does not wait for it: it looks at ending processes only behind a file that was left (gap-worker). */
+   parent was killed, and Python reads nothing else. */
 
 /* What a configuration says: see configurations in run. */
 #ifndef SLOTS
@@ -47,6 +45,9 @@
 #endif
 #ifndef NO_ENDINGS
 #define NO_ENDINGS false
+#endif
+#ifndef NO_FAMILY
+#define NO_FAMILY false
 #endif
 #ifndef ACCEPTS_EMPTY
 #define ACCEPTS_EMPTY true
@@ -105,7 +106,7 @@ mtype = { Unborn, Begin, Main, Die, Dying, Done,
 	GiveUp, GiveUpLook, GiveUpName, GiveUpFlock, Busy, JudgeBusy, BusyDead, Find, FoundMapper, Refused,
 	Replace, ReplaceLock, ReplaceWrite, ReplaceStamp, Announce, Linger, Watch,
 	Mark, MarkedFileIsGone, MarkIsRecorded, MarkIsNot,
-	Leave, LeaveJudge, Raise, Release, Reopen, TakeBack, CheckBack, HandOn, WatchFlock, HandOnMapped, Delete, Unlink, Rest,
+	Leave, LeaveJudge, Raise, Release, Reopen, TakeBack, CheckBack, HandOn, WatchFlock, HandOnMapped, Family, AwaitFamily, Delete, Unlink, Rest,
 	PythonCreate, PythonOpen, PythonLock, PythonJudge, PythonWrite, PythonInside, PythonUnlink,
 	FlockOpen, FlockTake, FlockInside };
 

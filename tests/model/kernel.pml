@@ -182,13 +182,8 @@ inline fork(c)
 #define MAPPING_TURN (inside[p] == 0 && fd[p] == 0)
 #else
 /* A monitor that reads the maps of a process that ends, other threads, a descriptor in place of a mapping: any order. */
-#define FILES_TURN (!ORDERED || fd[p] == 0)
-#define MAPPING_TURN (!ORDERED || (inside[p] == 0 && fd[p] == 0))
-#ifdef ANY_WORKER_ORDER
-#define ORDERED false
-#else
-#define ORDERED (role[p] == Child)
-#endif
+#define FILES_TURN true
+#define MAPPING_TURN true
 #endif
 #ifndef TOMBSTONE_FIRST
 #define TOMBSTONE_TURN (fd[p] == 0 && inside[p] == 0 && map[p] == 0)

@@ -31,6 +31,10 @@ bool own[SLOTS + 1];		/* this image was exec'd by the holder */
 #define ENDING_BIT(q) ((life[q] == ENDING) << q)
 #define ENDINGS (ENDING_BIT(1) | ENDING_BIT(2) | ENDING_BIT(3) BITS4(ENDING_BIT(4)) BITS5(ENDING_BIT(5)) BITS6(ENDING_BIT(6)))
 
+/* What await_family() asks: whether this process was forked from the holder, or has children that it has not waited for. */
+#define IS_CHILD(q) (parent[q] == p && (life[q] == LIVES || life[q] == ENDING))
+#define HAS_FAMILY (role[p] == Child || EACH_PROCESS(IS_CHILD))
+
 #define KEEPS_MAPPING(q) (q != p && map[q] && inode_of[map[q]] == remembered[p])
 
 /* is_leaving(): the recorded process is on its way out, by the kernel's word or by its tombstone. */

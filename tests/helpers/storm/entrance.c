@@ -11,17 +11,18 @@ static const char *const kinds[] = { "", " (Python)", " (flock)" };
 
 // The lock file by the mark: "PID.START.INODE.SESSION.DESCRIPTOR". Over another user's file, which it may not write, a process
 // has a descriptor, and the flock alone holds the lock: no Python program sees that.
-static bool is_recorded(struct stat *file)
+static bool is_recorded(struct file *file)
 {
-	const char *mark = getenv("EXCLUSIVELOCK_INSTANCE");
+	const char *mark = getenv("EXCLUSIVELOCK_INSTANCE"), *path = getenv("EXCLUSIVELOCK_LOCKFILE");
 	unsigned long inode = 0;
 	int descriptor = -1;
 
 	if (mark)
 		(void)sscanf(mark, "%*u.%*u.%lu.%*u.%d", &inode, &descriptor);
-	if (descriptor >= 0 && fstat(descriptor, file) == 0)
+	if (descriptor >= 0 && find_file(descriptor, "", file))
 		return (fcntl(descriptor, F_GETFL) & O_ACCMODE) != O_RDONLY;
-	*file = (struct stat){ .st_ino = inode, .st_nlink = 1 };
+	if (!path || !find_file(AT_FDCWD, path, file) || file->inode != inode)
+		*file = (struct file){ .inode = inode, .links = 1 };
 	return true;
 }
 
@@ -40,25 +41,32 @@ __attribute__((noreturn)) static void withdraw(struct tally *tally, enum gap gap
 	_exit(WITHDRAWN);
 }
 
-__attribute__((noreturn)) static void fail(struct tally *tally)
+// Whether a Python program has deleted the lock file of who is in.
+static bool was_robbed(const struct tally *tally)
 {
-	bool beside_python = tally->kind == PYTHON, recorded;
-	struct stat file;
+	const struct file file = { .inode = tally->inode, .version = tally->version };
 
-	// A new winner may just be setting the fields. The Python program that was in may have gone, and the file with it.
-	usleep(LOOK_AGAIN);
-	recorded = is_recorded(&file);
-	// Nor did it see that one, which it may have robbed of its file at last.
-	if (tally->kind == EXLOCK && tally->unrecorded && tally->inode != file.st_ino)
+	return tally_deleted(tally, &file);
+}
+
+__attribute__((noreturn)) static void fail(struct tally *tally, int oracle)
+{
+	struct file file;
+	bool recorded = is_recorded(&file);
+
+	(void)await_settled(oracle);
+	// No Python program saw that one, and another one of ours came behind the Python program.
+	if (tally->kind == EXLOCK && tally->unrecorded && was_robbed(tally))
 		withdraw(tally, UNSEEN);
-	if (!recorded && (beside_python || tally->kind == PYTHON || file.st_nlink == 0))
+	// Nor this one; the Python program may have gone by now, and the file with it.
+	if (!recorded && (tally->kind == PYTHON || tally_deleted(tally, &file)))
 		withdraw(tally, UNSEEN);
 	if (dies_far_away(tally))
 		withdraw(tally, FAR_DEATH);
 	dprintf(STDERR_FILENO, "overlap: %ld%s started before %ld%s was gone; last seen at: %s%s%s%s; its file: %lu, ours: %lu\n",
-		(long)getpid(), recorded ? "" : ", unrecorded,", (long)tally->winner, kinds[tally->kind], steps[tally->step],
-		tally->second_thread ? ", second thread" : "", tally->daemon ? ", daemon" : "",
-		tally->unrecorded ? ", unrecorded" : "", (unsigned long)tally->inode, (unsigned long)file.st_ino);
+		(long)getpid(), recorded ? "" : ", unrecorded,", (long)tally->winner, kinds[tally->kind],
+		steps[tally->step], tally->second_thread ? ", second thread" : "", tally->daemon ? ", daemon" : "", tally->unrecorded ? ", unrecorded" : "", (unsigned long)tally->inode,
+		(unsigned long)file.inode);
 	tally->overlaps++;
 	_exit(OVERLAPPED);
 }
@@ -67,27 +75,27 @@ __attribute__((noreturn)) static void fail(struct tally *tally)
 // for while none can come.
 static void look_for_python(struct tally *tally, int oracle)
 {
-	struct stat file;
+	struct file file;
 
 	while (!set_byte(oracle, AMONG_PEERS, F_WRLCK)) {
 		if (is_anybodys(oracle, THE_ORACLE))
-			fail(tally);
+			fail(tally, oracle);
 		usleep(LOOK_AGAIN);
 	}
-	if (!is_recorded(&file) && file.st_nlink == 0)
+	if (!is_recorded(&file) && tally_deleted(tally, &file))
 		withdraw(tally, UNSEEN);
 }
 
 int entrance_take_oracle(struct tally *tally, const char *folder, int slot)
 {
 	int oracle = open_oracle(folder);
-	struct stat file;
+	struct file file;
 	bool recorded = is_recorded(&file);
 
 	if (!recorded)
 		look_for_python(tally, oracle);
 	if (!take_oracle_now(oracle))
-		fail(tally);
+		fail(tally, oracle);
 	if (!recorded)
 		(void)set_byte(oracle, AMONG_PEERS, F_UNLCK);
 	// The kernel closes the lowest descriptor last of all.
@@ -95,6 +103,6 @@ int entrance_take_oracle(struct tally *tally, const char *folder, int slot)
 		close(oracle);
 		oracle = STDIN_FILENO;
 	}
-	get_in(tally, EXLOCK, slot, &file, recorded);
+	get_in(tally, oracle, EXLOCK, slot, &file, recorded);
 	return oracle;
 }

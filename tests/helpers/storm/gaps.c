@@ -7,9 +7,10 @@
 //	dead file	It locked a file that is no longer at the path: neither looks again once it has the lock.
 //	overtaken	Python: it had created the file, but not locked it yet; an empty file is anybody's after a while. It
 //			writes its PID over whatever is there by then.
-//	unseen		Python sees no flock: the process that is recorded has ended, and one that it forked keeps the lock; or the
-//			holder may not write another user's file. flock(1) sees no PID: the holder is between exec and its next
-//			image, or takes no preload.
+//	unseen		Python sees no flock: the process that is recorded has ended, and one that it forked keeps the lock (and
+//			perhaps another Python program, too, that wrote over the record in this gap); or the holder may not write
+//			another user's file. flock(1) sees no PID: the holder is between exec and its next image, takes no preload,
+//			or called exec while a worker had the flock.
 //	last instant	The holder is ending, and has deleted the file or let go of the flock: ours wait for its end, by the
 //			tombstone and by looking for dying processes; no peer does.
 //	other peer	Python and flock(1) do not exclude each other, and two Python programs not always: here a lock among
@@ -22,7 +23,6 @@
 #include <signal.h>
 
 static const int HIGH = 200;
-// For fields of the tally that a new winner is just setting.
 static const useconds_t LOOK_AGAIN = 300;
 static const double LAST_INSTANT_AT_MOST = 2;
 
@@ -50,28 +50,50 @@ void gaps_withdraw(enum gap gap)
 	_exit(WITHDRAWN);
 }
 
-static bool is_at_path(const struct stat *file)
+static bool is_at_path(const struct file *file)
 {
-	struct stat now;
+	struct file now;
 
-	return stat(lock_path, &now) == 0 && now.st_dev == file->st_dev && now.st_ino == file->st_ino;
+	return find_file(AT_FDCWD, lock_path, &now) && now.device == file->device && is_same_file(now.inode, now.version, file);
+}
+
+static bool is_among(const atomic_long *pids, unsigned count, long pid)
+{
+	for (unsigned i = 0; i < count && i < RELATIVES; i++)
+		if (pids[i] == pid)
+			return true;
+	return false;
 }
 
 static bool is_relative(long pid)
 {
-	for (int i = 0; i < RELATIVES; i++)
-		if (tally->relative[i] == pid)
+	return is_among(tally->relative, tally->relatives, pid);
+}
+
+// Whether PID is that of a Python program that came while a process of who is in was recorded and alive, and found it dead when it
+// read the record, over which it wrote then.
+static bool has_robbed(long pid)
+{
+	for (unsigned i = 0; i < RELATIVES; i++) {
+		unsigned visit = tally->visits - 1 - i;
+
+		if (visit > tally->visits)
+			break;
+		if (tally->visitor[visit % RELATIVES] != pid)
+			continue;
+		pid = tally->visited[visit % RELATIVES];
+		if (is_relative(pid))
 			return true;
+	}
 	return false;
 }
 
-// Whether a holder of FILE was killed a short while ago.
-static bool was_killed(const struct stat *file)
+void gaps_tell_visit(long visitor, long visited)
 {
-	for (int i = 0; i < RELATIVES; i++)
-		if (tally->killed_inode[i] == file->st_ino)
-			return true;
-	return false;
+	unsigned index = tally->visits++ % RELATIVES;
+
+	tally->visited[index] = visited;
+	tally->visitor[index] = visitor;
 }
 
 // int(text.strip()); -1 if that is no number.
@@ -112,45 +134,34 @@ bool gaps_is_alive(long pid)
 	return pid > 0 && (kill((pid_t)pid, 0) == 0 || errno == EPERM);
 }
 
-// Whether somebody has the oracle now, so that the tally tells who.
-static bool somebody_is_in(void)
-{
-	for (int look = 0; look < 2; look++) {
-		if (!is_anybodys(oracle, THE_ORACLE))
-			return false;
-		usleep(LOOK_AGAIN);
-	}
-	return true;
-}
-
-enum gap gaps_of_python(int fd, const struct stat *file, bool created)
+enum gap gaps_of_python(int fd, const struct file *file, bool created)
 {
 	long recorded = gaps_read_pid(fd);
 
 	overtaken_pid = recorded;
 	// Ours leave nothing in a file that they delete which Python would take over, save when they are killed at that moment.
 	if (!is_at_path(file))
-		return created || is_pythons(fd) || file->st_size == 0 || was_killed(file) ? DEAD_FILE : NO_GAP;
-	if (created && file->st_size > 0)
+		return created || is_pythons(fd) || file->size == 0 || is_among(tally->victim, RELATIVES, recorded) ? DEAD_FILE : NO_GAP;
+	if (created && file->size > 0)
 		return OVERTAKEN;
 	if (!set_byte(oracle, AMONG_PEERS, F_WRLCK))
 		return OTHER_PEER;
-	if (!somebody_is_in())
+	if (!await_settled(oracle))
 		return NO_GAP;
 	if (tally->kind != EXLOCK)
 		return OTHER_PEER;
-	if (tally->inode != file->st_ino)
+	if (!is_same_file(tally->inode, tally->version, file))
 		return tally->ending ? LAST_INSTANT : NO_GAP;
-	return tally->unrecorded || is_relative(recorded) ? UNSEEN : NO_GAP;
+	return tally->unrecorded || is_relative(recorded) || has_robbed(recorded) ? UNSEEN : NO_GAP;
 }
 
 // With the flock on FILE. From here no Python program can delete it.
-static enum gap flock_gap(const struct stat *file)
+static enum gap flock_gap(const struct file *file)
 {
 	return !set_byte(oracle, AMONG_PEERS, F_WRLCK) ? OTHER_PEER : is_at_path(file) ? NO_GAP : DEAD_FILE;
 }
 
-void gaps_check_flock(const struct stat *file)
+void gaps_check_flock(const struct file *file)
 {
 	enum gap gap = flock_gap(file);
 
@@ -158,34 +169,45 @@ void gaps_check_flock(const struct stat *file)
 		gaps_withdraw(gap);
 }
 
+// A program that calls exec while a worker has the flock goes on without it, says so in the file's mode, and is alone with its PID
+// when that worker has ended.
+static bool went_on_without_flock(void)
+{
+	struct file file;
+
+	return tally->execed && tally->relatives > 1 && find_file(AT_FDCWD, lock_path, &file) && (file.mode & S_IXUSR) &&
+	       is_same_file(tally->inode, tally->version, &file);
+}
+
 // The oracle is another's.
-static enum gap gap_beside(enum kind kind, const struct stat *file)
+static enum gap gap_beside(enum kind kind, const struct file *file)
 {
 	// Ours delete a file that somebody has the flock of: never. Python does.
-	if (kind == FLOCK && !is_at_path(file))
+	if (kind == FLOCK && tally_deleted(tally, file))
 		return DEAD_FILE;
+	(void)await_settled(oracle);
 	if (tally->kind != EXLOCK)
 		return OTHER_PEER;
 	if (kind == PYTHON && tally->unrecorded)
 		return UNSEEN;
-	if (kind == FLOCK && tally->pid_alone)
+	if (kind == FLOCK && (tally->pid_alone || went_on_without_flock()))
 		return UNSEEN;
-	return tally->ending && (kind == FLOCK || tally->inode != file->st_ino) ? LAST_INSTANT : NO_GAP;
+	return tally->ending && (kind == FLOCK || !is_same_file(tally->inode, tally->version, file)) ? LAST_INSTANT : NO_GAP;
 }
 
-__attribute__((noreturn)) static void overlap(enum kind kind, const struct stat *file)
+__attribute__((noreturn)) static void overlap(enum kind kind, const struct file *file)
 {
 	fprintf(stderr, "overlap: %s %ld got in beside %ld, step %d%s%s%s%s; its file: %lu, ours: %lu%s, which named %ld%s\n",
 		kind == PYTHON ? "Python" : "flock(1)", (long)getpid(), (long)tally->winner, tally->step,
 		tally->daemon ? ", daemon" : "", tally->unrecorded ? ", unrecorded" : "", tally->ending ? ", ending" : "",
-		tally->pid_alone ? ", by PID alone" : "", (unsigned long)tally->inode, (unsigned long)file->st_ino,
+		tally->pid_alone ? ", by PID alone" : "", (unsigned long)tally->inode, (unsigned long)file->inode,
 		is_at_path(file) ? "" : ", deleted", overtaken_pid, is_relative(overtaken_pid) ? ", a relative" : "");
 	tally->overlaps++;
 	_exit(OVERLAPPED);
 }
 
 // Waits for the end of whoever is ending; from then on this peer is alone.
-static void outlast(enum kind kind, const struct stat *file)
+static void outlast(enum kind kind, const struct file *file)
 {
 	double end = now() + LAST_INSTANT_AT_MOST;
 
@@ -199,7 +221,7 @@ static void outlast(enum kind kind, const struct stat *file)
 	}
 }
 
-void gaps_enter(enum kind kind, int slot, const struct stat *file)
+void gaps_enter(enum kind kind, int slot, const struct file *file)
 {
 	for (int look = 0; !take_oracle_now(oracle); look++) {
 		enum gap gap = gap_beside(kind, file);
@@ -214,13 +236,17 @@ void gaps_enter(enum kind kind, int slot, const struct stat *file)
 			gaps_withdraw(gap);
 		usleep(LOOK_AGAIN);
 	}
-	get_in(tally, kind, slot, file, true);
+	get_in(tally, oracle, kind, slot, file, true);
 	win(tally, slot);
 }
 
-void gaps_get_out(void)
+void gaps_get_out(bool deletes)
 {
-	(void)set_byte(oracle, THE_ORACLE, F_UNLCK);
+	struct file file;
+
+	if (deletes && find_file(AT_FDCWD, lock_path, &file))
+		tell_deletion(tally, &file);
+	leave_oracle(oracle);
 }
 
 void gaps_let_peers_in(void)

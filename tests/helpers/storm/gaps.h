@@ -13,18 +13,22 @@ long gaps_read_pid(int fd);
 bool gaps_is_alive(long pid);
 
 // Which gap a Python program is in that has its lockf on the open FILE, which it CREATED, or which names nobody alive.
-enum gap gaps_of_python(int fd, const struct stat *file, bool created);
+enum gap gaps_of_python(int fd, const struct file *file, bool created);
 
 // Withdraws if a program that has the flock on FILE is in one.
-void gaps_check_flock(const struct stat *file);
+void gaps_check_flock(const struct file *file);
 
 __attribute__((noreturn)) void gaps_withdraw(enum gap gap);
 
 // Takes the oracle; withdraws, or counts an overlap, if it is another's.
-void gaps_enter(enum kind kind, int slot, const struct stat *file);
+void gaps_enter(enum kind kind, int slot, const struct file *file);
 
-// Lets go of the oracle; then, with the file deleted, of the lock among peers.
-void gaps_get_out(void);
+// VISITOR, a Python program that is about to read the record, has its lock on a file that names VISITED, who is alive.
+void gaps_tell_visit(long visitor, long visited);
+
+// Lets go of the oracle, and says so if it DELETES next what is at the path, without a look; with that done, lets go of the lock
+// among peers.
+void gaps_get_out(bool deletes);
 void gaps_let_peers_in(void);
 
 #endif

@@ -22,7 +22,7 @@ __attribute__((noreturn)) static void leave_as_python(const struct tally *tally,
 		kill(getpid(), SIGKILL);
 	if (!tally->calm && one_in(5))
 		_exit(0);
-	gaps_get_out();
+	gaps_get_out(true);
 	unlink(path);
 	gaps_let_peers_in();
 	linger();
@@ -33,7 +33,7 @@ void peers_run_python(const struct tally *tally, const char *path, int slot)
 {
 	bool created = true;
 	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-	struct stat file;
+	struct file file;
 	enum gap gap;
 
 	if (fd < 0 && errno == EEXIST) {
@@ -42,7 +42,7 @@ void peers_run_python(const struct tally *tally, const char *path, int slot)
 	}
 	if (fd < 0)
 		fail_to_open();
-	if (lockf(fd, F_LOCK, 0) < 0 || fstat(fd, &file) < 0)
+	if (lockf(fd, F_LOCK, 0) < 0 || !find_file(fd, "", &file))
 		_exit(BROKEN);
 	if (!created && gaps_is_alive(gaps_read_pid(fd)))
 		_exit(REFUSED);
@@ -60,9 +60,9 @@ void peers_run_python(const struct tally *tally, const char *path, int slot)
 // Inside by the flock on FD.
 __attribute__((noreturn)) static void run_with_flock(const struct tally *tally, int slot, int fd)
 {
-	struct stat file;
+	struct file file;
 
-	if (fstat(fd, &file) < 0)
+	if (!find_file(fd, "", &file))
 		_exit(BROKEN);
 	gaps_check_flock(&file);
 	gaps_enter(FLOCK, slot, &file);

@@ -45,18 +45,22 @@ static pid_t start_python(const char *script, int *to, int *from)
 }
 
 // Python has its lockf on descriptor FD, and has read nothing yet. Leaves whether the file names somebody alive.
-static enum gap look_for_gap(pid_t python, int fd, bool created, struct stat *file, bool *alive)
+static enum gap look_for_gap(pid_t python, int fd, bool created, struct file *file, bool *alive)
 {
 	enum gap gap = NO_GAP;
 	char path[64];
+	long recorded;
 	int ours;
 
 	snprintf(path, sizeof path, "/proc/%ld/fd/%d", (long)python, fd);
 	ours = open(path, O_RDONLY | O_CLOEXEC);
-	if (ours < 0 || fstat(ours, file) < 0)
+	if (ours < 0 || !find_file(ours, "", file))
 		_exit(BROKEN);
-	*alive = !created && gaps_is_alive(gaps_read_pid(ours));
-	if (!*alive)
+	recorded = created ? -1 : gaps_read_pid(ours);
+	*alive = gaps_is_alive(recorded);
+	if (*alive)
+		gaps_tell_visit(python, recorded);
+	else
 		gap = gaps_of_python(ours, file, created);
 	close(ours);
 	return gap;
@@ -74,8 +78,10 @@ __attribute__((noreturn)) static void stop(pid_t python, enum gap gap)
 // The oracle must not outlast the process for which it is kept here.
 static void leave(pid_t python, int to, bool calm)
 {
-	gaps_get_out();
-	if (!calm && one_in(4))
+	bool killed = !calm && one_in(4);
+
+	gaps_get_out(!killed);
+	if (killed)
 		kill(python, SIGKILL);
 	else
 		(void)!write(to, "go\n", 3);
@@ -86,7 +92,7 @@ void peers_attend_python(const struct tally *tally, const char *script, int slot
 	int to, from, fd, status;
 	pid_t python = start_python(script, &to, &from);
 	char line[64], how;
-	struct stat file;
+	struct file file;
 	bool alive = false;
 	FILE *words = fdopen(from, "r");
 

@@ -196,10 +196,9 @@ __attribute__((noreturn)) static void run_slot(const struct storm *storm, int nu
 
 		if (kills) {
 			usleep((useconds_t)(random() % 3000) << (contender.real ? 4 : 0));
-			if (tally->won[number] && tally->slot == number) {
+			tally->victim[tally->kills_told++ % RELATIVES] = child;
+			if (tally->won[number] && tally->slot == number)
 				tally->ending = tally->killed = true;
-				tally->killed_inode[tally->kills_inside++ % RELATIVES] = tally->inode;
-			}
 			kill(child, SIGKILL);
 		}
 		if (waitpid(child, &status, 0) != child)
@@ -225,6 +224,12 @@ static void read_all(long pid, const char *name)
 		close(fd);
 }
 
+static void read_memory_of(long pid)
+{
+	read_all(pid, "smaps_rollup");
+	read_all(pid, "maps");
+}
+
 // Reads what keeps a dead process' memory for another instant, as top and its like do.
 static pid_t start_monitor(const struct storm *storm, struct range range, const int *gate)
 {
@@ -239,14 +244,14 @@ static pid_t start_monitor(const struct storm *storm, struct range range, const 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	for (;;)
 		for (int slot = range.first; slot < range.end; slot++) {
-			read_all(storm->tally->started[slot], "smaps_rollup");
-			read_all(storm->tally->started[slot], "maps");
+			read_memory_of(storm->tally->started[slot]);
+			read_memory_of(storm->tally->relative[slot % RELATIVES]);
 		}
 }
 
 void slots_run(const struct storm *storm, struct range range, double until)
 {
-	bool monitored = storm->tally->calm && one_in(2);
+	bool monitored = one_in(storm->tally->calm ? 2 : 4);
 	pid_t child[SLOTS], monitor = 0;
 
 	for (int i = range.first; i < range.end; i++) {

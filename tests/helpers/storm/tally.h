@@ -26,6 +26,16 @@ enum {
 	BROKEN = 99,
 };
 
+// A lock file. Of two that have one inode number, the second once the first was deleted, the versions differ; 0: it is not told.
+struct file {
+	dev_t device;
+	ino_t inode;
+	nlink_t links;
+	mode_t mode;
+	off_t size;
+	unsigned long version;
+};
+
 enum kind { EXLOCK, PYTHON, FLOCK, KINDS };
 
 // Why a peer comes to run beside another although nobody but itself could have prevented it: see gaps.c; FAR_DEATH, of ours:
@@ -49,17 +59,28 @@ struct tally {
 	// Who has the oracle, and what it was last seen to begin.
 	atomic_long winner;
 	atomic_int kind, slot, step;
-	atomic_ulong inode;		// of its lock file
+	atomic_ulong inode, version;	// of its lock file
 	atomic_bool daemon, second_thread;
 	atomic_bool unrecorded;		// it may not write that file
+	atomic_bool execed;		// it has called exec
 	atomic_bool pid_alone;		// between exec and the next image, or in one that takes no preload
 	atomic_bool ending;		// one of its processes is about to end, or was killed
 	atomic_bool killed;		// by the storm, which does not wait for the right moment
-	atomic_uint kills_inside;
-	atomic_ulong killed_inode[RELATIVES];	// the lock files of the last ones that were
 	atomic_ulong space;		// its PID namespace
 	atomic_uint relatives;		// its processes: the one that took the lock, and those forked from it
 	atomic_long relative[RELATIVES];
+
+	// The last ones that the storm killed, at any moment.
+	atomic_uint kills_told;
+	atomic_long victim[RELATIVES];
+
+	// The last files that Python programs deleted.
+	atomic_uint deletions;
+	atomic_ulong deleted_inode[RELATIVES], deleted_version[RELATIVES];
+
+	// The last Python programs that found somebody alive in the record, and whom.
+	atomic_uint visits;
+	atomic_long visitor[RELATIVES], visited[RELATIVES];
 
 	// Set by the program: the start in this slot has got in.
 	atomic_bool won[SLOTS];
@@ -116,10 +137,42 @@ static inline struct tally *map_tally(const char *folder)
 	return tally;
 }
 
+static inline struct file file_of(const struct stat *status)
+{
+	return (struct file){
+		.device = status->st_dev, .inode = status->st_ino, .links = status->st_nlink, .mode = status->st_mode,
+		.size = status->st_size,
+	};
+}
+
+// The open file FD, or the one at PATH with FD AT_FDCWD. False: there is none.
+static inline bool find_file(int fd, const char *path, struct file *file)
+{
+	union {
+		struct file_handle handle;
+		unsigned char bytes[sizeof(struct file_handle) + MAX_HANDLE_SZ];
+	} name = { .handle = { .handle_bytes = MAX_HANDLE_SZ } };
+	int flags = *path ? 0 : AT_EMPTY_PATH, mount;
+	struct stat status;
+
+	if (fstatat(fd, path, &status, flags) < 0)
+		return false;
+	*file = file_of(&status);
+	if (name_to_handle_at(fd, path, &name.handle, &mount, flags) == 0)
+		for (unsigned i = 0; i < name.handle.handle_bytes; i++)
+			file->version = file->version * 31 + name.handle.f_handle[i];
+	return true;
+}
+
+static inline bool is_same_file(unsigned long inode, unsigned long version, const struct file *file)
+{
+	return inode != 0 && inode == file->inode && (version == file->version || version == 0 || file->version == 0);
+}
+
 // The oracle: a lock of its own that everybody who gets in takes and keeps as long as it can. An open file description lock:
 // kept through fork and exec, and let go by the kernel. The peers, who do not exclude each other in all cases, keep another byte
-// of that file from before they get in until they have deleted theirs.
-enum oracle_byte { THE_ORACLE, AMONG_PEERS };
+// of that file from before they get in until they have deleted theirs. A third byte says that the tally tells of who has the oracle.
+enum oracle_byte { THE_ORACLE, AMONG_PEERS, SETTLED };
 
 static inline int open_oracle(const char *folder)
 {
@@ -145,9 +198,43 @@ static inline bool is_anybodys(int oracle, enum oracle_byte byte)
 	return fcntl(oracle, F_OFD_GETLK, &range) == 0 && range.l_type != F_UNLCK;
 }
 
+// Waits until the tally tells of who has the oracle. False: nobody has it.
+static inline bool await_settled(int oracle)
+{
+	while (is_anybodys(oracle, THE_ORACLE)) {
+		if (is_anybodys(oracle, SETTLED))
+			return true;
+		usleep(20);
+	}
+	return false;
+}
+
+static inline void leave_oracle(int oracle)
+{
+	(void)set_byte(oracle, SETTLED, F_UNLCK);
+	(void)set_byte(oracle, THE_ORACLE, F_UNLCK);
+}
+
 static inline void add_relative(struct tally *tally, long pid)
 {
 	tally->relative[tally->relatives++ % RELATIVES] = pid;
+}
+
+// A Python program is about to delete FILE.
+static inline void tell_deletion(struct tally *tally, const struct file *file)
+{
+	unsigned index = tally->deletions++ % RELATIVES;
+
+	tally->deleted_version[index] = file->version;
+	tally->deleted_inode[index] = file->inode;
+}
+
+static inline bool tally_deleted(const struct tally *tally, const struct file *file)
+{
+	for (int i = 0; i < RELATIVES; i++)
+		if (is_same_file(tally->deleted_inode[i], tally->deleted_version[i], file))
+			return true;
+	return false;
 }
 
 static inline unsigned long pid_space(void)
@@ -164,20 +251,22 @@ static inline void win(struct tally *tally, int slot)
 		tally->won[slot] = true;
 }
 
-// The oracle was taken by this process.
-static inline void get_in(struct tally *tally, enum kind kind, int slot, const struct stat *file, bool writable)
+// The ORACLE was taken by this process.
+static inline void get_in(struct tally *tally, int oracle, enum kind kind, int slot, const struct file *file, bool writable)
 {
 	tally->kind = (int)kind;
 	tally->slot = slot;
-	tally->inode = file->st_ino;
+	tally->inode = file->inode;
+	tally->version = file->version;
 	tally->unrecorded = !writable;
-	tally->daemon = tally->second_thread = tally->pid_alone = tally->ending = tally->killed = false;
+	tally->daemon = tally->second_thread = tally->execed = tally->pid_alone = tally->ending = tally->killed = false;
 	tally->space = pid_space();
 	tally->relatives = 0;
 	add_relative(tally, getpid());
 	tally->step = 0;
 	tally->winner = getpid();
 	tally->wins[kind]++;
+	(void)set_byte(oracle, SETTLED, F_WRLCK);
 }
 
 #endif

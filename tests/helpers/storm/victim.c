@@ -10,9 +10,14 @@
 
 #include "entrance.h"
 
+enum { MAX_WORKERS = 3 };
+
 static struct tally *tally;
 static char **arguments;
 static int slot, oracle, tree;
+static pid_t worker[MAX_WORKERS];
+static long worker_count;
+static long family;			// whose oracle it is: who took the lock
 
 // Done here or by a second thread, at random: threads let go of memory and descriptors in any order.
 static void from_any_thread(void *(*function)(void *))
@@ -46,6 +51,13 @@ static void become(const char *suffix, int its_slot, int kept)
 	_exit(BROKEN);
 }
 
+// A late one is not to be told as another family's.
+static void join_family(void)
+{
+	if (tally->relative[0] == family)
+		add_relative(tally, getpid());
+}
+
 // A child by exec does not hold the lock, save in scope "tree"; so no more does it hold the oracle.
 static void command(void)
 {
@@ -53,7 +65,7 @@ static void command(void)
 		return;
 	srandom((unsigned)getpid());
 	// Asleep, it may be taken for one that stays, and be recorded.
-	add_relative(tally, getpid());
+	join_family();
 	if (tree) {
 		linger();
 		become(one_in(2) ? "-static" : "", -1, oracle);
@@ -79,11 +91,19 @@ static void close_all(void)
 	close_range((unsigned)oracle + 1, ~0U, 0);
 }
 
+static void kill_workers(void)
+{
+	while (worker_count > 0)
+		if (worker[--worker_count] > 0 && one_in(3))
+			kill(worker[worker_count], SIGKILL);
+}
+
 __attribute__((noreturn)) static void *leave(void *unused)
 {
 	enum step step = EXIT + (enum step)(random() % (SIGKILLED - EXIT + 1));
 
 	(void)unused;
+	kill_workers();
 	at(step);
 	tally->ending = true;
 	switch (step) {
@@ -102,15 +122,32 @@ __attribute__((noreturn)) static void *leave(void *unused)
 	}
 }
 
+static void *stay(void *unused)
+{
+	pause();
+	return unused;
+}
+
+// They leave by themselves, unless the holder kills them before it leaves. With a second thread, or while somebody reads its
+// maps, a process may lose the flock before its other files.
 static void workers(void)
 {
-	for (long count = 1 + random() % 3; count > 0; count--)
-		if (fork() == 0) {
-			srandom((unsigned)getpid());
-			add_relative(tally, getpid());
-			linger();
-			exit(0);
-		}
+	long count = 1 + random() % MAX_WORKERS;
+
+	while (worker_count < count) {
+		pthread_t second;
+		pid_t child = fork();
+
+		worker[worker_count++] = child;
+		if (child != 0)
+			continue;
+		srandom((unsigned)getpid());
+		join_family();
+		if (one_in(3))
+			(void)pthread_create(&second, NULL, stay, NULL);
+		linger();
+		exit(0);
+	}
 }
 
 // The parent leaves at once, by exit or by _exit.
@@ -125,7 +162,7 @@ static void go_into_background(enum step step)
 	if (child != 0)
 		_exit(0);
 	setsid();
-	add_relative(tally, getpid());
+	join_family();
 	tally->winner = getpid();
 	tally->daemon = true;
 }
@@ -136,6 +173,7 @@ static void *become_another(void *unused)
 
 	(void)unused;
 	at(twin ? EXEC_TWIN : EXEC_ITSELF);
+	tally->execed = true;
 	// A descriptor that exec leaves open keeps the flock.
 	tally->pid_alone = !tree && !tally->unrecorded;
 	become(twin ? "-static" : "", slot, oracle);
@@ -226,6 +264,7 @@ int main(int argc, char **argv)
 		win(tally, slot);
 	if (oracle < 0)
 		oracle = entrance_take_oracle(tally, argv[1], slot);
+	family = tally->relative[0];
 	if (tally->calm)
 		try_and_leave();
 	live();
