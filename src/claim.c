@@ -146,6 +146,7 @@ static enum claim_result judge_record(const char *path, const struct process_sel
 	}
 	if (claim->holder != 0)
 		return CLAIM_HELD;
+	claim->left = (claim->status.st_mode & RECORD_HINT_LEFT) != 0;
 	if (claim->writable && write_record(path, self, claim) == CLAIM_FAILED)
 		return CLAIM_FAILED;
 	if (claim_is_at(path, &claim->status))

@@ -5,6 +5,8 @@
 #include "holder.h"
 #include "keepers.h"
 #include "lockfile.h"
+#include "pause.h"
+#include "process.h"
 #include "record.h"
 #include "tombstone.h"
 
@@ -14,12 +16,22 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+// How often it is looked who has got the flock that we have just given up.
+#define LOOKS_FOR_HEIR 20
+#define LOOK_AGAIN_US 50
+
+// Whether processes have been forked from the one that took the lock, as far as this one can tell.
+static bool has_family(const struct lockfile *lock)
+{
+	return getpid() != lock->self.pid || process_has_children();
+}
+
 // With the flock in hand again, before the name goes with the file: a process that was forked from the holder may still be ending
 // that the flock has left first. Over a file that stays, or is taken over, newcomers look for such processes; behind a fresh one
 // they would not know of them.
 static void await_family(const struct lockfile *lock)
 {
-	if (getpid() != lock->self.pid || process_has_children())
+	if (has_family(lock))
 		holder_await_endings();
 }
 
@@ -108,6 +120,36 @@ static bool let_go(struct lockfile *lock, int fd, bool hinted, const struct mapp
 	return !kept;
 }
 
+// Whether one of those who wait has the flock now. If it is under our own PID, or that of one who has ended, a child forked from us
+// keeps it. One who waited has to wake up first.
+static bool has_heir(const struct lockfile *lock, const struct mapped_file *file)
+{
+	pid_t taker = 0;
+
+	for (int looks = 0; taker == 0 && looks < LOOKS_FOR_HEIR; looks++) {
+		if (looks > 0)
+			pause_us(LOOK_AGAIN_US);
+		taker = keepers_find_taker(file);
+	}
+	return taker != 0 && taker != getpid() && taker != lock->self.pid && process_alive(taker, PROCESS_NO_STAMP);
+}
+
+// The file stays for those who wait. Under a tombstone the first of them can wake up while we are still ending, and where it has got
+// the flock nobody has to be looked for who may keep it. Returns whether the lock was given back.
+static bool leave_to_waiters(struct lockfile *lock, int fd, const struct stat *status, const struct mapped_file *file)
+{
+	if (process_proc_is_foreign() || tombstone_raise(lock->path) == -1) {
+		hold_leave_to_kernel(lock);
+		return !holder_hand_on(file, false);
+	}
+	hold_end(lock);
+	if (!has_heir(lock, file))
+		return !holder_hand_on(file, false);
+	if (!has_family(lock))
+		record_hint(fd, status, RECORD_HINT_LEFT);
+	return true;
+}
+
 bool lockfile_leave(struct lockfile *lock)
 {
 	const struct mapped_file file = { lock->device, lock->inode, lock->path, false };
@@ -122,8 +164,7 @@ bool lockfile_leave(struct lockfile *lock)
 	if (record.pid != getpid() && record_is_alive(&record)) {
 		hold_leave_to_kernel(lock);
 	} else if ((status.st_mode & RECORD_HINT_WAITERS) && keepers_has_waiters(&file)) {
-		hold_leave_to_kernel(lock);
-		given_back = !holder_hand_on(&file, false);
+		given_back = leave_to_waiters(lock, fd, &status, &file);
 	} else {
 		return let_go(lock, fd, (status.st_mode & RECORD_HINT_MAPPED) != 0, &file);
 	}

@@ -57,7 +57,7 @@ static enum claim_result await_predecessor(struct lockfile *lock, uint64_t deadl
 	int error;
 
 	// Left behind by a process that did not end by exit(), or by one forked from it, which no record names.
-	if (!claim->created)
+	if (!claim->created && !claim->left)
 		holder_await_endings();
 	if (tombstone_await(lock->path, 0, &claim->holder) == 0 ||
 	    (errno == ETIME &&

@@ -159,6 +159,8 @@ int record_write(int fd, pid_t pid, uint64_t start, struct stat *status)
 
 	text_number(&text, (uint64_t)pid);
 	text_add(&text, "\n");
+	if (status->st_mode & RECORD_HINT_LEFT)
+		(void)fchmod(fd, status->st_mode & 07777 & ~(mode_t)RECORD_HINT_LEFT);
 	if (put(fd, content, text.length, status->st_size) == -1)
 		return -1;
 	if (put_stamp(fd, process_stamp(start), status))

@@ -17,10 +17,11 @@
 // in a sticky directory. Not blocking on a FIFO that somebody planted.
 #define RECORD_OPEN_FLAGS (O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY)
 
-// Hints in the file's mode, by bits that mean nothing on such a file; a change of mode leaves the stamp alone. Set by who may,
-// never taken back while the file exists: what they hint at is then looked at closely.
+// Hints in the file's mode, by bits that mean nothing on such a file; a change of mode leaves the stamp alone. Set by who may. The first
+// two are never taken back while the file exists: what they hint at is then looked at closely. The third goes with the record.
 #define RECORD_HINT_WAITERS S_ISVTX	// somebody waited for the flock
 #define RECORD_HINT_MAPPED S_IXUSR	// somebody keeps the lock by a mapping that has not got the flock
+#define RECORD_HINT_LEFT S_IXGRP	// the recorded process has left the flock to one who waited, and none of its own kept it
 
 struct record {
 	pid_t pid;		// 0: names no process

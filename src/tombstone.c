@@ -19,6 +19,8 @@
 
 // How many may stand for one lock file at a time. One more process that ends leaves everything to the kernel.
 #define TOMBSTONES 4
+// ".0"
+#define NUMBER_LENGTH 2
 // Between two looks where there is nothing to be woken by.
 #define LOOK_AGAIN_US 100
 // How often a tombstone is looked at again whose process has ended: a child forked in the last moment may have it now.
@@ -37,28 +39,46 @@ struct place {
 	uid_t owner;	// of the directory
 };
 
-// One directory may have several paths (/var/lock and /run/lock), so the name is made of what the directory is, not of
-// what it is called. The last character of the address tells the tombstones of one file apart. Returns 0; or -1 and errno: the
-// directory cannot be looked at, and a name of another kind would not be seen by those who can.
+// One directory may have several paths (/var/lock and /run/lock), so the name is made of what the directory is, not of what it is
+// called, and of the file's name. A digest of them where that is too long.
+static void add_name(struct text *text, const struct stat *directory, const char *file)
+{
+	struct text plain = *text;
+	struct digest digest;
+	char hex[DIGEST_HEX];
+
+	text_number(&plain, directory->st_dev);
+	text_add(&plain, ".");
+	text_number(&plain, directory->st_ino);
+	text_add(&plain, ".");
+	text_add(&plain, file);
+	// With room for the number that is to come.
+	if (!plain.cut && plain.length + NUMBER_LENGTH < plain.size) {
+		*text = plain;
+		return;
+	}
+	digest_start(&digest);
+	add_number(&digest, directory->st_dev);
+	add_number(&digest, directory->st_ino);
+	digest_add(&digest, file, strlen(file));
+	digest_end(&digest, hex);
+	text->start[text->length] = '\0';
+	text_add(text, hex);
+}
+
+// The last character of the address tells the tombstones of one file apart. Returns 0; or -1 and errno: the directory cannot be looked
+// at, and a name of another kind would not be seen by those who can.
 static int find_place(const char *path, struct place *place)
 {
 	const char *file = text_basename(path);
 	char directory[PATH_MAX];
 	struct text text = text_in(directory, sizeof(directory));
 	struct stat status;
-	struct digest digest;
 	struct text name;
-	char hex[DIGEST_HEX];
 
-	digest_start(&digest);
 	text_bytes(&text, path, (size_t)(file - path));
 	if (fstatat(AT_FDCWD, directory, &status, 0) == -1)
 		return -1;
-	add_number(&digest, status.st_dev);
-	add_number(&digest, status.st_ino);
-	digest_add(&digest, file, strlen(file));
-	digest_end(&digest, hex);
-
 	*place = (struct place){
 		.address = { .sun_family = AF_UNIX },
 		.for_all = (status.st_mode & (S_IWGRP | S_IWOTH)) != 0,
@@ -66,7 +86,7 @@ static int find_place(const char *path, struct place *place)
 	};
 	name = text_in(place->address.sun_path + 1, sizeof(place->address.sun_path) - 1);
 	text_add(&name, "exlock.");
-	text_add(&name, hex);
+	add_name(&name, &status, file);
 	text_add(&name, ".0");
 	place->length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + name.length);
 	return 0;

@@ -208,16 +208,15 @@ protect() {
 
 @test "a stranger's socket in the tombstone's place keeps nobody out of a directory that only its owner may write to" {
 	chmod 755 "$LOCKS"
-	start_ready another_user /usr/bin/python3 -c 'import hashlib, os, signal, socket, struct, sys
-folder = os.stat(sys.argv[1])
-name = struct.pack("=QQ", folder.st_dev, folder.st_ino) + os.path.basename(sys.argv[2]).encode()
+	start_ready another_user /usr/bin/python3 -c 'import os, signal, socket, sys
+lock = sys.argv[1]'"$TOMBSTONE_NAMES"'
 squatters = []
-for place in range(4):
+for name in names:
     squatters.append(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
-    squatters[-1].bind("\0exlock." + hashlib.sha256(name).hexdigest() + "." + str(place))
+    squatters[-1].bind(name)
     squatters[-1].listen()
 print("ready", os.getpid(), flush=True)
-signal.pause()' "$LOCKS" "$LOCK"
+signal.pause()' "$LOCK"
 	run -0 guarded echo in
 	[[ $output == in ]]
 	# Where the stranger may have held the lock, its word counts: refused, in bounded time.

@@ -8,11 +8,7 @@ load test_helper
 load hostile
 
 # For the attacker: the names of the lock file's tombstones, and what to do with them.
-NAMES='
-import hashlib
-folder = os.stat(os.path.dirname(lock))
-digest = hashlib.sha256(struct.pack("=QQ", folder.st_dev, folder.st_ino) + os.path.basename(lock).encode()).hexdigest()
-names = ["\0exlock.%s.%d" % (digest, place) for place in range(4)]
+NAMES=$TOMBSTONE_NAMES'
 kept = []
 def open_socket():
     kept.append(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK))

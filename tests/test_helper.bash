@@ -41,6 +41,16 @@ stamp_of() {
 	printf '%09d\n' $(((fields[19] + namespace * 618033989 + ${2:-0}) % 1000000000))
 }
 
+# For Python: the names of the sockets that stand for the last instant of who held the lock file `lock`.
+TOMBSTONE_NAMES='
+import hashlib, os, struct
+folder, file = os.stat(os.path.dirname(lock)), os.path.basename(lock)
+name = "%d.%d.%s" % (folder.st_dev, folder.st_ino, file)
+if len("exlock." + name + ".0") >= 107:
+    name = hashlib.sha256(struct.pack("=QQ", folder.st_dev, folder.st_ino) + file.encode()).hexdigest()
+names = ["\0exlock.%s.%d" % (name, place) for place in range(4)]
+'
+
 # Runs COMMAND under the shim, preloaded into the command alone.
 guarded() {
 	env LD_PRELOAD="$SHIM" "$@"
