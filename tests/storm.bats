@@ -36,9 +36,12 @@ gather_contenders() {
 assert_calm() {
 	local alone=(unshare --pid --fork --kill-child --mount-proc)
 	[[ $EUID -eq 0 ]] && "${alone[@]}" true 2>/dev/null || alone=()
-	run -0 "${alone[@]}" "$@"
+	run "${alone[@]}" "$@"
 	printf '# %s\n' "${lines[@]: -2}" >&3
-	[[ ${lines[-1]} == "storm: "*" 0 overlaps, 0 errors, 0 lost, "[01]" files left" ]]
+	[[ $status -eq 0 && ${lines[-1]} == "storm: "*" 0 overlaps, 0 errors, 0 lost, "[01]" files left" ]] || {
+		echo "$output"
+		return 1
+	}
 }
 
 assert_calm_here() {

@@ -34,6 +34,7 @@ bool own[SLOTS + 1];		/* this image was exec'd by the holder */
 /* What await_family() asks: whether this process was forked from the holder, or has children that it has not waited for. */
 #define IS_CHILD(q) (parent[q] == p && (life[q] == LIVES || life[q] == ENDING))
 #define HAS_FAMILY (role[p] == Child || EACH_PROCESS(IS_CHILD))
+#define DELETE_STEP (HAS_FAMILY && !NO_FAMILY -> Family : Delete)
 
 #define KEEPS_MAPPING(q) (q != p && map[q] && inode_of[map[q]] == remembered[p])
 

@@ -32,7 +32,7 @@
 	fi }
 :: d_step { at[p] == CheckBack ->
 	if
-	:: SAME_FILE -> at[p] = (hint_mapped[FILE] -> HandOnMapped : Family)
+	:: SAME_FILE -> at[p] = (hint_mapped[FILE] -> HandOnMapped : DELETE_STEP)
 	:: else -> close_file(); at[p] = Reopen
 	fi }
 /* holder_hand_on(): who has the flock is a process forked from this one, or a contender, for an instant. */
@@ -55,10 +55,10 @@
 	if
 	:: other[p] && path != 0 -> see(path); close_file(); at[p] = Replace
 	:: other[p] && path == 0 -> at[p] = Rest
-	:: else -> at[p] = Family
+	:: else -> at[p] = DELETE_STEP
 	fi }
 /* await_family(): the kernel may take a forked process' mapping before its other files (several threads, a reader of its maps). */
-:: d_step { at[p] == Family -> set[p] = (HAS_FAMILY && !NO_FAMILY -> ENDINGS : 0); at[p] = AwaitFamily }
+:: d_step { at[p] == Family -> set[p] = ENDINGS; at[p] = AwaitFamily }
 :: d_step { at[p] == AwaitFamily && (set[p] & (ENDINGS)) == 0 -> set[p] = 0; at[p] = Delete }
 /* delete(): a peer that does not let go of the short lock. A stale file is harmless. */
 :: d_step { at[p] == Delete && !DELETES_UNLOCKED && !RECORD_IS_FREE -> close_file(); at[p] = Rest }

@@ -31,8 +31,10 @@ static bool is_recorded(struct file *file)
 // there are none to be seen in another PID namespace.
 static bool dies_far_away(const struct tally *tally)
 {
-	return tally->kind == EXLOCK && tally->space != pid_space() && tally->ending &&
-	       (tally->killed || tally->relatives > 1 || tally->step == RAW_EXIT || tally->step == ABORT || tally->step == SIGKILLED);
+	bool without_exit = tally->step == RAW_EXIT || tally->step == ABORT || tally->step == SIGKILLED;
+
+	return tally->kind == EXLOCK && tally->space != pid_space() &&
+	       (winner_was_killed(tally) || (tally->ending && (tally->relatives > 1 || without_exit)));
 }
 
 __attribute__((noreturn)) static void withdraw(struct tally *tally, enum gap gap)
@@ -55,8 +57,8 @@ __attribute__((noreturn)) static void fail(struct tally *tally, int oracle)
 	bool recorded = is_recorded(&file);
 
 	(void)await_settled(oracle);
-	// No Python program saw that one, and another one of ours came behind the Python program.
-	if (tally->kind == EXLOCK && tally->unrecorded && was_robbed(tally))
+	// No Python program saw that one, nor does any see flock(1); and this one came behind the Python program.
+	if (((tally->kind == EXLOCK && tally->unrecorded) || tally->kind == FLOCK) && was_robbed(tally))
 		withdraw(tally, UNSEEN);
 	// Nor this one; the Python program may have gone by now, and the file with it.
 	if (!recorded && (tally->kind == PYTHON || tally_deleted(tally, &file)))
@@ -64,9 +66,9 @@ __attribute__((noreturn)) static void fail(struct tally *tally, int oracle)
 	if (dies_far_away(tally))
 		withdraw(tally, FAR_DEATH);
 	dprintf(STDERR_FILENO, "overlap: %ld%s started before %ld%s was gone; last seen at: %s%s%s%s; its file: %lu, ours: %lu\n",
-		(long)getpid(), recorded ? "" : ", unrecorded,", (long)tally->winner, kinds[tally->kind],
-		steps[tally->step], tally->second_thread ? ", second thread" : "", tally->daemon ? ", daemon" : "", tally->unrecorded ? ", unrecorded" : "", (unsigned long)tally->inode,
-		(unsigned long)file.inode);
+		(long)getpid(), recorded ? "" : ", unrecorded,", (long)tally->winner, kinds[tally->kind], steps[tally->step],
+		tally->second_thread ? ", second thread" : "", tally->daemon ? ", daemon" : "",
+		tally->unrecorded ? ", unrecorded" : "", (unsigned long)tally->inode, (unsigned long)file.inode);
 	tally->overlaps++;
 	_exit(OVERLAPPED);
 }

@@ -24,7 +24,8 @@
 
 static const int HIGH = 200;
 static const useconds_t LOOK_AGAIN = 300;
-static const double LAST_INSTANT_AT_MOST = 2;
+// More than any end takes, on a busy machine, too.
+static const double LAST_INSTANT_AT_MOST = 30;
 
 static struct tally *tally;
 static const char *lock_path;
@@ -57,17 +58,18 @@ static bool is_at_path(const struct file *file)
 	return find_file(AT_FDCWD, lock_path, &now) && now.device == file->device && is_same_file(now.inode, now.version, file);
 }
 
-static bool is_among(const atomic_long *pids, unsigned count, long pid)
+static bool is_relative(long pid)
 {
-	for (unsigned i = 0; i < count && i < RELATIVES; i++)
-		if (pids[i] == pid)
+	for (unsigned i = 0; i < tally->relatives && i < RELATIVES; i++)
+		if (tally->relative[i] == pid)
 			return true;
 	return false;
 }
 
-static bool is_relative(long pid)
+// By itself, or by the storm.
+static bool is_ending(void)
 {
-	return is_among(tally->relative, tally->relatives, pid);
+	return tally->ending || winner_was_killed(tally);
 }
 
 // Whether PID is that of a Python program that came while a process of who is in was recorded and alive, and found it dead when it
@@ -141,7 +143,7 @@ enum gap gaps_of_python(int fd, const struct file *file, bool created)
 	overtaken_pid = recorded;
 	// Ours leave nothing in a file that they delete which Python would take over, save when they are killed at that moment.
 	if (!is_at_path(file))
-		return created || is_pythons(fd) || file->size == 0 || is_among(tally->victim, RELATIVES, recorded) ? DEAD_FILE : NO_GAP;
+		return created || is_pythons(fd) || file->size == 0 || was_killed(tally, recorded, -1) ? DEAD_FILE : NO_GAP;
 	if (created && file->size > 0)
 		return OVERTAKEN;
 	if (!set_byte(oracle, AMONG_PEERS, F_WRLCK))
@@ -151,7 +153,7 @@ enum gap gaps_of_python(int fd, const struct file *file, bool created)
 	if (tally->kind != EXLOCK)
 		return OTHER_PEER;
 	if (!is_same_file(tally->inode, tally->version, file))
-		return tally->ending ? LAST_INSTANT : NO_GAP;
+		return is_ending() ? LAST_INSTANT : NO_GAP;
 	return tally->unrecorded || is_relative(recorded) || has_robbed(recorded) ? UNSEEN : NO_GAP;
 }
 
@@ -169,13 +171,13 @@ void gaps_check_flock(const struct file *file)
 		gaps_withdraw(gap);
 }
 
-// A program that calls exec while a worker has the flock goes on without it, says so in the file's mode, and is alone with its PID
-// when that worker has ended.
+// A program that calls exec while a worker has the flock, or a flock(1) in that very instant, for long, goes on without it and says so
+// in the file's mode: from then on its PID alone holds the lock.
 static bool went_on_without_flock(void)
 {
 	struct file file;
 
-	return tally->execed && tally->relatives > 1 && find_file(AT_FDCWD, lock_path, &file) && (file.mode & S_IXUSR) &&
+	return tally->execed && find_file(AT_FDCWD, lock_path, &file) && (file.mode & S_IXUSR) &&
 	       is_same_file(tally->inode, tally->version, &file);
 }
 
@@ -192,14 +194,14 @@ static enum gap gap_beside(enum kind kind, const struct file *file)
 		return UNSEEN;
 	if (kind == FLOCK && (tally->pid_alone || went_on_without_flock()))
 		return UNSEEN;
-	return tally->ending && (kind == FLOCK || !is_same_file(tally->inode, tally->version, file)) ? LAST_INSTANT : NO_GAP;
+	return is_ending() && (kind == FLOCK || !is_same_file(tally->inode, tally->version, file)) ? LAST_INSTANT : NO_GAP;
 }
 
 __attribute__((noreturn)) static void overlap(enum kind kind, const struct file *file)
 {
 	fprintf(stderr, "overlap: %s %ld got in beside %ld, step %d%s%s%s%s; its file: %lu, ours: %lu%s, which named %ld%s\n",
 		kind == PYTHON ? "Python" : "flock(1)", (long)getpid(), (long)tally->winner, tally->step,
-		tally->daemon ? ", daemon" : "", tally->unrecorded ? ", unrecorded" : "", tally->ending ? ", ending" : "",
+		tally->daemon ? ", daemon" : "", tally->unrecorded ? ", unrecorded" : "", is_ending() ? ", ending" : "",
 		tally->pid_alone ? ", by PID alone" : "", (unsigned long)tally->inode, (unsigned long)file->inode,
 		is_at_path(file) ? "" : ", deleted", overtaken_pid, is_relative(overtaken_pid) ? ", a relative" : "");
 	tally->overlaps++;

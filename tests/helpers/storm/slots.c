@@ -196,9 +196,7 @@ __attribute__((noreturn)) static void run_slot(const struct storm *storm, int nu
 
 		if (kills) {
 			usleep((useconds_t)(random() % 3000) << (contender.real ? 4 : 0));
-			tally->victim[tally->kills_told++ % RELATIVES] = child;
-			if (tally->won[number] && tally->slot == number)
-				tally->ending = tally->killed = true;
+			tell_kill(tally, child, number);
 			kill(child, SIGKILL);
 		}
 		if (waitpid(child, &status, 0) != child)

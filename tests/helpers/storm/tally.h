@@ -17,6 +17,7 @@
 enum {
 	SLOTS = 64,
 	RELATIVES = 32,
+	VICTIMS = 256,
 	ATTEMPTS = 8192,
 
 	OVERLAPPED = 9,
@@ -62,17 +63,17 @@ struct tally {
 	atomic_ulong inode, version;	// of its lock file
 	atomic_bool daemon, second_thread;
 	atomic_bool unrecorded;		// it may not write that file
-	atomic_bool execed;		// it has called exec
+	atomic_bool execed;		// it has called exec; before that the file had no RECORD_HINT_MAPPED
 	atomic_bool pid_alone;		// between exec and the next image, or in one that takes no preload
-	atomic_bool ending;		// one of its processes is about to end, or was killed
-	atomic_bool killed;		// by the storm, which does not wait for the right moment
+	atomic_bool ending;		// one of its processes is about to end
 	atomic_ulong space;		// its PID namespace
 	atomic_uint relatives;		// its processes: the one that took the lock, and those forked from it
 	atomic_long relative[RELATIVES];
 
-	// The last ones that the storm killed, at any moment.
+	// The last ones that the storm killed, at any moment. In two PID namespaces a PID is another process', in another slot.
 	atomic_uint kills_told;
-	atomic_long victim[RELATIVES];
+	atomic_long victim[VICTIMS];
+	atomic_int victims_slot[VICTIMS];
 
 	// The last files that Python programs deleted.
 	atomic_uint deletions;
@@ -220,6 +221,29 @@ static inline void add_relative(struct tally *tally, long pid)
 	tally->relative[tally->relatives++ % RELATIVES] = pid;
 }
 
+// PID in SLOT is about to be killed.
+static inline void tell_kill(struct tally *tally, long pid, int slot)
+{
+	unsigned index = tally->kills_told++ % VICTIMS;
+
+	tally->victims_slot[index] = slot;
+	tally->victim[index] = pid;
+}
+
+// SLOT -1: in any.
+static inline bool was_killed(const struct tally *tally, long pid, int slot)
+{
+	for (int i = 0; i < VICTIMS; i++)
+		if (tally->victim[i] == pid && (slot == -1 || tally->victims_slot[i] == slot))
+			return true;
+	return false;
+}
+
+static inline bool winner_was_killed(const struct tally *tally)
+{
+	return tally->slot >= 0 && was_killed(tally, tally->winner, tally->slot);
+}
+
 // A Python program is about to delete FILE.
 static inline void tell_deletion(struct tally *tally, const struct file *file)
 {
@@ -259,7 +283,7 @@ static inline void get_in(struct tally *tally, int oracle, enum kind kind, int s
 	tally->inode = file->inode;
 	tally->version = file->version;
 	tally->unrecorded = !writable;
-	tally->daemon = tally->second_thread = tally->execed = tally->pid_alone = tally->ending = tally->killed = false;
+	tally->daemon = tally->second_thread = tally->execed = tally->pid_alone = tally->ending = false;
 	tally->space = pid_space();
 	tally->relatives = 0;
 	add_relative(tally, getpid());

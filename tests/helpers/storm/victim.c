@@ -167,13 +167,22 @@ static void go_into_background(enum step step)
 	tally->daemon = true;
 }
 
+// Whether the lock file's mode says already that somebody goes on without the flock (RECORD_HINT_MAPPED).
+static bool has_hint(void)
+{
+	const char *path = getenv("EXCLUSIVELOCK_LOCKFILE");
+	struct file file;
+
+	return path && find_file(AT_FDCWD, path, &file) && (file.mode & S_IXUSR);
+}
+
 static void *become_another(void *unused)
 {
 	int twin = one_in(2);
 
 	(void)unused;
 	at(twin ? EXEC_TWIN : EXEC_ITSELF);
-	tally->execed = true;
+	tally->execed = tally->execed || !has_hint();
 	// A descriptor that exec leaves open keeps the flock.
 	tally->pid_alone = !tree && !tally->unrecorded;
 	become(twin ? "-static" : "", slot, oracle);
