@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// start [-c CPU] ROUNDS <PLAN: how long a start and end of each variant takes, in microseconds. Every round runs each of them once, in
-// an order of its own, so that what else goes on with the machine hits all alike. A line for each variant and phase, with tabs: label,
-// phase (total; and, of a program that says so in the stamps, start: until its main, and end: from the end of main), median, 10th and
-// 90th percentile, and the page faults.
+// start [-c CPU] ROUNDS SECONDS <PLAN: how long a start and end of each variant takes, in microseconds. Every round runs each of them once,
+// in an order of its own, so that what else goes on with the machine hits all alike. There are fewer rounds when the time is up. A line
+// for each variant and phase, with tabs: label, phase (total; and, of a program that says so in the stamps, start: until its main, and
+// end: from the end of main), median, 10th and 90th percentile, the page faults, and the rounds.
 #include "clock.h"
 #include "samples.h"
 #include "stamps.h"
@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #define WARM_UP 2
+#define FEWEST 3
 
 enum phase { TOTAL, START, END, PHASES };
 
@@ -63,7 +64,13 @@ static void shuffle(size_t *order, size_t count)
 	}
 }
 
-static void run_all(const struct variant *variants, size_t count, int rounds, struct stamps *stamps, struct measured *measured)
+struct effort {
+	int rounds;
+	uint64_t end;	// of the time for them
+};
+
+static void run_all(const struct variant *variants, size_t count, struct effort effort, struct stamps *stamps,
+		    struct measured *measured)
 {
 	size_t *order = calloc(count, sizeof(*order));
 
@@ -71,7 +78,7 @@ static void run_all(const struct variant *variants, size_t count, int rounds, st
 		err(2, "order");
 	for (size_t i = 0; i < count; i++)
 		order[i] = i;
-	for (int round = -WARM_UP; round < rounds; round++) {
+	for (int round = -WARM_UP; round < effort.rounds && (round < FEWEST || clock_now() < effort.end); round++) {
 		shuffle(order, count);
 		for (size_t i = 0; i < count; i++)
 			run(&variants[order[i]], stamps, round < 0 ? NULL : &measured[order[i]]);
@@ -88,9 +95,9 @@ static void print(const struct variant *variant, struct measured *measured)
 		if (samples->count == 0)
 			continue;
 		samples_sort(samples);
-		printf("%s\t%s\t%.1f\t%.1f\t%.1f\t%lu\n", variant->label, phase_names[phase], (double)samples_at(samples, 0.5) / 1e3,
+		printf("%s\t%s\t%.1f\t%.1f\t%.1f\t%lu\t%zu\n", variant->label, phase_names[phase], (double)samples_at(samples, 0.5) / 1e3,
 			(double)samples_at(samples, 0.1) / 1e3, (double)samples_at(samples, 0.9) / 1e3,
-			(unsigned long)samples_at(&measured->faults, 0.5));
+			(unsigned long)samples_at(&measured->faults, 0.5), samples->count);
 	}
 }
 
@@ -110,22 +117,25 @@ int main(int argc, char **argv)
 	struct stamps *stamps = stamps_create();
 	struct measured *measured;
 	struct variant *variants;
+	struct effort effort = { 0 };
 	size_t count;
-	int rounds;
 
 	if (argc > 2 && strcmp(argv[1], "-c") == 0) {
 		pin(atoi(argv[2]));
 		argv += 2;
 		argc -= 2;
 	}
-	rounds = argc == 2 ? atoi(argv[1]) : 0;
-	if (rounds <= 0)
-		errx(2, "usage: start [-c CPU] ROUNDS <PLAN");
+	if (argc == 3) {
+		effort.rounds = atoi(argv[1]);
+		effort.end = clock_now() + (uint64_t)(atof(argv[2]) * 1e9);
+	}
+	if (effort.rounds <= 0)
+		errx(2, "usage: start [-c CPU] ROUNDS SECONDS <PLAN");
 	count = variant_read_all(&variants);
 	measured = calloc(count, sizeof(*measured));
 	if (!measured)
 		err(2, "samples");
-	run_all(variants, count, rounds, stamps, measured);
+	run_all(variants, count, effort, stamps, measured);
 	for (size_t i = 0; i < count; i++)
 		print(&variants[i], &measured[i]);
 	return 0;

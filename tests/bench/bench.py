@@ -1,0 +1,68 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""Measures what exlock costs; see scripts/bench, which builds and then calls this."""
+import argparse
+import os
+import platform
+import subprocess
+import sys
+
+import cases
+import counts
+import picture
+import runners
+import targets
+from variants import Build
+
+
+def memory_folder():
+    """A folder in memory, if there is one."""
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else os.environ.get("TMPDIR", "/tmp")
+
+
+def describe(bench):
+    def kind(folder):
+        return subprocess.run(["stat", "-f", "-c", "%T", folder], capture_output=True, text=True, check=True).stdout.strip()
+
+    print(f"{platform.system()} {platform.release()}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}; in memory: "
+          f"{bench.memory} ({kind(bench.memory)}), on a disk: {bench.disk} ({kind(bench.disk)})", flush=True)
+
+
+def arguments(every_case):
+    parser = argparse.ArgumentParser(prog="bench", description="Measures what exlock costs beside what others do.")
+    parser.add_argument("build", help=argparse.SUPPRESS)
+    parser.add_argument("--quick", action="store_true", help="a minute, instead of some five, with less to rely on")
+    parser.add_argument("--cpu", type=int, metavar="N", help="pins what is measured to one CPU")
+    parser.add_argument("--picture", metavar="FILE", help="draws the case `start` as SVG")
+    parser.add_argument("cases", nargs="*", metavar="CASE", help=" ".join(every_case))
+    options = parser.parse_intermixed_args()
+    unknown = [name for name in options.cases if name not in every_case]
+    if unknown:
+        parser.error(f"no such case: {unknown[0]}; there are {' '.join(every_case)}")
+    return options
+
+
+def main():
+    every_case = {**cases.ALL, "counts": counts.case_counts}
+    options = arguments(every_case)
+    build = Build(options.build)
+    bench = cases.Bench(build, memory_folder(), build.folder, options.quick, options.cpu)
+    failed = False
+    describe(bench)
+    for name, case in every_case.items():
+        if options.cases and name not in options.cases:
+            continue
+        try:
+            case(bench)
+        except runners.Failed as error:
+            print(f"\n{name}: {error}", file=sys.stderr)
+            failed = True
+        sys.stdout.flush()
+    targets.report(bench.facts)
+    if options.picture and "start" in bench.facts:
+        picture.draw(bench.facts["start"], options.picture)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
