@@ -31,7 +31,9 @@ def describe(bench):
 def arguments(every_case):
     parser = argparse.ArgumentParser(prog="bench", description="Measures what exlock costs beside what others do.")
     parser.add_argument("build", help=argparse.SUPPRESS)
-    parser.add_argument("--quick", action="store_true", help="a minute, instead of some five, with less to rely on")
+    parser.add_argument("--quick", dest="size", action="store_const", const="quick", default="full",
+                        help="a minute, instead of some five, with less to rely on")
+    parser.add_argument("--smoke", dest="size", action="store_const", const="smoke", help="seconds: shows that it runs, and nothing else")
     parser.add_argument("--cpu", type=int, metavar="N", help="pins what is measured to one CPU")
     parser.add_argument("--picture", metavar="FILE", help="draws the case `start` as SVG")
     parser.add_argument("cases", nargs="*", metavar="CASE", help=" ".join(every_case))
@@ -46,7 +48,7 @@ def main():
     every_case = {**cases.ALL, "counts": counts.case_counts}
     options = arguments(every_case)
     build = Build(options.build)
-    bench = cases.Bench(build, memory_folder(), build.folder, options.quick, options.cpu)
+    bench = cases.Bench(build, memory_folder(), build.folder, options.size, options.cpu)
     failed = False
     describe(bench)
     for name, case in every_case.items():

@@ -5,7 +5,7 @@
 strace(1) says at which address each was made, and where the loader has put the library; so what the loader and libc do is kept apart, and
 another version of them changes nothing. Calls that make or end processes are there whoever makes them. A line for each, with those of
 its arguments that are the same in every run: no PID, no address, no time; "DIR" is EXCLUSIVELOCK_DIR. What the library does for each of the
-processes that it finds in /proc is one line. Ends as the command does.
+processes that it finds in /proc is left out, and how often a file there has to be read. Ends as the command does.
 """
 import glob
 import os
@@ -126,8 +126,13 @@ def listed(processes):
     for number, process in enumerate(processes):
         if number > 0:
             yield "(another process)"
+        last = None
         for call in without_walks(process.own):
-            yield described(call, process)
+            line = described(call, process)
+            # A file in /proc is as long as it is.
+            if line != "read" or last != "read":
+                yield line
+            last = line
 
 
 def main():

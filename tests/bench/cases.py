@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The cases: each measures, prints its table, and leaves in `facts` what the targets ask for."""
 import os
+import resource
 
 import runners
 import tables
@@ -14,12 +15,15 @@ CHILD = "libexlock.so, a child"
 class Bench:
     """What a run has in common: the build, the lock directories, how long it may take."""
 
-    def __init__(self, build, memory, disk, quick, cpu):
-        self.build, self.memory, self.disk, self.quick, self.cpu = build, memory, disk, quick, cpu
+    def __init__(self, build, memory, disk, size, cpu):
+        self.build, self.memory, self.disk, self.size, self.cpu = build, memory, disk, size, cpu
         self.facts = {}
 
+    def sized(self, full, quick, smoke):
+        return {"full": full, "quick": quick, "smoke": smoke}[self.size]
+
     def effort(self, rounds, seconds):
-        return (max(rounds // 10, 3), seconds / 6) if self.quick else (rounds, seconds)
+        return self.sized((rounds, seconds), (max(rounds // 10, 3), seconds / 6), (1, seconds))
 
     def start(self, plan, directory, effort, **more):
         return runners.start(self.build, plan, directory, effort, self.cpu, **more)
@@ -108,7 +112,7 @@ def case_descendant(bench):
 def case_files(bench):
     """Many lock files beside ours."""
     figures = {}
-    for count in (1, 1000, 10000 if bench.quick else 100000):
+    for count in (1, bench.sized(1000, 1000, 10), bench.sized(100000, 10000, 20)):
         with runners.folder(bench.memory) as directory:
             for number in range(count):
                 with open(f"{directory}/py_exclusivelock_other-{number}.lock", "w", encoding="ascii") as file:
@@ -119,12 +123,13 @@ def case_files(bench):
 
 
 WEIGHTS = {
-    "memory": ("Memory of the guarded process: its end",
-               [("64 KiB", ["-m", str(64 << 10)], 100), ("1 GiB", ["-m", str(1 << 30)], 12)]),
-    "threads": ("Threads of the guarded process: its end", [("1 more thread", ["-t", "1"], 100), ("1,000 threads", ["-t", "1000"], 40)]),
+    "memory": ("Memory of the guarded process: its end", [("64 KiB", ["-m", str(64 << 10)], 100), ("1 GiB", ["-m", str(1 << 30)], 15)]),
+    "threads": ("Threads of the guarded process: its end", [("1 more thread", ["-t", "1"], 100), ("1,000 threads", ["-t", "1000"], 60)]),
     "descriptors": ("Open descriptors of the guarded process: its end",
                     [("10 descriptors", ["-d", "10"], 100), ("10,000 descriptors", ["-d", "10000"], 60)]),
 }
+# So many descriptors have to be allowed.
+MOST_DESCRIPTORS = 10100
 
 
 def weigh(bench, name):
@@ -150,6 +155,9 @@ def case_threads(bench):
 
 def case_descriptors(bench):
     """With many open descriptors."""
+    if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < MOST_DESCRIPTORS:
+        print(f"\nNo more than {resource.getrlimit(resource.RLIMIT_NOFILE)[1]} descriptors are allowed: no case `descriptors`.")
+        return
     weigh(bench, "descriptors")
 
 
@@ -164,9 +172,7 @@ def waiting(bench, directory, everybody):
 def case_queue(bench):
     """Hand-over to a waiter, and queues of them."""
     rows = {}
-    for count, rounds in ((1, 30), (10, 5), (100, 2), (500, 1)):
-        if bench.quick:
-            count, rounds = min(count, 100), (rounds + 4) // 5
+    for count, rounds in bench.sized(((1, 30), (10, 5), (100, 2), (500, 1)), ((1, 6), (10, 1), (100, 1)), ((1, 1), (3, 1))):
         with runners.folder(bench.memory) as directory:
             command = [os.path.join(bench.build.tools, "bench-queue"), str(rounds), str(count)]
             for label, *fields in runners.run(command, waiting(bench, directory, count <= 10), directory):
@@ -177,12 +183,12 @@ def case_queue(bench):
 
 def case_rush(bench):
     """Many starts at one free name in the same instant."""
-    starts = 200 if bench.quick else 1000
+    starts = bench.sized(1000, 200, 10)
     subject = [bench.build.subject]
     with runners.folder(bench.memory) as directory:
         plan = [Variant(BARE, subject), bench.build.preloaded(subject, status=1, NAME="rush")]
         plan += [peer.refusing(f"{directory}/rush", subject, held=True) for peer in available_peers() if peer.label in (FLOCK, "setlock")]
-        command = [os.path.join(bench.build.tools, "bench-rush"), "1" if bench.quick else "3", str(starts)]
+        command = [os.path.join(bench.build.tools, "bench-rush"), str(bench.sized(3, 1, 1)), str(starts)]
         rows = runners.run(command, plan, directory)
     tables.rush(starts, rows)
     bench.facts["rush"] = {row[0]: [float(value) for value in row[1:]] for row in rows}

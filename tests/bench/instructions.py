@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """instructions.py OBJECT [-e NAME=VALUE]... COMMAND [ARG...]: prints how many instructions a command runs in an object file, such as a
-library, and "of", and how many in all, by valgrind's callgrind: the same for every run, whatever else goes on with the machine.
+library, by valgrind's callgrind: the same for every run, whatever else goes on with the machine. EXLOCK_BUILD is the build folder.
 """
 import glob
 import os
@@ -9,6 +9,17 @@ import re
 import subprocess
 import sys
 import tempfile
+
+FOLDERS = ("/usr/libexec/valgrind", "/usr/lib/*/valgrind", "/usr/lib/valgrind", "/usr/lib64/valgrind")
+# A part ends, and another one begins, where a process makes another one or becomes another program. Without freeing libc's memory at the end,
+# which ends in a crash where libc has not begun yet: in a start that is refused.
+OPTIONS = ["-q", "--tool=callgrind", "--trace-children=yes", "--run-libc-freeres=no", "--dump-before=execve", "--dump-before=fork",
+           "--dump-before=vfork", "--dump-before=_Fork"]
+
+
+def valgrind_folder():
+    """Where valgrind's programs are; None: it is not there."""
+    return next((os.path.dirname(path) for pattern in FOLDERS for path in glob.glob(f"{pattern}/callgrind-*-linux")), None)
 
 
 def of_objects(path):
@@ -31,28 +42,19 @@ def of_objects(path):
     return counts
 
 
-def run(command, environment, *options):
-    """The counts of each image that ran, by process and part: a part ends where a process makes another one or becomes another program."""
+def run(build, command, environment, *options):
+    """The counts of each image that ran: by process, and part."""
+    own = {**os.environ, **environment, "VALGRIND_LIB": valgrind_folder()}
     with tempfile.TemporaryDirectory() as folder:
-        changes = [f"{name}={value}" for name, value in environment.items() if value]
-        removed = [option for name, value in environment.items() if not value for option in ("-u", name)]
-        # Without freeing libc's memory at the end, which ends in a crash where libc has not begun yet: in a start that is refused.
-        subprocess.run(["valgrind", "-q", "--tool=callgrind", "--trace-children=yes", "--run-libc-freeres=no", "--dump-before=execve",
-                        "--dump-before=fork", "--dump-before=vfork", "--dump-before=_Fork", *options, f"--callgrind-out-file={folder}/%p", "/usr/bin/env",
-                        *removed, *changes, *command], check=False, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        parts = {}
-        for path in glob.glob(f"{folder}/*"):
-            with open(path, encoding="utf-8", errors="replace") as lines:
-                image = next((line for line in lines if line.startswith("cmd:")), "")
-            if not image.startswith("cmd:  /usr/bin/env "):
-                parts[os.path.basename(path)] = of_objects(path)
-        return parts
+        subprocess.run([f"{build}/tests/bench/callgrind", *OPTIONS, *options, f"--callgrind-out-file={folder}/%p", *command], check=False,
+                       env={name: value for name, value in own.items() if value}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        return {os.path.basename(path): of_objects(path) for path in glob.glob(f"{folder}/*")}
 
 
-def count(command, environment, *options):
-    """Instructions by object, of all images together."""
+def count(parts):
+    """Instructions by object, of all parts together."""
     total = {}
-    for counts in run(command, environment, *options).values():
+    for counts in parts.values():
         for name, number in counts.items():
             total[name] = total.get(name, 0) + number
     return total
@@ -65,8 +67,7 @@ def main():
         variable, _, value = words[1].partition("=")
         environment[variable] = value
         words = words[2:]
-    counts = count(words, environment)
-    print(counts.get(name, 0), "of", sum(counts.values()))
+    print(count(run(os.environ["EXLOCK_BUILD"], words, environment)).get(name, 0))
 
 
 if __name__ == "__main__":
