@@ -24,8 +24,14 @@ def describe(bench):
     def kind(folder):
         return subprocess.run(["stat", "-f", "-c", "%T", folder], capture_output=True, text=True, check=True).stdout.strip()
 
-    print(f"{platform.system()} {platform.release()}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}; in memory: "
-          f"{bench.memory} ({kind(bench.memory)}), on a disk: {bench.disk} ({kind(bench.disk)})", flush=True)
+    print(f"{platform.system()} {platform.release()}, {os.cpu_count()} CPUs; lock directories in memory: {kind(bench.memory)}, on a disk: "
+          f"{kind(bench.disk)}", flush=True)
+
+
+def warn_of_load(load):
+    """Who else works here is measured, too."""
+    if load > os.cpu_count() / 2:
+        print(f"\nThe load was {load:.1f} already at the beginning: others were at work, and the figures say little.")
 
 
 def arguments(every_case):
@@ -50,6 +56,7 @@ def main():
     build = Build(options.build)
     bench = cases.Bench(build, memory_folder(), build.folder, options.size, options.cpu)
     failed = False
+    load = os.getloadavg()[0]
     describe(bench)
     for name, case in every_case.items():
         if options.cases and name not in options.cases:
@@ -61,6 +68,7 @@ def main():
             failed = True
         sys.stdout.flush()
     targets.report(bench.facts)
+    warn_of_load(load)
     if options.picture and "start" in bench.facts:
         picture.draw(bench.facts["start"], options.picture)
     return 1 if failed else 0

@@ -20,9 +20,9 @@ def ratio(part, whole):
     return f"{part / whole:.2f}" if whole and whole > 0 else "-"
 
 
-def added(figures, label):
+def added(figures, label, value="median"):
     """What a variant adds to the bare program: microseconds; None: it was not measured."""
-    return figures[label].median - figures[BARE].median if label in figures else None
+    return getattr(figures[label], value) - getattr(figures[BARE], value) if label in figures else None
 
 
 def comparison(text, figures):

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What has to be reached, as ratios within one run."""
+import math
+
 import tables
 from cases import CHILD, REFUSED_SHIM
 from variants import BARE, EMPTY, FLOCK, FLOCK_WAIT, LAUNCH, SHIM
@@ -8,21 +10,37 @@ from variants import BARE, EMPTY, FLOCK, FLOCK_WAIT, LAUNCH, SHIM
 GROWTH = 1.05
 
 
+def share(part, whole):
+    """Where what it is measured by drowns in noise, nothing is reached."""
+    return part / whole if whole > 0 else math.inf
+
+
+def both(figures, ratio):
+    """A ratio of medians; and of what one run in ten is faster than, where others are less in the way."""
+    return ratio(figures, "median"), ratio(figures, "low")
+
+
+def of_added(figures, label, other):
+    return both(figures, lambda figures, value: share(tables.added(figures, label, value), tables.added(figures, other, value)))
+
+
 def start(facts):
     figures = facts["start"]
-    yield "a start and end / what flock -n adds", tables.added(figures, SHIM) / tables.added(figures, FLOCK), 0.10
-    yield "exlock-launch / flock -n", tables.added(figures, LAUNCH) / tables.added(figures, FLOCK), 1.0
+    yield "a start and end / what flock -n adds", of_added(figures, SHIM, FLOCK), 0.10
+    yield "exlock-launch / flock -n", of_added(figures, LAUNCH, FLOCK), 1.0
 
 
 def descendant(facts):
-    figures = facts["descendant"]
-    yield "a descendant passing by / an empty library", tables.added(figures, CHILD) / tables.added(figures, EMPTY), 1.5
+    yield "a descendant passing by / an empty library", of_added(facts["descendant"], CHILD, EMPTY), 1.5
+
+
+def refused_share(figures, value):
+    limit = getattr(figures[BARE], value) + 0.1 * tables.added(figures, FLOCK, value)
+    return share(getattr(figures[REFUSED_SHIM], value), limit)
 
 
 def refused(facts):
-    figures = facts["refused"]
-    limit = figures[BARE].median + 0.1 * tables.added(figures, FLOCK)
-    yield "a refused start / (bare + 0.1 of what flock -n adds)", figures[REFUSED_SHIM].median / limit, 1.0
+    yield "a refused start / (bare + 0.1 of what flock -n adds)", both(facts["refused"], refused_share), 1.0
 
 
 def queue(facts):
@@ -52,9 +70,11 @@ ALL = {"start": start, "descendant": descendant, "refused": refused, "queue": qu
 def report(facts):
     rows = []
     for name, targets in ALL.items():
-        if name in facts:
-            rows += [[text, f"{value:.2f}", f"{limit:.2f}", "reached" if value <= limit else "missed"]
-                     for text, value, limit in targets(facts)]
+        if name not in facts:
+            continue
+        for text, value, limit in targets(facts):
+            median, low = value if isinstance(value, tuple) else (value, None)
+            rows.append([text, f"{median:.2f}", "" if low is None else f"{low:.2f}", f"{limit:.2f}", "reached" if median <= limit else "missed"])
     if rows:
         tables.title("To be reached, as ratios in this run")
-        tables.table(["", "is", "at most", ""], rows)
+        tables.table(["", "is", "of p10", "at most", ""], rows)

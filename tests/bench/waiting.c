@@ -6,13 +6,14 @@
 #include <err.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define PATIENCE_NS UINT64_C(20000000000)
 #define LOOK_AGAIN_US 200
 
-// "3: -> FLOCK  ADVISORY  WRITE 27922 00:1b:17074 0 EOF"
+// "3: -> FLOCK  ADVISORY  WRITE 27922 00:1b:17074 0 EOF", where a waiter that others wait behind has them further to the right.
 static bool is_waiter(const char *line, pid_t pid)
 {
 	const char *arrow = strstr(line, "->");
@@ -25,12 +26,14 @@ static bool waits(pid_t pid)
 {
 	FILE *list = fopen("/proc/locks", "re");
 	bool found = false;
-	char line[256];
+	char *line = NULL;
+	size_t room = 0;
 
 	if (!list)
 		err(2, "/proc/locks");
-	while (!found && fgets(line, sizeof(line), list))
+	while (!found && getline(&line, &room, list) > 0)
 		found = is_waiter(line, pid);
+	free(line);
 	fclose(list);
 	return found;
 }
