@@ -12,10 +12,12 @@ LEFT_OUT = (BARE, "python3 alone", "Python's protocol")
 SCRIPT = """
 set terminal svg size 640,340 font "sans-serif,12" background rgb "white"
 set output "{file}"
-set title "What it adds to a start and end of /bin/true, microseconds"
+set label "What it adds to a start and end of /bin/true, microseconds" at screen 0.5, screen 0.95 center
+set tmargin 3
+set rmargin 7
 set style fill solid 0.85
 set xrange [0:*]
-set yrange [-0.6:{last}.6] reverse
+set yrange [{last}.6:-0.6]
 set ytics nomirror scale 0
 set xtics nomirror
 set grid xtics

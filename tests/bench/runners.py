@@ -20,6 +20,7 @@ class Figure:
     median: float
     low: float
     high: float
+    cpu: float = 0
     faults: int = 0
     rounds: int = 0
 
@@ -63,8 +64,8 @@ def start(build, plan, directory, effort, cpu=None, environment=None):
     pin = [] if cpu is None else ["-c", str(cpu)]
     command = [os.path.join(build.tools, "bench-start"), *pin, str(effort[0]), str(effort[1])]
     figures = {}
-    for label, phase, median, low, high, faults, rounds in run(command, plan, directory, environment):
-        figures[label, phase] = Figure(float(median), float(low), float(high), int(faults), int(rounds))
+    for label, phase, median, low, high, cpu, faults, rounds in run(command, plan, directory, environment):
+        figures[label, phase] = Figure(float(median), float(low), float(high), float(cpu), int(faults), int(rounds))
     return figures
 
 

@@ -2,7 +2,8 @@
 // start [-c CPU] ROUNDS SECONDS <PLAN: how long a start and end of each variant takes, in microseconds. Every round runs each of them once,
 // in an order of its own, so that what else goes on with the machine hits all alike. There are fewer rounds when the time is up. A line
 // for each variant and phase, with tabs: label, phase (total; and, of a program that says so in the stamps, start: until its main, and
-// end: from the end of main), median, 10th and 90th percentile, the page faults, and the rounds.
+// end: from the end of main), median, 10th and 90th percentile, the medians of the time that it had a CPU and of the page faults, and
+// the rounds.
 #include "clock.h"
 #include "samples.h"
 #include "stamps.h"
@@ -26,8 +27,13 @@ static const char *const phase_names[PHASES] = { "total", "start", "end" };
 
 struct measured {
 	struct samples phases[PHASES];
-	struct samples faults;
+	struct samples faults, cpu;
 };
+
+static uint64_t nanoseconds(const struct timeval *time)
+{
+	return (uint64_t)time->tv_sec * 1000000000 + (uint64_t)time->tv_usec * 1000;
+}
 
 static void run(const struct variant *variant, struct stamps *stamps, struct measured *measured)
 {
@@ -48,6 +54,7 @@ static void run(const struct variant *variant, struct stamps *stamps, struct mea
 		return;
 	samples_add(&measured->phases[TOTAL], ended - began);
 	samples_add(&measured->faults, (uint64_t)usage.ru_minflt);
+	samples_add(&measured->cpu, nanoseconds(&usage.ru_utime) + nanoseconds(&usage.ru_stime));
 	if (stamp->begun)
 		samples_add(&measured->phases[START], stamp->begun - began);
 	if (stamp->ended)
@@ -89,15 +96,16 @@ static void run_all(const struct variant *variants, size_t count, struct effort 
 static void print(const struct variant *variant, struct measured *measured)
 {
 	samples_sort(&measured->faults);
+	samples_sort(&measured->cpu);
 	for (int phase = 0; phase < PHASES; phase++) {
 		struct samples *samples = &measured->phases[phase];
 
 		if (samples->count == 0)
 			continue;
 		samples_sort(samples);
-		printf("%s\t%s\t%.1f\t%.1f\t%.1f\t%lu\t%zu\n", variant->label, phase_names[phase], (double)samples_at(samples, 0.5) / 1e3,
+		printf("%s\t%s\t%.1f\t%.1f\t%.1f\t%.1f\t%lu\t%zu\n", variant->label, phase_names[phase], (double)samples_at(samples, 0.5) / 1e3,
 			(double)samples_at(samples, 0.1) / 1e3, (double)samples_at(samples, 0.9) / 1e3,
-			(unsigned long)samples_at(&measured->faults, 0.5), samples->count);
+			(double)samples_at(&measured->cpu, 0.5) / 1e3, (unsigned long)samples_at(&measured->faults, 0.5), samples->count);
 	}
 }
 

@@ -28,14 +28,14 @@ def added(figures, label, value="median"):
 def comparison(text, figures):
     rounds = next(iter(figures.values())).rounds
     title(f"{text} (microseconds, {rounds} rounds)")
-    flock, empty = added(figures, FLOCK), added(figures, EMPTY)
+    flock, empty, flock_cpu = added(figures, FLOCK), added(figures, EMPTY), added(figures, FLOCK, "cpu")
     rows = []
     for label, figure in figures.items():
-        more = added(figures, label)
-        is_bare = label == BARE
-        rows.append([label, f"{figure.median:.0f}", f"{figure.low:.0f}", f"{figure.high:.0f}", "" if is_bare else f"{more:+.0f}",
-                     "" if is_bare else ratio(more, flock), "" if is_bare else ratio(more, empty), figure.faults])
-    table(["", "median", "p10", "p90", "adds", "/ flock -n", "/ empty", "page faults"], rows)
+        more, more_cpu = added(figures, label), added(figures, label, "cpu")
+        compared = [f"{more:+.0f}", ratio(more, flock), ratio(more, empty), f"{more_cpu:+.0f}", ratio(more_cpu, flock_cpu)]
+        rows.append([label, f"{figure.median:.0f}", f"{figure.low:.0f}", f"{figure.high:.0f}",
+                     *(compared if label != BARE else [""] * len(compared)), figure.faults])
+    table(["", "median", "p10", "p90", "adds", "/ flock -n", "/ empty", "CPU adds", "/ flock -n", "page faults"], rows)
 
 
 def growth(text, figures, phase):
