@@ -28,6 +28,16 @@ def describe(bench):
           f"{kind(bench.disk)}", flush=True)
 
 
+def go_first():
+    """What others want of the CPUs is not measured then. Whether it could be done."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+    except OSError as error:
+        print(f"Not before all others: {error.strerror}.")
+        return False
+    return True
+
+
 def warn_of_load(load):
     """Who else works here is measured, too."""
     if load > os.cpu_count() / 2:
@@ -40,6 +50,7 @@ def arguments(every_case):
     parser.add_argument("--quick", dest="size", action="store_const", const="quick", default="full",
                         help="a minute, instead of some five, with less to rely on")
     parser.add_argument("--smoke", dest="size", action="store_const", const="smoke", help="seconds: shows that it runs, and nothing else")
+    parser.add_argument("--realtime", action="store_true", help="goes before all others (SCHED_FIFO), where that is allowed")
     parser.add_argument("--cpu", type=int, metavar="N", help="pins what is measured to one CPU")
     parser.add_argument("--picture", metavar="FILE", help="draws the case `start` as SVG")
     parser.add_argument("cases", nargs="*", metavar="CASE", help=" ".join(every_case))
@@ -56,6 +67,7 @@ def main():
     build = Build(options.build)
     bench = cases.Bench(build, memory_folder(), build.folder, options.size, options.cpu)
     failed = False
+    first = options.realtime and go_first()
     load = os.getloadavg()[0]
     describe(bench)
     for name, case in every_case.items():
@@ -68,7 +80,8 @@ def main():
             failed = True
         sys.stdout.flush()
     targets.report(bench.facts)
-    warn_of_load(load)
+    if not first:
+        warn_of_load(load)
     if options.picture and "start" in bench.facts:
         picture.draw(bench.facts["start"], options.picture)
     return 1 if failed else 0
