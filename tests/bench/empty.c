@@ -1,0 +1,3 @@
+// SPDX-License-Identifier: MIT
+// The library that costs least: what a preload pays for being loaded at all.
+typedef int nothing;
