@@ -196,6 +196,12 @@ static bool lease_is_over(const struct clusterlock *lock)
 	return lock->lease.id && lease_phase(&lock->lease, lease_clock()) == LEASE_OVER;
 }
 
+static void watch_key(struct clusterlock *lock, uint64_t revision)
+{
+	etcd_watch(lock->etcd, etcd_ask_watch(&lock->key, revision));
+	lock->watched = lease_clock();
+}
+
 static enum clusterlock_result take_once(struct clusterlock *lock, uint64_t deadline)
 {
 	uint64_t end = lease_clock() + START_TIME;
@@ -206,6 +212,8 @@ static enum clusterlock_result take_once(struct clusterlock *lock, uint64_t dead
 		result = enter(lock, deadline == 0, end, &queue);
 	if (result == CLUSTERLOCK_HELD && deadline)
 		result = wait_for_turn(lock, queue.own, deadline);
+	if (result == CLUSTERLOCK_TAKEN)
+		watch_key(lock, queue.own);
 	return result;
 }
 
@@ -235,8 +243,10 @@ bool clusterlock_renew(struct clusterlock *lock)
 		there = is_own(lock, &first) && first.created == lock->fence;
 		etcd_entry_free(&first);
 		// One that breaks off again and again has to wait for the next renewal.
-		etcd_watch(lock->etcd, there && now >= lock->watched + WATCH_AGAIN ? etcd_ask_watch(&lock->key, revision) : NULL);
-		lock->watched = now;
+		if (there && now >= lock->watched + WATCH_AGAIN)
+			watch_key(lock, revision);
+		else
+			etcd_watch(lock->etcd, NULL);
 	}
 	if (!there)
 		lock->why = "somebody has deleted the lock's key";

@@ -3,16 +3,15 @@
 
 #include "become.h"
 #include "config.h"
-#include "environment.h"
 #include "text.h"
 
 #include <err.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -69,15 +68,17 @@ static void set_environment(const struct command *command, struct localhold *hol
 	set_preload(command, go->how != GO_FLAGGED);
 }
 
-static _Noreturn void run_child(const struct command *command, struct localhold *hold, int channel, const struct signals_before *before)
+static _Noreturn void run_child(const struct command *command, struct localhold *hold, const struct signals_before *before)
 {
+	int channel = command->channel[1];
 	struct go go;
 
+	(void)close(command->channel[0]);
 	if (localhold_take_over(hold) == -1)
 		err(CONFIG_EXIT_ERROR, "%s", shown(hold->lock.path));
 	if (write(channel, "", 1) != 1 || read(channel, &go, sizeof(go)) != (ssize_t)sizeof(go))
-		exit(EXIT_SUCCESS);
-	// No lease of the keeper's stands behind it.
+		_exit(EXIT_SUCCESS);
+	// No lease stands behind it.
 	if (go.how != GO_GUARDED)
 		(void)prctl(PR_SET_PDEATHSIG, 0);
 	set_environment(command, hold, &go);
@@ -85,66 +86,74 @@ static _Noreturn void run_child(const struct command *command, struct localhold 
 	become(command->file, command->arguments);
 }
 
-bool command_prepare(struct command *command, struct localhold *hold, const struct signals_before *before)
+void command_open(struct command *command)
 {
-	pid_t parent = getpid();
-	int channel[2];
-	char ready;
-
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel) == -1)
+	command->handle = -1;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, command->channel) == -1)
 		err(CONFIG_EXIT_ERROR, "socketpair");
-	command->pid = fork();
-	if (command->pid == -1)
+}
+
+pid_t command_fork(struct command *command, struct localhold *hold, const struct signals_before *before)
+{
+	pid_t parent = getpid(), pid = fork();
+
+	if (pid == -1)
 		err(CONFIG_EXIT_ERROR, "fork");
-	if (command->pid == 0) {
+	if (pid == 0) {
 		// The parent may have been killed before the kernel was told what to do then.
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (getppid() != parent)
 			_exit(CONFIG_EXIT_ERROR);
-		(void)close(channel[0]);
-		run_child(command, hold, channel[1], before);
+		run_child(command, hold, before);
 	}
-	(void)close(channel[1]);
-	command->channel = channel[0];
-	return read(command->channel, &ready, 1) == 1;
+	return pid;
 }
 
-bool command_start(struct command *command, const struct go *go)
+void command_close(struct command *command)
 {
-	bool sent = send(command->channel, go, sizeof(*go), MSG_NOSIGNAL) == (ssize_t)sizeof(*go);
+	(void)close(command->channel[0]);
+	(void)close(command->channel[1]);
+}
 
-	(void)close(command->channel);
-	command->channel = -1;
-	return sent;
+bool command_await(struct command *command, pid_t pid)
+{
+	char ready;
+
+	command->pid = pid;
+	// It cannot have been reaped: who knows of it waits for our word.
+	command->handle = pidfd_open(pid, 0);
+	(void)close(command->channel[1]);
+	return read(command->channel[0], &ready, 1) == 1;
+}
+
+void command_start(struct command *command, const struct go *go)
+{
+	// Whether it is there to hear of it shows in its end.
+	(void)send(command->channel[0], go, sizeof(*go), MSG_NOSIGNAL);
+	(void)close(command->channel[0]);
 }
 
 void command_dismiss(struct command *command)
 {
-	if (command->channel != -1)
-		(void)close(command->channel);
-	command->channel = -1;
-	if (!command->ended && waitpid(command->pid, &command->status, 0) == command->pid)
-		command->ended = true;
+	(void)close(command->channel[0]);
 }
 
-void command_reaped(pid_t pid, int status, void *context)
+void command_signal(const struct command *command, int signal)
 {
-	struct command *command = context;
-
-	if (pid != command->pid)
-		return;
-	command->ended = true;
-	command->status = status;
+	if (command->handle != -1)
+		(void)pidfd_send_signal(command->handle, signal, NULL, 0);
+	else
+		(void)kill(command->pid, signal);
 }
 
-void command_end_alike(const struct command *command)
+void command_end_alike(int status)
 {
 	const struct rlimit none = { 0, 0 };
 
-	if (WIFEXITED(command->status))
-		exit(WEXITSTATUS(command->status));
+	if (WIFEXITED(status))
+		exit(WEXITSTATUS(status));
 	// The command has left what there is to be left of a core.
 	(void)setrlimit(RLIMIT_CORE, &none);
 	(void)prctl(PR_SET_DUMPABLE, 0);
-	signals_die(WTERMSIG(command->status));
+	signals_die(WTERMSIG(status));
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The keeper's child that becomes the command. It is there before the lock is asked for, so that its PID can be told, and waits for
-// the word. The kernel kills it at once when the keeper is gone.
+// The child that becomes the command. It is there before the lock is asked for, so that its PID can be told, and waits for the word. The
+// kernel kills it at once when its parent is gone.
 #ifndef EXLOCK_COMMAND_H
 #define EXLOCK_COMMAND_H
 
@@ -18,9 +18,8 @@ struct command {
 	const char *shim;	// to be preloaded; NULL: nothing of ours is
 	const char *preload;	// the user's own
 	pid_t pid;
-	int channel;		// to the child; -1: closed
-	bool ended;
-	int status;		// then, as waitpid(2) has it
+	int handle;		// a pidfd of it; -1: none
+	int channel[2];		// between the keeper and the child
 };
 
 enum go_how {
@@ -36,19 +35,27 @@ struct go {
 	char host[HOST_NAME_MAX + 1];
 };
 
-// Forks the child, which takes over the local lock and waits. False, with the reason said: it could not, and is gone.
-bool command_prepare(struct command *command, struct localhold *hold, const struct signals_before *before);
+// Makes the channel. Ends the process where it cannot.
+void command_open(struct command *command);
 
-// Lets it become the command. False: it is gone.
-bool command_start(struct command *command, const struct go *go);
+// Forks the child, which takes over the local lock and waits. Returns its PID; ends the process where it cannot.
+pid_t command_fork(struct command *command, struct localhold *hold, const struct signals_before *before);
 
-// Lets it end without having been anything: it gives the local lock back.
+// In the parent: the channel is the keeper's and the child's alone.
+void command_close(struct command *command);
+
+// In the keeper: waits until the child with PID has taken over. False, with the reason said: it could not.
+bool command_await(struct command *command, pid_t pid);
+
+// Lets it become the command.
+void command_start(struct command *command, const struct go *go);
+
+// Lets it end without having been anything.
 void command_dismiss(struct command *command);
 
-// Remembers that a child of this process has ended, if it is this one.
-void command_reaped(pid_t pid, int status, void *command);
+void command_signal(const struct command *command, int signal);
 
-// Ends this process as the command has ended, so that whoever waits sees the same.
-_Noreturn void command_end_alike(const struct command *command);
+// Ends this process as a process ended that had STATUS, so that whoever waits sees the same.
+_Noreturn void command_end_alike(int status);
 
 #endif

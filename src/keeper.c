@@ -9,6 +9,7 @@
 #include "clusterlock.h"
 #include "clustervalue.h"
 #include "command.h"
+#include "descriptors.h"
 #include "loop.h"
 #include "offspring.h"
 #include "pause.h"
@@ -16,12 +17,12 @@
 
 #include <err.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 struct keeper {
@@ -30,9 +31,11 @@ struct keeper {
 	struct signals_before before;
 	struct localhold hold;
 	struct command command;
+	struct warden warden;
 	struct clusterlock lock;
 	struct loop loop;
 	uint64_t waits_until;	// lease_clock(); 0: does not wait
+	pid_t pid;
 };
 
 static struct keeper keeper;
@@ -66,9 +69,11 @@ static void parse(int argc, char **argv)
 	keeper.waits_until = deadline;
 }
 
+// Not in the children: what they leave, this process gives back at its end.
 static void leave_local(void)
 {
-	localhold_leave(&keeper.hold);
+	if (getpid() == keeper.pid)
+		localhold_leave(&keeper.hold);
 }
 
 // The lock that the hop took is given back whatever happens from here on.
@@ -77,6 +82,7 @@ static void resume_local(void)
 	if (!localhold_resume(&keeper.hold))
 		errx(CONFIG_EXIT_ERROR, "%s: the lock was not kept: nothing is started",
 		     keeper.hold.lock.path ? shown(keeper.hold.lock.path) : "EXCLUSIVELOCK_LOCKFILE");
+	keeper.pid = getpid();
 	(void)atexit(leave_local);
 }
 
@@ -108,41 +114,26 @@ static void read_settings(void)
 		keeper.waits_until = keeper.waits_until > passed ? now + (keeper.waits_until - passed) : 1;
 }
 
-// What the command has open is not to stay open in its parent: the other end of a pipe would not hear that it is closed. Only the
-// standard error is for both.
-static void let_go_of_descriptors(void)
+static _Noreturn void die(void)
 {
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	int lowest = 3, kept[] = { keeper.command.channel, keeper.hold.lock.descriptor };
-
-	if (null != -1)
-		for (int fd = 0; fd <= 2; fd++)
-			if (fd < 2 || fcntl(fd, F_GETFD) == -1)
-				(void)dup2(null, fd);
-	for (int round = 0; round < 2; round++) {
-		int next = -1;
-
-		for (int i = 0; i < 2; i++)
-			if (kept[i] >= lowest && (next == -1 || kept[i] < next))
-				next = kept[i];
-		if (next > lowest)
-			(void)close_range((unsigned)lowest, (unsigned)next - 1, 0);
-		if (next != -1)
-			lowest = next + 1;
-	}
-	(void)close_range((unsigned)lowest, ~0U, 0);
+	warden_end(&keeper.warden);
+	exit(CONFIG_EXIT_ERROR);
 }
 
 static void prepare_command(void)
 {
+	struct warden_report report;
+
 	signals_hold(&keeper.before);
 	if (offspring_adopt() == -1)
 		err(CONFIG_EXIT_ERROR, "PR_SET_CHILD_SUBREAPER");
-	if (!command_prepare(&keeper.command, &keeper.hold, &keeper.before)) {
-		command_dismiss(&keeper.command);
-		exit(CONFIG_EXIT_ERROR);
-	}
-	let_go_of_descriptors();
+	command_open(&keeper.command);
+	warden_start(&keeper.warden, &keeper.command, &keeper.hold, &keeper.before, keeper.config.scope_tree);
+	if (recv(keeper.warden.channel, &report, sizeof(report), 0) != (ssize_t)sizeof(report) ||
+	    !command_await(&keeper.command, report.pid))
+		die();
+	descriptors_let_go((const int[]){ keeper.command.channel[0], keeper.command.handle, keeper.warden.channel,
+					  keeper.hold.lock.descriptor }, 4);
 }
 
 static void open_cluster(void)
@@ -151,8 +142,8 @@ static void open_cluster(void)
 	char *queue;
 	int length = asprintf(&queue, "%s%s/", keeper.settings.prefix, keeper.config.name);
 
-	keeper.loop = (struct loop){ .command = &keeper.command, .hold = &keeper.hold, .lease = &keeper.lock.lease,
-				     .before = &keeper.before, .tree = keeper.config.scope_tree };
+	keeper.loop = (struct loop){ .command = &keeper.command, .warden = &keeper.warden, .lease = &keeper.lock.lease,
+				     .before = &keeper.before };
 	keeper.lock.ttl = keeper.settings.ttl;
 	if (length == -1 || !clustervalue_write(&value, &keeper.lock.value) || !loop_open(&keeper.loop) ||
 	    !(keeper.lock.etcd = etcd_open(&keeper.settings, loop_wait, &keeper.loop)))
@@ -176,12 +167,14 @@ static void give_back(void)
 	clusterlock_give_back(&keeper.lock);
 }
 
-// Nothing was started: nor is it there to be waited for when this process has gone.
+// Nothing was started.
 static void dismiss(void)
 {
 	give_back();
-	localhold_part(&keeper.hold, true);
 	command_dismiss(&keeper.command);
+	if (!keeper.loop.over)
+		(void)warden_await_over(&keeper.warden, &keeper.loop.end);
+	warden_end(&keeper.warden);
 }
 
 static _Noreturn void refuse(const struct clusterholder *holder)
@@ -234,7 +227,7 @@ static _Noreturn void interrupted(void)
 		leave_local();
 		signals_die(signal);
 	}
-	command_end_alike(&keeper.command);
+	command_end_alike(keeper.loop.end.status);
 }
 
 // Asks for the cluster's lock, and what the command is to be told then.
@@ -267,7 +260,9 @@ static void start(const struct go *go)
 		interrupted();
 	localhold_part(&keeper.hold, go->how == GO_FLAGGED);
 	keeper.loop.stage = LOOP_HOLDING;
-	(void)command_start(&keeper.command, go);
+	if (go->how == GO_GUARDED)
+		warden_order(&keeper.warden, &keeper.lock.lease);
+	command_start(&keeper.command, go);
 }
 
 // Keeps the lock, if there is one, until nothing is left that it is held for.
@@ -280,6 +275,8 @@ static void keep(void)
 			break;
 		if (leased && !clusterlock_renew(&keeper.lock) && !keeper.loop.over)
 			loop_lose(&keeper.loop);
+		else if (leased)
+			warden_order(&keeper.warden, &keeper.lock.lease);
 	}
 }
 
@@ -288,7 +285,7 @@ static void report_end(void)
 	const char *why = keeper.lock.why ? keeper.lock.why : etcd_complaint(keeper.lock.etcd);
 
 	report_error("etcd", 0, shown(why[0] ? why : "the lease was not renewed in time"),
-		     keeper.loop.lost ? "the lock was lost: the command was killed" : "the lease was about to end: the command was asked to end");
+		     keeper.loop.end.lost ? "the lock was lost: the command was killed" : "the lease was about to end: the command was asked to end");
 }
 
 int main(int argc, char **argv)
@@ -304,13 +301,14 @@ int main(int argc, char **argv)
 	go = ask();
 	start(&go);
 	keep();
-	if (keeper.loop.late || keeper.loop.lost)
+	if (keeper.loop.end.late || keeper.loop.end.lost)
 		report_end();
 	give_back();
 	if (go.how == GO_GUARDED)
 		log_lock("Released lock at");
+	warden_end(&keeper.warden);
 	leave_local();
-	if (keeper.loop.late || keeper.loop.lost)
+	if (keeper.loop.end.late || keeper.loop.end.lost)
 		exit(CONFIG_EXIT_ERROR);
-	command_end_alike(&keeper.command);
+	command_end_alike(keeper.loop.end.status);
 }

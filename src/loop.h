@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
-// What the keeper sees to while it waits for whatever it waits for: the lease's clock first, then the command's end, and signals.
+// What the keeper sees to while it waits for an answer of the cluster's: the lease's clock first, then its warden, and signals.
 #ifndef EXLOCK_LOOP_H
 #define EXLOCK_LOOP_H
 
-#include "command.h"
-#include "lease.h"
+#include "warden.h"
 
 #include <curl/curl.h>
 
@@ -15,17 +14,15 @@ enum loop_stage {
 };
 
 struct loop {
-	struct command *command;
-	const struct localhold *hold;
-	const struct lease *lease;	// with an id of 0: none yet
+	const struct command *command;
+	const struct warden *warden;
+	const struct lease *lease;	// with an id of 0: none
 	const struct signals_before *before;
 	enum loop_stage stage;
-	bool tree;		// the lock is held until every descendant has ended
 	int signals, timer;
 	int ending;		// a signal that ends the keeper, where no command is there to get it; 0: none
-	bool late;		// the command was asked to end, the lease not being renewed
-	bool lost;		// it was killed, the lease being over
-	bool over;		// nothing that the lock is held for is left
+	bool over;		// the command has ended, and what the lock is held for besides
+	struct warden_report end;	// then
 };
 
 // False and errno: no descriptor is to be had.
@@ -35,7 +32,7 @@ bool loop_open(struct loop *loop);
 // waited for. An etcd_waiter, with a loop for its owner.
 bool loop_wait(void *loop, CURLM *curl, uint64_t until);
 
-// The lease is gone, or the lock: kills the command and all its descendants.
+// The lease is gone, or the lock: kills the command, all its descendants and the warden.
 void loop_lose(struct loop *loop);
 
 #endif
