@@ -197,6 +197,7 @@ bool etcd_read_entry(const json_t *answer, size_t index, struct etcd_entry *entr
 	const json_t *found = json_array_get(json_object_get(answer, "kvs"), index);
 
 	*entry = (struct etcd_entry){ .created = 0 };
+	(void)read_number(found, "lease", &entry->lease);
 	if (found && read_number(found, "create_revision", &entry->created) && decode(found, "key", &entry->key) &&
 	    decode(found, "value", &entry->value))
 		return true;

@@ -20,6 +20,7 @@ struct etcd_entry {
 	struct etcd_bytes key;
 	struct etcd_bytes value;
 	uint64_t created;	// the revision, which only ever rises; 0: there is no such key
+	uint64_t lease;		// that it ends with; 0: none
 };
 
 struct etcd_bytes etcd_bytes(const void *bytes, size_t length);
