@@ -76,6 +76,17 @@ static void tell_time(const char *start, char text[TEXT_MAX])
 		(void)strlcpy(text, start, TEXT_MAX);
 }
 
+// Control characters as octal numbers; our own starts have written their commands so.
+static void make_visible(char *text, size_t size)
+{
+	char *visible;
+
+	if (stravis(&visible, text, VIS_OCTAL | VIS_NL | VIS_TAB | VIS_NOSLASH) == -1)
+		err(CONFIG_EXIT_ERROR, "memory");
+	(void)strlcpy(text, visible, size);
+	free(visible);
+}
+
 // Whether ENTRY is in a lock's queue: the cluster may be used for other things, too. Its key ends in its lease's ID.
 static bool take_item(const struct etcd_entry *entry, size_t prefix, struct item *item)
 {
@@ -89,6 +100,9 @@ static bool take_item(const struct etcd_entry *entry, size_t prefix, struct item
 	item->exact_name = strndup(entry->key.bytes + prefix, (size_t)(slash - entry->key.bytes) - prefix);
 	if (!item->exact_name || stravis(&item->name, item->exact_name, VIS_OCTAL | VIS_NL | VIS_TAB) == -1)
 		err(CONFIG_EXIT_ERROR, "memory");
+	make_visible(item->holder.host, sizeof(item->holder.host));
+	make_visible(item->holder.start, sizeof(item->holder.start));
+	make_visible(item->holder.command, sizeof(item->holder.command));
 	(void)snprintf(item->pid, sizeof(item->pid), "%ld", (long)item->holder.pid);
 	tell_time(item->holder.start, item->since);
 	return true;

@@ -18,7 +18,7 @@ struct clustervalue {
 	char *const *command;
 };
 
-// What could be read of another one's: etcdctl's keys have no value.
+// What could be read of another one's: etcdctl's keys have no value, and anybody may have written any.
 struct clusterholder {
 	pid_t pid;					// 0: not known
 	char host[HOST_NAME_MAX + 1];			// "": not known

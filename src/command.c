@@ -3,6 +3,8 @@
 
 #include "become.h"
 #include "config.h"
+#include "descriptor.h"
+#include "keeperio.h"
 #include "text.h"
 
 #include <err.h>
@@ -89,8 +91,8 @@ static _Noreturn void run_child(const struct command *command, struct localhold 
 void command_open(struct command *command)
 {
 	command->handle = -1;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, command->channel) == -1)
-		err(CONFIG_EXIT_ERROR, "socketpair");
+	if (channel_open(command->channel) == -1)
+		err(CONFIG_EXIT_ERROR, "the command's channel");
 }
 
 pid_t command_fork(struct command *command, struct localhold *hold, const struct signals_before *before)
@@ -121,7 +123,7 @@ bool command_await(struct command *command, pid_t pid)
 
 	command->pid = pid;
 	// It cannot have been reaped: who knows of it waits for our word.
-	command->handle = pidfd_open(pid, 0);
+	command->handle = descriptor_move_up(pidfd_open(pid, 0));
 	(void)close(command->channel[1]);
 	return read(command->channel[0], &ready, 1) == 1;
 }

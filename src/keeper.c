@@ -9,7 +9,7 @@
 #include "clusterlock.h"
 #include "clustervalue.h"
 #include "command.h"
-#include "descriptors.h"
+#include "keeperio.h"
 #include "loop.h"
 #include "offspring.h"
 #include "pause.h"

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "loop.h"
 
-#include "descriptors.h"
+#include "keeperio.h"
 #include "offspring.h"
+#include "process.h"
 #include "report.h"
 
 #include <signal.h>
@@ -39,6 +40,15 @@ static void look_at_clock(struct loop *loop)
 		loop_lose(loop);
 }
 
+// It may have been continued since; then nobody would continue us.
+static void stop_with_command(const struct loop *loop, int signal)
+{
+	struct process_stat process;
+
+	if (process_read_stat(loop->command->pid, &process) == 0 && process.state == 'T')
+		signals_stop(signal);
+}
+
 static void look_at_warden(struct loop *loop)
 {
 	struct warden_report report;
@@ -47,7 +57,7 @@ static void look_at_warden(struct loop *loop)
 	while (!loop->over && warden_read(loop->warden, &report, &ended)) {
 		// Job control knows the keeper alone.
 		if (report.what == WARDEN_STOPPED && loop->stage == LOOP_HOLDING && signals_stops(report.signal))
-			signals_stop(report.signal);
+			stop_with_command(loop, report.signal);
 		loop->over = report.what == WARDEN_OVER;
 		if (loop->over)
 			loop->end = report;
@@ -59,7 +69,7 @@ static void look_at_warden(struct loop *loop)
 // The terminal and the kernel send theirs to the whole process group: the command has got them.
 static bool was_sent_to_us(const struct loop *loop, const struct signalfd_siginfo *info)
 {
-	return info->ssi_code <= 0 && (pid_t)info->ssi_pid != loop->command->pid;
+	return info->ssi_code <= 0 && (pid_t)info->ssi_pid != loop->command->pid && (pid_t)info->ssi_pid != loop->warden->pid;
 }
 
 static void take_signal(struct loop *loop, const struct signalfd_siginfo *info)

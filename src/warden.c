@@ -2,7 +2,7 @@
 #include "warden.h"
 
 #include "config.h"
-#include "descriptors.h"
+#include "keeperio.h"
 #include "offspring.h"
 
 #include <err.h>
@@ -29,6 +29,7 @@ struct watch {
 	int channel, signals, timer;
 	pid_t command;
 	bool ended;
+	bool stopped;
 	struct warden_report report;
 };
 
@@ -42,17 +43,27 @@ static void reaped(pid_t pid, int status, void *context)
 	watch->report.status = status;
 }
 
+// The keeper stops when the command does, for the shell's sake, and has to go on when it does.
+static void tell_of_stop(struct watch *watch, int status)
+{
+	const struct warden_report stopped = { .what = WARDEN_STOPPED, .signal = WIFSTOPPED(status) ? WSTOPSIG(status) : 0 };
+
+	if (WIFSTOPPED(status))
+		(void)send(watch->channel, &stopped, sizeof(stopped), MSG_NOSIGNAL | MSG_DONTWAIT);
+	else if (watch->stopped)
+		(void)kill(getppid(), SIGCONT);
+	watch->stopped = WIFSTOPPED(status);
+}
+
 static void look_at_children(struct watch *watch)
 {
 	int status;
 
-	for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG | WUNTRACED)) > 0;) {
-		const struct warden_report stopped = { .what = WARDEN_STOPPED, .signal = WIFSTOPPED(status) ? WSTOPSIG(status) : 0 };
-
-		if (!WIFSTOPPED(status))
+	for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG | WUNTRACED | WCONTINUED)) > 0;) {
+		if (WIFEXITED(status) || WIFSIGNALED(status))
 			reaped(pid, status, watch);
-		else if (pid == watch->command)
-			(void)send(watch->channel, &stopped, sizeof(stopped), MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (pid == watch->command)
+			tell_of_stop(watch, status);
 	}
 }
 
@@ -98,7 +109,7 @@ static void sleep_once(const struct watch *watch)
 	(void)ppoll(wake, sizeof(wake) / sizeof(*wake), NULL, NULL);
 }
 
-// The terminal's signals are the command's, which has them itself.
+// Whatever is sent to the warden, it stays until the command has ended.
 static void drop_signals(const struct watch *watch)
 {
 	struct signalfd_siginfo info;
@@ -157,6 +168,8 @@ static _Noreturn void run(struct watch *watch, struct command *command, struct l
 		err(CONFIG_EXIT_ERROR, "PR_SET_CHILD_SUBREAPER");
 	watch->command = report.pid = command_fork(command, hold, before);
 	command_close(command);
+	// By its session the library knows a process that has adopted another one; and the terminal's signals are not for the warden.
+	(void)setsid();
 	localhold_part(hold, false);
 	descriptors_let_go((const int[]){ watch->channel, hold->lock.descriptor }, 2);
 	watch->signals = signals_open();
@@ -173,7 +186,7 @@ void warden_start(struct warden *warden, struct command *command, struct localho
 	int channel[2];
 
 	warden->orders = mmap(NULL, sizeof(*warden->orders), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (warden->orders == MAP_FAILED || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel) == -1)
+	if (warden->orders == MAP_FAILED || channel_open(channel) == -1)
 		err(CONFIG_EXIT_ERROR, "the command's warden");
 	watch.orders = warden->orders;
 	watch.channel = channel[1];

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
-#include "descriptors.h"
+#include "keeperio.h"
 
+#include "descriptor.h"
 #include "lease.h"
 
 #include <fcntl.h>
 #include <stdbool.h>
+#include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -39,6 +41,15 @@ void descriptors_let_go(const int *kept, size_t count)
 		lowest = next + 1;
 	}
 	(void)close_range((unsigned)lowest, ~0U, 0);
+}
+
+int channel_open(int channel[2])
+{
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel) == -1)
+		return -1;
+	channel[0] = descriptor_move_up(channel[0]);
+	channel[1] = descriptor_move_up(channel[1]);
+	return 0;
 }
 
 int timer_open(void)
