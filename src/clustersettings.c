@@ -17,20 +17,28 @@ static bool fail(struct config_error *error, const char *variable, const char *v
 	return false;
 }
 
+// The length of the scheme that TEXT begins with; 0: it has none.
+static size_t scheme_length(const char *text)
+{
+	static const char *const schemes[] = { "http://", "https://" };
+
+	for (size_t i = 0; i < sizeof(schemes) / sizeof(*schemes); i++)
+		if (text_begins(text, schemes[i]))
+			return strlen(schemes[i]);
+	return 0;
+}
+
 static bool add_endpoint(const char *text, size_t length, bool tls, struct clustersettings *settings)
 {
-	const char *scheme = tls ? "https://" : "http://";
+	size_t scheme = scheme_length(text);
+	const char *added = tls ? "https://" : "http://";
 
-	while (length > 0 && text[length - 1] == '/')
+	while (length > scheme && text[length - 1] == '/')
 		length--;
-	if (length == 0 || settings->count == CLUSTER_ENDPOINTS_MAX)
-		return false;
-	if (strncmp(text, "http://", 7) == 0 || strncmp(text, "https://", 8) == 0)
-		scheme = "";
 	// Anything more is no endpoint of etcd's: a path, or a password that would be in every process list.
-	if (memchr(text, '@', length) || strcspn(text + (*scheme ? 0 : 8), "/? ") + (*scheme ? 0 : 8) < length)
+	if (length <= scheme || strcspn(text + scheme, "/?#@ ") < length - scheme || settings->count == CLUSTER_ENDPOINTS_MAX)
 		return false;
-	if (asprintf(&settings->endpoints[settings->count], "%s%.*s", scheme, (int)length, text) == -1)
+	if (asprintf(&settings->endpoints[settings->count], "%s%.*s", scheme ? "" : added, (int)length, text) == -1)
 		return false;
 	settings->count++;
 	return true;

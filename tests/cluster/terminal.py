@@ -5,8 +5,8 @@ import os, pty, re, select, shlex, sys
 
 LAUNCHER = " ".join(map(shlex.quote, sys.argv[1:]))
 # Counts what it gets, and says so on its terminal.
-COMMAND = """sh -c 'n=0; trap "n=\\$((n + 1)); echo int-\\$n." INT; trap "echo end-\\$n.; exit 6" TERM; echo ready-$(($(ps -o tpgid= -p $$) == $(ps -o pgid= -p $$))).
-while :; do read -r line && echo "line-$line."; done'"""
+COMMAND = """sh -c 'n=0; trap "n=\\$((n + 1)); echo int-\\$n." INT; echo ready-$(($(ps -o tpgid= -p $$) == $(ps -o pgid= -p $$))).
+while :; do read -r line && echo "line-$line." && [ "$line" != bye ] || { [ "$line" = bye ] && echo "bye-$n." && exit 6; }; done'"""
 
 pid, terminal = pty.fork()
 if pid == 0:
@@ -38,8 +38,9 @@ press("fg\n", r"\n")
 press("two\n", r"line-two\.")
 press("\x03", r"int-2\.")
 press("\x1a", r"Stopped.*\n")
-# Continued in the background, it ends before it reads from there.
-press("kill %1; wait %1; echo status-$?.\n", r"end-2\.(.|\n)*status-6\.")
+press("fg\n", r"\n")
+press("bye\n", r"bye-2\.(.|\n)*\$ ")
+press("echo status-$?.\n", r"status-6\.")
 press(f"{LAUNCHER} sh -c 'echo up.; exec sleep 1000'\n", r"up\.")
 press("\x03", r"\$ ")
 press("echo status-$?.\n", r"status-130\.")
