@@ -64,6 +64,14 @@ assert_all_gone() {
 	flock -n "$ORACLE" true
 }
 
+@test "it is the kernel that does so: the keeper may be stopped" {
+	hold_on web1 --ttl 60 sh -c "$STAYS" "$ORACLE"
+	find_warden
+	stop "$KEEPER"
+	kill -KILL "$WARDEN"
+	assert_all_gone
+}
+
 @test "the name of a keeper that was killed is free when its lease has ended, and on its own host, too" {
 	hold_on web1 sh -c "$STUBBORN" "$ORACLE"
 	kill -KILL "$KEEPER"

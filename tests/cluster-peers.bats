@@ -85,6 +85,22 @@ begin_etcdctl() {
 	queue_is 1
 }
 
+@test "one whose key somebody deletes while it waits gets its turn all the same" {
+	hold_on web1 sh -c "$STAYS" "$ORACLE"
+	begin_on web2 --wait flock -n "$ORACLE" echo alone
+	poll queue_is 2
+	etcdctl del --prefix "$NAME/"
+	poll grep -q alone "$BATS_TEST_TMPDIR/web2.out"
+}
+
+@test "a command whose key somebody deletes is killed: the name is another's by then" {
+	hold_on web1 sh -c "$STUBBORN" "$ORACLE"
+	etcdctl del --prefix "$NAME/"
+	assert_ends_with 125
+	flock -n "$ORACLE" true
+	grep -q deleted "$BATS_TEST_TMPDIR/web1.err"
+}
+
 @test "on the holder's own host a start is refused by the machine's lock, and no member is asked" {
 	proxy_start way=0
 	hold_on web1 sh -c "$STAYS" "$ORACLE"
