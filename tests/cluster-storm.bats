@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# Five hosts and what can happen to them and to the members of their cluster, for EXLOCK_CLUSTER_STORM_SECONDS seconds (default: 20): see
+# Five hosts and what can happen to them and to the members of their cluster, for EXLOCK_CLUSTER_STORM_SECONDS seconds (default: 15): see
 # cluster/storm.py and cluster/disturbances.py.
 
 load test_helper
@@ -26,7 +26,7 @@ storm() {
 }
 
 @test "in a storm over five hosts and their cluster no two run at once, and a name is never lost for longer than a lease" {
-	run -0 storm "${EXLOCK_CLUSTER_STORM_SECONDS:-20}" "$LAUNCH" --cluster='{endpoints}' --ttl '{ttl}' -n storm
+	run -0 storm "${EXLOCK_CLUSTER_STORM_SECONDS:-15}" "$LAUNCH" --cluster='{endpoints}' --ttl '{ttl}' -n storm
 	printf '# %s\n' "${lines[-1]}" >&3
 }
 
