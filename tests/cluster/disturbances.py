@@ -190,19 +190,24 @@ def any_members(storm, count):
     return lambda: random.sample(list(storm.members), count)
 
 
-def frozen(storm, count):
+def frozen(storm, chosen):
     members = storm.members
     yield from some_members(
-        storm, any_members(storm, count), lambda m: members.signal(m, signal.SIGSTOP), lambda m: members.signal(m, signal.SIGCONT)
+        storm, chosen, lambda m: members.signal(m, signal.SIGSTOP), lambda m: members.signal(m, signal.SIGCONT)
     )
 
 
+def leader_stopped(storm):
+    # It wakes up and believes that it still leads, and that the leases which it knows have ended.
+    yield from frozen(storm, lambda: [storm.members.leader()])
+
+
 def minority_stopped(storm):
-    yield from frozen(storm, 1)
+    yield from frozen(storm, any_members(storm, 1))
 
 
 def majority_stopped(storm):
-    yield from frozen(storm, 2)
+    yield from frozen(storm, any_members(storm, 2))
 
 
 def majority_killed(storm):
@@ -212,5 +217,5 @@ def majority_killed(storm):
 ALL = [
     keeper_killed, warden_killed, command_killed, starts_killed, starts_stopped, keeper_stopped, warden_stopped, host_asleep,
     keeper_stopped_shortly, host_cut, host_refused, host_unanswered, host_delayed, all_delayed, answers_lost, leader_killed,
-    minority_stopped, majority_stopped, majority_killed,
+    leader_stopped, minority_stopped, majority_stopped, majority_killed,
 ]
