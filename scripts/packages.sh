@@ -4,7 +4,7 @@
 
 # What the build needs.
 # shellcheck disable=SC2034 # whoever reads this file uses it
-BUILD_PACKAGES='gcc libc6-dev meson ninja-build pkg-config libbsd-dev libjansson-dev libmd-dev scdoc'
+BUILD_PACKAGES='gcc libc6-dev meson ninja-build pkg-config libbsd-dev libcurl4-openssl-dev libjansson-dev libmd-dev scdoc'
 
 # Prints those of the packages named that are not installed.
 missing_packages() {

@@ -27,9 +27,11 @@ setup() {
 		random.seed(SEED)
 		LONG = {"name": "n", "by-args": "a", "dir": "d", "user": "u", "wait": "w", "timeout": "t", "flag": "f", "exit-code": "E",
 		        "quiet": "q", "verbose": "v", "scope": "s", "no-preload": "P", "print-lockfile": "p"}
+		LONG_ONLY = {"ttl": "CLUSTER_TTL", "cacert": "CLUSTER_CACERT", "cert": "CLUSTER_CERT", "key": "CLUSTER_KEY",
+		             "cluster-user": "CLUSTER_USER", "password-file": "CLUSTER_PASSWORD_FILE"}
 		VALUED = "ndtEs"
 		LETTERS = "".join(letter + ":" * (letter in VALUED) for letter in LONG.values())
-		NAMES = [name + "=" * (letter in VALUED) for name, letter in LONG.items()]
+		NAMES = [name + "=" * (letter in VALUED) for name, letter in LONG.items()] + [name + "=" for name in LONG_ONLY]
 		COMMANDS = ["cat", "/bin/sh", "", "-", "no such command", "/", "/etc/passwd", "-n"]
 
 		def value():
@@ -38,10 +40,12 @@ setup() {
 
 		def option():
 		    "One option in any of its forms; now and then something that is none, or lacks its value."
-		    name, letter = random.choice(list(LONG.items()))
+		    name, letter = random.choice([*LONG.items(), *LONG_ONLY.items()])
 		    cluster = "-" + "".join(random.choices("awfqvPp", k=random.randrange(3)))
 		    if random.randrange(30) == 0:
 		        return [random.choice(["-Z", "-qZ", "--bogus", "--quiet=1", "--=x", "---", "--wait=", "-q-", "-n", "--name"])]
+		    if name in LONG_ONLY:
+		        return random.choice([["--" + name, value()], ["--" + name + "=" + value()]])
 		    if letter in VALUED:
 		        return random.choice([[cluster + letter, value()], ["--" + name, value()], ["--" + name + "=" + value()],
 		            [cluster + letter + (value() or "x")]])
@@ -63,6 +67,9 @@ setup() {
 		    except getopt.GetoptError:
 		        return 125
 		    for option, text in options:
+		        if option[2:] in LONG_ONLY:
+		            asked[LONG_ONLY[option[2:]]] = text
+		            continue
 		        letter = LONG[option[2:]] if option.startswith("--") else option[1:]
 		        if letter == "u" and not runtime:
 		            return 125

@@ -54,10 +54,10 @@ options_of() {
 	done
 }
 
-@test "libexlock(7) names every variable of the source, and no other" {
+@test "libexlock(7) and exlock-cluster(7) name every variable of the source, and no other" {
 	local documented source
-	documented=$(sed -n '/^# ENVIRONMENT/,/^# FILES/p' "$MAN/libexlock.7.scd" | grep -oE '^\*EXCLUSIVELOCK_.*' |
-		grep -oE 'EXCLUSIVELOCK_[A-Z_]+' | sort -u)
+	documented=$(sed -n '/^# ENVIRONMENT/,/^# [FN]/p' "$MAN/libexlock.7.scd" "$MAN/exlock-cluster.7.scd" |
+		grep -oE '^\*EXCLUSIVELOCK_.*' | grep -oE 'EXCLUSIVELOCK_[A-Z_]+' | sort -u)
 	# REPLACED is between the launcher and its hop.
 	source=$(grep -ohE 'CONFIG_PREFIX "[A-Z_]+"' "$SOURCE"/src/*.c | sed 's/.*"\(.*\)"/EXCLUSIVELOCK_\1/' |
 		grep -v REPLACED | sort -u)
@@ -105,6 +105,21 @@ options_of() {
 	[[ $output == *'"held": true'* ]]
 	run -0 as_installed "$(block libexlock.7 'held by $EXCLUSIVELOCK_PID')"
 	[[ $output == "held by "*" in $(lock_file nightly)" ]]
+}
+
+@test "the fencing example of exlock-cluster(7) changes nothing for an older start than the last" {
+	command -v sqlite3 >/dev/null || skip "needs sqlite3"
+	local example
+	# What the launcher runs, without the cluster.
+	example=$(block exlock-cluster.7 'sqlite3 orders.db' | sed 's/exlock-launch --cluster -n nightly//')
+	sqlite3 orders.db 'CREATE TABLE orders (billed INTEGER); INSERT INTO orders VALUES (0)'
+	EXCLUSIVELOCK_FENCE=7 sh -c "$example"
+	[[ $(sqlite3 orders.db 'SELECT token, billed FROM fence, orders') == '7|1' ]]
+	sqlite3 orders.db 'UPDATE orders SET billed = 0'
+	EXCLUSIVELOCK_FENCE=6 sh -c "$example"
+	[[ $(sqlite3 orders.db 'SELECT token, billed FROM fence, orders') == '7|0' ]]
+	EXCLUSIVELOCK_FENCE=8 sh -c "$example"
+	[[ $(sqlite3 orders.db 'SELECT token, billed FROM fence, orders') == '8|1' ]]
 }
 
 @test "recipe: the line of crontab ends with 0 and without a word when the last one still runs" {

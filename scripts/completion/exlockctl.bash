@@ -26,7 +26,7 @@ _exlockctl() {
 	-t | --timeout) return ;;
 	esac
 	if [[ $cur == -* ]]; then
-		mapfile -t COMPREPLY < <(compgen -W '--dir --user --json --names --timeout --help --version' -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W '--dir --user --json --names --timeout --cluster --help --version' -- "$cur")
 		return
 	fi
 	for word in "${words[@]:1:cword-1}"; do
