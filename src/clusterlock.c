@@ -221,7 +221,7 @@ static enum clusterlock_result take_once(struct clusterlock *lock, uint64_t dead
 {
 	uint64_t end = lease_clock() + START_TIME;
 	enum clusterlock_result result = grant(lock, end);
-	struct etcd_queue queue;
+	struct etcd_queue queue = { .own = 0 };
 
 	if (result == CLUSTERLOCK_TAKEN)
 		result = enter(lock, deadline == 0, end, &queue);

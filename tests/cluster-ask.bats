@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # What is asked of a cluster, and what it answers: options, refusals, flags, waits, and errors. On one member of etcd.
 
-# shellcheck disable=SC2016,SC2030,SC2031 # $ is for the shell inside; every test is a subshell
+# shellcheck disable=SC2016,SC2030,SC2031,SC2153 # $ is for the shell inside; every test is a subshell
 load test_helper
 load cluster/etcd
 load cluster/hosts
@@ -140,7 +140,7 @@ refused_value() {
 
 @test "a value that cannot be understood is an error that names the variable and the value" {
 	local endpoints
-	for endpoints in user:secret@host:1 http://host/path , a:1, '' "$(printf 'h:1,%.0s' {1..16})h:1"; do
+	for endpoints in user:secret@host:1 http://host/path ',' 'a:1,' '' "$(printf 'h:1,%.0s' {1..16})h:1"; do
 		[[ -z $endpoints ]] || refused_value CLUSTER "$endpoints" 'must be HOST:PORT'
 	done
 	refused_value CLUSTER_TTL 1 'must be a number of seconds from 2 to 86400'
@@ -159,7 +159,7 @@ refused_value() {
 }
 
 @test "a cluster that does not answer is an error that names each endpoint and why, and nothing is started" {
-	run -125 timeout 60 "$LAUNCH" --cluster=127.0.0.1:1,http://[::1]:1/ -n "$NAME" touch intruder
+	run -125 timeout 60 "$LAUNCH" --cluster='127.0.0.1:1,http://[::1]:1/' -n "$NAME" touch intruder
 	[[ $output == "exlock: etcd: http://127.0.0.1:1: "*"connect"*"; http://[::1]:1: "*" (nothing is started)" ]]
 	file_is_gone intruder
 	[[ -z $(ls -A "$LOCKS") ]]

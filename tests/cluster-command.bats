@@ -117,7 +117,7 @@ print(signal.Signals(-subprocess.run(sys.argv[1:]).returncode).name)' "$LAUNCH" 
 	exec {writer}>in {reader}<out
 	poll file_has_content closed
 	run -0 cat <&"$reader"
-	sh -c 'while echo x; do :; done' >&"$writer" 2>/dev/null || status=$?
+	sh -c 'exec 2>/dev/null; while echo x; do :; done' 1>&"$writer" || status=$?
 	((status == 141))
 	exec {reader}<&- {writer}>&-
 	kill -TERM "$KEEPER"

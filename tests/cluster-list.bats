@@ -63,12 +63,12 @@ waits() { [[ $(ctl --cluster --json status "$NAME") == *'"waiting": '"$1"* ]]; }
 	hold_on web1 sh -c 'echo "ready $$ $EXCLUSIVELOCK_FENCE"; exec sleep 1000'
 	read -r _ _ fence <web1.out
 	NAME=other hold_on web1 "$HELPERS/hold"
-	ctl --cluster --json list >list
+	ctl --cluster --json list >all
 	ctl --cluster --json status "$NAME" >one
-	ctl --cluster --json status none >none || :
+	ctl --cluster --json status nobody >none || :
 	/usr/bin/python3 - "$NAME" "$fence" <<-'PYTHON'
 		import json, sys
-		entries = json.load(open("list"))
+		entries = json.load(open("all"))
 		assert [entry["name"] for entry in entries] == [sys.argv[1], "other"], entries
 		entry = json.load(open("one"))
 		assert entry == entries[0]
