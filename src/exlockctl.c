@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
 // exlockctl: who holds what. It looks, and never takes a lock, not even for an instant.
+#ifdef EXLOCK_CLUSTER
+#include "clusterlist.h"
+#endif
 #include "config.h"
 #include "listing.h"
 #include "lockname.h"
@@ -21,6 +24,7 @@ struct request {
 	const char *directory;	// NULL: the default
 	bool json;
 	bool names;
+	bool cluster;
 	uint64_t timeout_ns;
 };
 
@@ -41,6 +45,7 @@ static void usage(FILE *stream)
 	      "  -j, --json             for programs: list and status as JSON\n"
 	      "  -1, --names            list: the names alone, a line each\n"
 	      "  -t, --timeout SECONDS  wait that long at most, then exit with 1\n"
+	      "      --cluster[=ENDPOINTS]  list, status: of a whole cluster, by etcd at HOST:PORT,...\n"
 	      "  -h, --help             this text\n"
 	      "  -V, --version          the version\n"
 	      "\n"
@@ -64,6 +69,35 @@ static int path(const struct request *request, const char *name)
 	puts(lock_path);
 	return 0;
 }
+
+#ifdef EXLOCK_CLUSTER
+static enum clusterlist_form form_of(const struct request *request)
+{
+	if (request->names)
+		return CLUSTERLIST_NAMES;
+	return request->json ? CLUSTERLIST_JSON : CLUSTERLIST_PEOPLE;
+}
+
+static int cluster_list(const struct request *request, const char *unused)
+{
+	(void)unused;
+	clusterlist_all(form_of(request));
+	return 0;
+}
+
+static int cluster_status(const struct request *request, const char *name)
+{
+	return clusterlist_one(name, form_of(request)) ? 0 : EXIT_FREE;
+}
+#else
+static _Noreturn int cluster_list(const struct request *request, const char *unused)
+{
+	(void)request;
+	(void)unused;
+	errx(CONFIG_EXIT_ERROR, "--cluster: exlock was built without it (meson setup -Dcluster=enabled; needs libcurl)");
+}
+#define cluster_status cluster_list
+#endif
 
 static int status(const struct request *request, const char *name)
 {
@@ -195,6 +229,7 @@ static void parse_options(int argc, char **argv, struct request *request)
 	static const struct option options[] = {
 		{ "dir", required_argument, NULL, 'd' }, { "user", no_argument, NULL, 'u' },
 		{ "json", no_argument, NULL, 'j' }, { "names", no_argument, NULL, '1' }, { "timeout", required_argument, NULL, 't' },
+		{ "cluster", optional_argument, NULL, 'c' },
 		{ "help", no_argument, NULL, 'h' }, { "version", no_argument, NULL, 'V' }, { 0 },
 	};
 	int letter;
@@ -210,6 +245,8 @@ static void parse_options(int argc, char **argv, struct request *request)
 			request->names = true;
 		else if (letter == 't')
 			take_settings("TIMEOUT", optarg, request);
+		else if (letter == 'c')
+			request->cluster = !optarg || !optarg[0] || setenv(CONFIG_PREFIX "CLUSTER", optarg, 1) == 0;
 		else if (letter == 'h')
 			exit((usage(stdout), 0));
 		else if (letter == 'V')
@@ -225,7 +262,9 @@ int main(int argc, char **argv)
 		const char *name;
 		int arguments;
 		int (*run)(const struct request *request, const char *name);
-	} commands[] = { { "list", 0, list }, { "status", 1, status }, { "path", 1, path }, { "wait", 1, wait_until_free } };
+		int (*run_in_cluster)(const struct request *request, const char *name);
+	} commands[] = { { "list", 0, list, cluster_list }, { "status", 1, status, cluster_status }, { "path", 1, path, NULL },
+			 { "wait", 1, wait_until_free, NULL } };
 	struct request request = { .timeout_ns = UINT64_MAX };
 	const char *environment = getenv(CONFIG_PREFIX "DIR");
 
@@ -238,7 +277,9 @@ int main(int argc, char **argv)
 		if (argc - optind - 1 != commands[i].arguments)
 			errx(CONFIG_EXIT_ERROR, commands[i].arguments ? "%s needs one NAME (see exlockctl --help)" :
 			     "%s takes no NAME (see exlockctl --help)", commands[i].name);
-		int result = commands[i].run(&request, argv[optind + 1]);
+		if (request.cluster && !commands[i].run_in_cluster)
+			errx(CONFIG_EXIT_ERROR, "%s is of this machine alone: --cluster goes with list and status", commands[i].name);
+		int result = (request.cluster ? commands[i].run_in_cluster : commands[i].run)(&request, argv[optind + 1]);
 		if (fflush(stdout) != 0)
 			err(CONFIG_EXIT_ERROR, "standard output");
 		return result;

@@ -3,10 +3,12 @@
 // The PID stays the same, so that the lock also holds for a command which takes no preload. Loaded by dlopen(3), a shim that
 // is missing or broken is an error; preloaded, it would be a line of the loader's at most.
 //
-//	exlock-hop --shim=LIBRARY [--preload=LIST] [--name=NAME] [--no-preload] [--replace=SECONDS] [--print] --
+//	exlock-hop --shim=LIBRARY [--preload=LIST] [--name=NAME] [--no-preload] [--replace=SECONDS] [--keeper=PROGRAM] [--print] --
 //		FILE COMMAND [ARG...]
 //
-// runs FILE, with COMMAND for its name and LIST for its preload; --print ends after it has printed the path of the lock file.
+// runs FILE, with COMMAND for its name and LIST for its preload; --print ends after it has printed the path of the lock file. For a
+// cluster's lock it becomes PROGRAM instead, which runs FILE then.
+#include "become.h"
 #include "canonical.h"
 #include "config.h"
 #include "descent.h"
@@ -14,6 +16,7 @@
 #include "lockname.h"
 #include "mark.h"
 #include "pattern.h"
+#include "pause.h"
 #include "record.h"
 #include "replace.h"
 #include "report.h"
@@ -22,14 +25,12 @@
 #include <dlfcn.h>
 #include <err.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <vis.h>
 
 #define ONLY CONFIG_PREFIX "ONLY"
 #define REPLACED CONFIG_PREFIX "REPLACED"
@@ -45,6 +46,7 @@ struct launch {
 	const char *preload;
 	const char *name;	// NULL: from the environment, or derived
 	const char *replace;	// seconds that the holder has to end; NULL: it is left alone
+	const char *keeper;	// what is to take a cluster's lock; NULL: the machine's is all
 	bool no_preload;
 	bool print;
 	const char *file;
@@ -55,18 +57,6 @@ struct launch {
 	char lock_path[PATH_MAX];
 };
 
-// For a message: TEXT without a byte that could drive a terminal. Leaves errno.
-static const char *shown(const char *text)
-{
-	int error = errno;
-	char *visible;
-
-	if (stravis(&visible, text, VIS_OCTAL | VIS_NL | VIS_TAB) == -1)
-		visible = "?";
-	errno = error;
-	return visible;
-}
-
 static void parse(struct launch *launch, int argc, char **argv)
 {
 	static const struct option known[] = {
@@ -75,6 +65,7 @@ static void parse(struct launch *launch, int argc, char **argv)
 		{ "name", required_argument, NULL, 'n' },
 		{ "no-preload", no_argument, NULL, 'P' },
 		{ "replace", required_argument, NULL, 'r' },
+		{ "keeper", required_argument, NULL, 'k' },
 		{ "print", no_argument, NULL, 'p' },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -90,6 +81,8 @@ static void parse(struct launch *launch, int argc, char **argv)
 			launch->no_preload = true;
 		else if (letter == 'r')
 			launch->replace = optarg;
+		else if (letter == 'k')
+			launch->keeper = optarg;
 		else if (letter == 'p')
 			launch->print = true;
 		else
@@ -175,8 +168,8 @@ static void find_name(struct launch *launch)
 
 static void forget_outer_marks(void)
 {
-	static const char *const marks[] = { "PID", "LOCKFILE", "INSTANCE", "HELD", "HOLDER" };
-	char variable[sizeof(CONFIG_PREFIX) + sizeof("LOCKFILE")];
+	static const char *const marks[] = { "PID", "LOCKFILE", "INSTANCE", "HELD", "HOLDER", "HOLDER_HOST", "FENCE" };
+	char variable[sizeof(CONFIG_PREFIX) + sizeof("HOLDER_HOST")];
 
 	for (size_t i = 0; i < sizeof(marks) / sizeof(*marks); i++) {
 		struct text text = text_in(variable, sizeof(variable));
@@ -300,21 +293,28 @@ static bool is_descendant(const struct launch *launch)
 	       descent_by_ancestry(record_is_alive(&record) ? record.pid : 0, launch->lock_path, false);
 }
 
+// The user's own preload, without what it may have of ours.
+static char *others(const struct launch *launch)
+{
+	char *list = strdup(launch->preload ? launch->preload : "");
+
+	if (!list)
+		err(CONFIG_EXIT_ERROR, "LD_PRELOAD");
+	environment_strip_entries(list, text_basename(launch->shim));
+	return list;
+}
+
 // The shim goes first in the command's preload, the user's own libraries after it.
 static void set_preload(const struct launch *launch, bool with_shim)
 {
 	const char *shim = with_shim ? launch->shim : "";
-	char *others, *preload;
+	char *preload, *own = others(launch);
 
-	others = strdup(launch->preload ? launch->preload : "");
-	if (!others)
-		err(CONFIG_EXIT_ERROR, "LD_PRELOAD");
-	environment_strip_entries(others, text_basename(launch->shim));
-	if (asprintf(&preload, "%s%s%s", shim, *shim && *others ? ":" : "", others) == -1 ||
+	if (asprintf(&preload, "%s%s%s", shim, *shim && *own ? ":" : "", own) == -1 ||
 	    (*preload && setenv("LD_PRELOAD", preload, 1) == -1))
 		err(CONFIG_EXIT_ERROR, "LD_PRELOAD");
 	free(preload);
-	free(others);
+	free(own);
 }
 
 // Makes sure of the lock. Returns whether the command is to take it up: a descendant of the holder is not.
@@ -344,21 +344,69 @@ static void drop_long_name(void)
 		(void)unsetenv(CONFIG_PREFIX "NAME");
 }
 
-// A script without "#!" is the shell's, as for execvp(3); a broken binary is nobody's.
-static bool is_script(const char *file)
+// Whether an outer launcher says that it holds this very lock in the cluster.
+static bool is_held_in_cluster(const struct launch *launch)
 {
-	char start[128];
-	int fd = open(file, O_RDONLY | O_CLOEXEC);
-	ssize_t length = fd == -1 ? -1 : read(fd, start, sizeof(start));
+	const char *outer = config_get(environ, CONFIG_PREFIX "LOCKFILE");
 
-	if (fd != -1)
-		(void)close(fd);
-	return length >= 0 && !memchr(start, '\0', (size_t)length) && !(length >= 4 && memcmp(start, "\177ELF", 4) == 0);
+	return outer && strcmp(launch->lock_path, outer) == 0 && config_get(environ, CONFIG_PREFIX "FENCE");
+}
+
+// A descendant of the machine's holder runs beside it, but not beside a cluster's.
+static void check_cluster(const struct launch *launch, bool in_cluster)
+{
+	if (!in_cluster && is_descendant(launch))
+		errx(CONFIG_EXIT_ERROR, "%s is held by an ancestor of this process, on this machine alone: nothing is started (give "
+		     "it --cluster, too, or this one another name)", shown(launch->lock_path));
+}
+
+// Until when both locks together are waited for, in pause_clock()'s time.
+static uint64_t wait_end(const struct launch *launch)
+{
+	uint64_t now = pause_clock();
+
+	return launch->config.timeout_ns < UINT64_MAX - now ? now + launch->config.timeout_ns : UINT64_MAX;
+}
+
+static char *argument(const char *option, const char *value)
+{
+	char *text;
+
+	if (asprintf(&text, "--%s=%s", option, value) == -1)
+		err(CONFIG_EXIT_ERROR, "%s", option);
+	return text;
+}
+
+// The machine's lock goes with the PID.
+static _Noreturn void become_keeper(const struct launch *launch, uint64_t deadline)
+{
+	char nanoseconds[TEXT_NUMBER_MAX];
+	size_t count = 0, given = 0;
+	char **arguments;
+
+	while (launch->command[count])
+		count++;
+	arguments = calloc(count + 8, sizeof(*arguments));
+	if (!arguments)
+		err(CONFIG_EXIT_ERROR, "%s", launch->keeper);
+	(void)snprintf(nanoseconds, sizeof(nanoseconds), "%llu", (unsigned long long)deadline);
+	arguments[given++] = (char[]){ "exlock-keeper" };
+	arguments[given++] = argument("file", launch->file);
+	arguments[given++] = argument("preload", others(launch));
+	arguments[given++] = argument("deadline", nanoseconds);
+	if (!launch->no_preload)
+		arguments[given++] = argument("shim", launch->shim);
+	arguments[given++] = (char[]){ "--" };
+	memcpy(arguments + given, launch->command, count * sizeof(*arguments));
+	execv(launch->keeper, arguments);
+	err(CONFIG_EXIT_ERROR, "%s: nothing is started", launch->keeper);
 }
 
 int main(int argc, char **argv)
 {
 	static struct launch launch;
+	bool in_cluster, takes_part;
+	uint64_t deadline;
 
 	program_invocation_short_name = program_invocation_name = (char[]){ "exlock-launch" };
 	parse(&launch, argc, argv);
@@ -366,6 +414,8 @@ int main(int argc, char **argv)
 	find_name(&launch);
 	if (launch.print)
 		return puts(launch.lock_path) < 0 || fflush(stdout) == EOF ? CONFIG_EXIT_ERROR : 0;
+	in_cluster = is_held_in_cluster(&launch);
+	deadline = wait_end(&launch);
 	forget_outer_marks();
 	set_name(&launch);
 	// Nobody is to end its own ancestors.
@@ -373,10 +423,12 @@ int main(int argc, char **argv)
 		load_shim_replacing(&launch);
 	else
 		load_shim(&launch);
-	set_preload(&launch, check_lock(&launch) && !launch.no_preload);
+	takes_part = check_lock(&launch);
+	if (launch.keeper && takes_part && !is_flagged(&launch))
+		become_keeper(&launch, deadline);
+	if (launch.keeper && !takes_part)
+		check_cluster(&launch, in_cluster);
+	set_preload(&launch, takes_part && !launch.no_preload);
 	drop_long_name();
-	execv(launch.file, launch.command);
-	if (errno == ENOEXEC && is_script(launch.file))
-		execvp(launch.file, launch.command);
-	err(errno == ENOENT ? CONFIG_EXIT_NOT_FOUND : CONFIG_EXIT_CANNOT_RUN, "%s", shown(launch.command[0]));
+	become(launch.file, launch.command);
 }

@@ -3,6 +3,7 @@
 
 #include "procfile.h"
 #include "report.h"
+#include "table.h"
 
 #include <err.h>
 #include <jansson.h>
@@ -10,16 +11,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <time.h>
-#include <unistd.h>
 #include <vis.h>
 
 // More of a command line than anybody reads.
 #define COMMAND_MAX 4096
 #define TIME_MAX 32
 
-enum { COLUMNS = 6 };
+enum { PID_COLUMN = 2, COLUMNS = 6 };
 
 static char *visible(const char *bytes, size_t length, const char *ending)
 {
@@ -88,14 +87,6 @@ static const char *time_of(const struct survey *survey, bool exact, char text[TI
 	return text;
 }
 
-// 0: no limit.
-static int terminal_width(void)
-{
-	struct winsize size;
-
-	return isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
-}
-
 struct row {
 	const char *cell[COLUMNS];
 	char pid[TIME_MAX], user[TIME_MAX], time[TIME_MAX];
@@ -115,35 +106,21 @@ static void fill(struct row *row, const struct entry *entry)
 	row->cell[5] = entry->command ? entry->command : "-";
 }
 
-static void print_row(const struct row *row, const int *widths, int limit)
-{
-	char *line;
-	int length = asprintf(&line, "%-*s  %-*s  %*s  %-*s  %-*s  %s", widths[0], row->cell[0], widths[1], row->cell[1],
-			      widths[2], row->cell[2], widths[3], row->cell[3], widths[4], row->cell[4], row->cell[5]);
-
-	if (length == -1)
-		err(125, "memory");
-	printf("%.*s\n", limit > 0 && length > limit ? limit : length, line);
-	free(line);
-}
-
 void listing_table(const struct entry *entries, size_t count)
 {
-	static const struct row head = { .cell = { "NAME", "STATE", "PID", "USER", "SINCE", "COMMAND" } };
+	static const char *const head[COLUMNS] = { "NAME", "STATE", "PID", "USER", "SINCE", "COMMAND" };
 	struct row *rows = calloc(count + 1, sizeof(*rows));
-	int widths[COLUMNS] = { 0 };
+	const char **cells = calloc((count + 1) * COLUMNS, sizeof(*cells));
 
-	if (!rows)
+	if (!rows || !cells)
 		err(125, "memory");
-	rows[0] = head;
-	for (size_t i = 0; i < count; i++)
-		fill(&rows[i + 1], &entries[i]);
-	for (size_t i = 0; i <= count; i++)
-		for (int column = 0; column < COLUMNS; column++)
-			if ((int)strlen(rows[i].cell[column]) > widths[column])
-				widths[column] = (int)strlen(rows[i].cell[column]);
-	for (size_t i = 0; i <= count; i++)
-		print_row(&rows[i], widths, terminal_width());
+	memcpy(cells, head, sizeof(head));
+	for (size_t i = 0; i < count; i++) {
+		fill(&rows[i], &entries[i]);
+		memcpy(cells + (i + 1) * COLUMNS, rows[i].cell, sizeof(rows[i].cell));
+	}
+	table_print(cells, count + 1, COLUMNS, PID_COLUMN);
+	free(cells);
 	free(rows);
 }
 

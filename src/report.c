@@ -133,7 +133,8 @@ static void add_visible_string(struct message *message, const char *string)
 	add_visible(message, string, strlen(string));
 }
 
-void report_refused(const struct lockname *name, pid_t pid)
+// HOST may be NULL.
+static void refused(const struct lockname *name, pid_t pid, const char *host)
 {
 	struct message message = { .fd = STDERR_FILENO };
 
@@ -143,10 +144,24 @@ void report_refused(const struct lockname *name, pid_t pid)
 	if (pid > 0) {
 		add(&message, " (pid ");
 		add_number(&message, (uint64_t)pid);
+		if (host) {
+			add(&message, " on ");
+			add_visible_string(&message, host);
+		}
 		add(&message, ")");
 	}
 	add(&message, ".");
 	finish(&message);
+}
+
+void report_refused(const struct lockname *name, pid_t pid)
+{
+	refused(name, pid, NULL);
+}
+
+void report_refused_by_host(const struct lockname *name, pid_t pid, const char *host)
+{
+	refused(name, pid, host[0] ? host : NULL);
 }
 
 void report_error(const char *what, int error, const char *why, const char *advice)

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+// The cluster's lock: the recipe of etcd's own package "concurrency", so that `etcdctl lock` excludes and is excluded. A key under a
+// lease, PREFIX NAME/LEASE; whose was created first holds the lock, the others wait for the one before them to go.
+#ifndef EXLOCK_CLUSTERLOCK_H
+#define EXLOCK_CLUSTERLOCK_H
+
+#include "etcdclient.h"
+#include "lease.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct clusterlock {
+	struct etcd *etcd;
+	unsigned ttl;			// to be asked for
+	struct etcd_bytes queue;	// what all keys begin with
+	struct etcd_bytes value;	// of our own
+	struct etcd_bytes key;
+	struct lease lease;		// with an id of 0: none
+	uint64_t fence;			// the revision that created the key, once it holds
+	uint64_t watched;		// when a watch on the key was begun last
+	struct etcd_entry holder;	// who does, where another one does
+	const char *why;		// what went wrong, where something did
+};
+
+enum clusterlock_result {
+	CLUSTERLOCK_TAKEN,
+	CLUSTERLOCK_HELD,		// by another one
+	CLUSTERLOCK_FAILED,		// see why
+	CLUSTERLOCK_INTERRUPTED,
+};
+
+// Takes the lock; waits for it until DEADLINE (lease_clock), in the order in which all came, or with a DEADLINE of 0 does not.
+enum clusterlock_result clusterlock_take(struct clusterlock *lock, uint64_t deadline);
+
+// Renews the lease, and makes sure that the key still is there. False: one of them is gone. Where etcd does not answer it is as before.
+bool clusterlock_renew(struct clusterlock *lock);
+
+// Gives back what there is, in a bounded time.
+void clusterlock_give_back(struct clusterlock *lock);
+
+void clusterlock_free(struct clusterlock *lock);
+
+#endif

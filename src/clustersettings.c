@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT
+#include "clustersettings.h"
+
+#include "lease.h"
+#include "text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static bool fail(struct config_error *error, const char *variable, const char *value, const char *why)
+{
+	*error = (struct config_error){ variable, value, why };
+	return false;
+}
+
+static bool add_endpoint(const char *text, size_t length, bool tls, struct clustersettings *settings)
+{
+	const char *scheme = tls ? "https://" : "http://";
+
+	while (length > 0 && text[length - 1] == '/')
+		length--;
+	if (length == 0 || settings->count == CLUSTER_ENDPOINTS_MAX)
+		return false;
+	if (strncmp(text, "http://", 7) == 0 || strncmp(text, "https://", 8) == 0)
+		scheme = "";
+	// Anything more is no endpoint of etcd's: a path, or a password that would be in every process list.
+	if (memchr(text, '@', length) || strcspn(text + (*scheme ? 0 : 8), "/? ") + (*scheme ? 0 : 8) < length)
+		return false;
+	if (asprintf(&settings->endpoints[settings->count], "%s%.*s", scheme, (int)length, text) == -1)
+		return false;
+	settings->count++;
+	return true;
+}
+
+bool clustersettings_parse_endpoints(const char *endpoints, bool tls, struct clustersettings *settings, struct config_error *error)
+{
+	const char *at = endpoints;
+
+	settings->count = 0;
+	for (;;) {
+		size_t length = strcspn(at, ",");
+
+		if (!add_endpoint(at, length, tls, settings))
+			return fail(error, CONFIG_PREFIX "CLUSTER", endpoints,
+				    "must be HOST:PORT, or a URL, or up to 16 of them with commas between");
+		if (!at[length])
+			return true;
+		at += length + 1;
+	}
+}
+
+static bool parse_ttl(const char *value, unsigned *ttl)
+{
+	const char *end = value + strlen(value);
+	uint64_t number;
+
+	if (!text_parse_number(&value, end, &number) || value != end || number < LEASE_TTL_MIN || number > LEASE_TTL_MAX)
+		return false;
+	*ttl = (unsigned)number;
+	return true;
+}
+
+static bool check_file(const char *variable, const char *path, struct config_error *error)
+{
+	return !path || access(path, R_OK) == 0 || fail(error, variable, path, strerror(errno));
+}
+
+// One line, without its end.
+static bool read_password(const char *path, struct clustersettings *settings, struct config_error *error)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	ssize_t length = fd == -1 ? -1 : read(fd, settings->password, sizeof(settings->password));
+	int problem = errno;
+
+	if (fd != -1)
+		(void)close(fd);
+	if (length < 0)
+		return fail(error, CONFIG_PREFIX "CLUSTER_PASSWORD_FILE", path, strerror(problem));
+	if (length == (ssize_t)sizeof(settings->password))
+		return fail(error, CONFIG_PREFIX "CLUSTER_PASSWORD_FILE", path, "holds more than a password");
+	settings->password[length] = '\0';
+	settings->password[strcspn(settings->password, "\r\n")] = '\0';
+	return true;
+}
+
+static bool find_password(char *const *environment, struct clustersettings *settings, struct config_error *error)
+{
+	const char *password = config_get(environment, CONFIG_PREFIX "CLUSTER_PASSWORD");
+	const char *file = config_get(environment, CONFIG_PREFIX "CLUSTER_PASSWORD_FILE");
+
+	if (!settings->user)
+		return true;
+	if (file)
+		return read_password(file, settings, error);
+	if (!password)
+		return fail(error, CONFIG_PREFIX "CLUSTER_USER", settings->user,
+			    "has no password: EXCLUSIVELOCK_CLUSTER_PASSWORD_FILE names a file with it");
+	return strlcpy(settings->password, password, sizeof(settings->password)) < sizeof(settings->password) ||
+	       fail(error, CONFIG_PREFIX "CLUSTER_PASSWORD", "...", "is too long");
+}
+
+static bool find_host(char *const *environment, struct clustersettings *settings, struct config_error *error)
+{
+	const char *host = config_get(environment, CONFIG_PREFIX "CLUSTER_HOST");
+
+	if (!host)
+		return gethostname(settings->host, sizeof(settings->host)) == 0 || *strcpy(settings->host, "?");
+	return strlcpy(settings->host, host, sizeof(settings->host)) < sizeof(settings->host) ||
+	       fail(error, CONFIG_PREFIX "CLUSTER_HOST", host, "is too long");
+}
+
+bool clustersettings_read(char *const *environment, struct clustersettings *settings, struct config_error *error)
+{
+	const char *endpoints = config_get(environment, CONFIG_PREFIX "CLUSTER");
+	const char *ttl = config_get(environment, CONFIG_PREFIX "CLUSTER_TTL");
+
+	*settings = (struct clustersettings){
+		.ttl = LEASE_TTL_DEFAULT,
+		.cacert = config_get(environment, CONFIG_PREFIX "CLUSTER_CACERT"),
+		.cert = config_get(environment, CONFIG_PREFIX "CLUSTER_CERT"),
+		.key = config_get(environment, CONFIG_PREFIX "CLUSTER_KEY"),
+		.user = config_get(environment, CONFIG_PREFIX "CLUSTER_USER"),
+		.prefix = config_get(environment, CONFIG_PREFIX "CLUSTER_PREFIX"),
+	};
+	if (!settings->prefix)
+		settings->prefix = "";
+	if (!endpoints)
+		return fail(error, CONFIG_PREFIX "CLUSTER", "", "--cluster needs the cluster's endpoints, HOST:PORT of each member");
+	if (ttl && !parse_ttl(ttl, &settings->ttl))
+		return fail(error, CONFIG_PREFIX "CLUSTER_TTL", ttl, "must be a number of seconds from 2 to 86400");
+	if (!settings->cert != !settings->key)
+		return fail(error, settings->cert ? CONFIG_PREFIX "CLUSTER_CERT" : CONFIG_PREFIX "CLUSTER_KEY",
+			    settings->cert ? settings->cert : settings->key, "a certificate and its key belong together");
+	return check_file(CONFIG_PREFIX "CLUSTER_CACERT", settings->cacert, error) &&
+	       check_file(CONFIG_PREFIX "CLUSTER_CERT", settings->cert, error) &&
+	       check_file(CONFIG_PREFIX "CLUSTER_KEY", settings->key, error) &&
+	       clustersettings_parse_endpoints(endpoints, settings->cacert || settings->cert, settings, error) &&
+	       find_password(environment, settings, error) && find_host(environment, settings, error);
+}
+
+void clustersettings_free(struct clustersettings *settings)
+{
+	for (size_t i = 0; i < settings->count; i++)
+		free(settings->endpoints[i]);
+	settings->count = 0;
+	explicit_bzero(settings->password, sizeof(settings->password));
+}

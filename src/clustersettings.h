@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+// Which cluster, and who we are there: EXCLUSIVELOCK_CLUSTER* of an environment, understood. Pure, but for the host's name and the
+// password's file.
+#ifndef EXLOCK_CLUSTERSETTINGS_H
+#define EXLOCK_CLUSTERSETTINGS_H
+
+#include "config.h"
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#define CLUSTER_ENDPOINTS_MAX 16
+#define CLUSTER_PASSWORD_MAX 256
+
+// Strings point into the environment, but for those in arrays.
+struct clustersettings {
+	char *endpoints[CLUSTER_ENDPOINTS_MAX];		// URLs without a slash at their end
+	size_t count;
+	unsigned ttl;					// seconds
+	const char *cacert, *cert, *key;		// files; NULL: none
+	const char *user;				// NULL: none
+	char password[CLUSTER_PASSWORD_MAX];
+	const char *prefix;
+	char host[HOST_NAME_MAX + 1];
+};
+
+// Fills SETTINGS from ENVIRONMENT. False: ERROR says what is wrong; its texts are the environment's, or static memory.
+bool clustersettings_read(char *const *environment, struct clustersettings *settings, struct config_error *error);
+void clustersettings_free(struct clustersettings *settings);
+
+// Understands ENDPOINTS, as in "host:port,https://other:port". False: ERROR says what is wrong. Pure.
+bool clustersettings_parse_endpoints(const char *endpoints, bool tls, struct clustersettings *settings, struct config_error *error);
+
+#endif

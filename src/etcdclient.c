@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: MIT
+#include "etcdclient.h"
+
+#include "lease.h"
+#include "transfer.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CODE_UNAUTHENTICATED 16
+#define MESSAGE_MAX 256
+#define PAUSE_MIN (LEASE_SECOND / 20)
+#define PAUSE_MAX (LEASE_SECOND / 2)
+
+// What is to be done after a try.
+enum verdict { VERDICT_DONE, VERDICT_REFUSED, VERDICT_NEXT, VERDICT_HOPELESS, VERDICT_NO_TOKEN, VERDICT_INTERRUPTED };
+
+struct etcd {
+	const struct clustersettings *settings;
+	etcd_waiter *waiter;
+	void *owner;
+	CURLM *curl;
+	size_t endpoint;			// the one that answered last
+	char *token;				// NULL: none yet
+	struct transfer *watch;			// NULL: none
+	char messages[CLUSTER_ENDPOINTS_MAX][MESSAGE_MAX];
+	char *complaint;
+};
+
+struct etcd *etcd_open(const struct clustersettings *settings, etcd_waiter *waiter, void *owner)
+{
+	struct etcd *etcd = calloc(1, sizeof(*etcd));
+
+	if (!etcd || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+		free(etcd);
+		return NULL;
+	}
+	*etcd = (struct etcd){ .settings = settings, .waiter = waiter, .owner = owner, .curl = curl_multi_init() };
+	if (!etcd->curl) {
+		free(etcd);
+		return NULL;
+	}
+	return etcd;
+}
+
+void etcd_close(struct etcd *etcd)
+{
+	etcd_watch(etcd, NULL);
+	(void)curl_multi_cleanup(etcd->curl);
+	free(etcd->token);
+	free(etcd->complaint);
+	free(etcd);
+}
+
+// Each endpoint is complained of once, in the words of the last that went wrong there.
+const char *etcd_complaint(struct etcd *etcd)
+{
+	size_t size;
+	FILE *stream;
+
+	free(etcd->complaint);
+	etcd->complaint = NULL;
+	stream = open_memstream(&etcd->complaint, &size);
+	if (!stream)
+		return "";
+	for (size_t i = 0; i < etcd->settings->count; i++)
+		if (etcd->messages[i][0])
+			(void)fprintf(stream, "%s%s: %s", ftell(stream) > 0 ? "; " : "", etcd->settings->endpoints[i], etcd->messages[i]);
+	(void)fclose(stream);
+	return etcd->complaint ? etcd->complaint : "";
+}
+
+static struct transfer *begin(struct etcd *etcd, const char *path, const json_t *request, uint64_t time)
+{
+	char *url;
+	struct transfer *transfer;
+
+	if (asprintf(&url, "%s/v3/%s", etcd->settings->endpoints[etcd->endpoint], path) == -1)
+		return NULL;
+	transfer = transfer_begin(etcd->curl, etcd->settings, url, request, etcd->token, time);
+	free(url);
+	return transfer;
+}
+
+// Lets go on what is on its way. False: the owner wants no more of it.
+static bool turn(struct etcd *etcd, uint64_t until)
+{
+	bool goes_on = etcd->waiter(etcd->owner, etcd->curl, until);
+
+	transfer_turn(etcd->curl);
+	return goes_on;
+}
+
+// Not gRPC's codes, but what is behind them: whether another member, or the same one later, may do it.
+static bool may_pass(int code)
+{
+	static const int passing[] = { 1 /* canceled */, 2 /* unknown */, 4 /* deadline */, 8 /* exhausted */, 10 /* aborted */,
+				       13 /* internal */, 14 /* unavailable */ };
+
+	for (size_t i = 0; i < sizeof(passing) / sizeof(*passing); i++)
+		if (code == passing[i])
+			return true;
+	return false;
+}
+
+static enum verdict complain(struct etcd *etcd, enum verdict verdict, const char *why)
+{
+	(void)snprintf(etcd->messages[etcd->endpoint], MESSAGE_MAX, "%s", why);
+	return verdict;
+}
+
+static enum verdict judge(struct etcd *etcd, const struct transfer *transfer, struct etcd_answer *answer)
+{
+	struct etcd_error error;
+
+	if (!transfer_is_answered(transfer))
+		return complain(etcd, transfer_is_hopeless(transfer) ? VERDICT_HOPELESS : VERDICT_NEXT, transfer_why(transfer));
+	answer->body = transfer_json(transfer);
+	if (transfer_status(transfer) == 200 && json_is_object(answer->body) && !json_object_get(answer->body, "error"))
+		return VERDICT_DONE;
+	error = etcd_read_error(answer->body);
+	if (error.code == -1)
+		return complain(etcd, transfer_status(transfer) >= 500 ? VERDICT_NEXT : VERDICT_HOPELESS,
+				"does not answer as etcd's JSON gateway (/v3) does");
+	answer->code = error.code;
+	(void)complain(etcd, VERDICT_REFUSED, error.message ? error.message : "an error without a word");
+	// The second is what a token from before a change of users is told.
+	if (error.code == CODE_UNAUTHENTICATED || (error.message && strstr(error.message, "auth store is old")))
+		return VERDICT_NO_TOKEN;
+	return may_pass(error.code) ? VERDICT_NEXT : VERDICT_REFUSED;
+}
+
+// One try at the present endpoint.
+static enum verdict try(struct etcd *etcd, const char *path, const json_t *request, uint64_t until, struct etcd_answer *answer)
+{
+	uint64_t now = lease_clock();
+	struct transfer *transfer = until > now ? begin(etcd, path, request, until - now) : NULL;
+	enum verdict verdict;
+	bool goes_on = true;
+
+	json_decref(answer->body);
+	answer->body = NULL;
+	answer->sent = now;
+	if (!transfer)
+		return complain(etcd, VERDICT_NEXT, until > now ? "no memory" : "not tried in time");
+	// Curl's own clock stands still while the machine sleeps.
+	while (goes_on && !transfer_is_over(transfer) && lease_clock() < until + LEASE_SECOND / 10)
+		goes_on = turn(etcd, until + LEASE_SECOND / 10);
+	verdict = transfer_is_over(transfer) || goes_on ? judge(etcd, transfer, answer) : VERDICT_INTERRUPTED;
+	transfer_end(etcd->curl, transfer);
+	if (verdict == VERDICT_DONE)
+		etcd->messages[etcd->endpoint][0] = '\0';
+	return verdict;
+}
+
+static enum verdict authenticate(struct etcd *etcd, uint64_t until)
+{
+	json_t *request = etcd_ask_token(etcd->settings->user, etcd->settings->password);
+	struct etcd_answer answer = { .body = NULL };
+	enum verdict verdict = try(etcd, "auth/authenticate", request, until, &answer);
+	const char *token;
+
+	json_decref(request);
+	if (verdict == VERDICT_DONE && etcd_read_token(answer.body, &token))
+		etcd->token = strdup(token);
+	json_decref(answer.body);
+	return verdict;
+}
+
+static enum verdict try_with_token(struct etcd *etcd, const char *path, const json_t *request, uint64_t until,
+				   struct etcd_answer *answer)
+{
+	enum verdict verdict = VERDICT_NO_TOKEN;
+
+	for (int tries = 0; tries < 2 && verdict == VERDICT_NO_TOKEN; tries++) {
+		if (etcd->settings->user && !etcd->token) {
+			verdict = authenticate(etcd, until);
+			if (verdict != VERDICT_DONE)
+				return verdict;
+		}
+		verdict = try(etcd, path, request, until, answer);
+		if (verdict != VERDICT_NO_TOKEN || !etcd->settings->user)
+			break;
+		// It is forgotten when a member starts again, and after some minutes.
+		free(etcd->token);
+		etcd->token = NULL;
+	}
+	return verdict == VERDICT_NO_TOKEN ? VERDICT_REFUSED : verdict;
+}
+
+static enum etcd_result call(struct etcd *etcd, const char *path, const json_t *request, uint64_t deadline, uint64_t try_time,
+			     struct etcd_answer *answer)
+{
+	uint64_t pause = PAUSE_MIN;
+	size_t hopeless = 0;
+
+	for (size_t tries = 1;; tries++) {
+		uint64_t now = lease_clock();
+		uint64_t until = deadline - now > try_time ? now + try_time : deadline;
+		enum verdict verdict = now < deadline ? try_with_token(etcd, path, request, until, answer) : VERDICT_NEXT;
+
+		if (verdict == VERDICT_DONE)
+			return ETCD_DONE;
+		if (verdict == VERDICT_REFUSED)
+			return ETCD_REFUSED;
+		hopeless = verdict == VERDICT_HOPELESS ? hopeless + 1 : 0;
+		if (verdict == VERDICT_INTERRUPTED)
+			return ETCD_INTERRUPTED;
+		if (lease_clock() >= deadline || hopeless == etcd->settings->count)
+			return ETCD_UNREACHABLE;
+		answer->repeated = true;
+		etcd->endpoint = (etcd->endpoint + 1) % etcd->settings->count;
+		if (tries % etcd->settings->count != 0)
+			continue;
+		now = lease_clock();
+		if (!etcd_sleep(etcd, now + pause < deadline ? now + pause : deadline))
+			return ETCD_INTERRUPTED;
+		pause = pause * 2 < PAUSE_MAX ? pause * 2 : PAUSE_MAX;
+	}
+}
+
+enum etcd_result etcd_call(struct etcd *etcd, const char *path, json_t *request, uint64_t deadline, uint64_t try_time,
+			   struct etcd_answer *answer)
+{
+	enum etcd_result result;
+
+	*answer = (struct etcd_answer){ .body = NULL };
+	result = call(etcd, path, request, deadline, try_time, answer);
+	json_decref(request);
+	return result;
+}
+
+void etcd_watch(struct etcd *etcd, json_t *request)
+{
+	if (etcd->watch)
+		transfer_end(etcd->curl, etcd->watch);
+	etcd->watch = request ? begin(etcd, "watch", request, 0) : NULL;
+	json_decref(request);
+}
+
+bool etcd_watch_is_over(const struct etcd *etcd)
+{
+	return !etcd->watch || transfer_is_over(etcd->watch);
+}
+
+bool etcd_sleep(struct etcd *etcd, uint64_t until)
+{
+	bool watches = etcd->watch && !etcd_watch_is_over(etcd);
+
+	while (lease_clock() < until && !(watches && etcd_watch_is_over(etcd)))
+		if (!turn(etcd, until))
+			return false;
+	return true;
+}

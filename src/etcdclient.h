@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+// A client of etcd's v3 JSON gateway, in one thread: requests that try one endpoint after the other, and a watch beside them. While it waits,
+// its owner sees to everything else. Times are lease_clock()'s.
+#ifndef EXLOCK_ETCDCLIENT_H
+#define EXLOCK_ETCDCLIENT_H
+
+#include "clustersettings.h"
+#include "etcdjson.h"
+
+#include <curl/curl.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+enum etcd_result {
+	ETCD_DONE,
+	ETCD_REFUSED,		// by etcd, for good; see the answer's error
+	ETCD_UNREACHABLE,	// no member did it in time; see etcd_complain()
+	ETCD_INTERRUPTED,	// the owner wants no more of it
+};
+
+struct etcd_answer {
+	json_t *body;		// the caller's, to be given back with json_decref(); NULL: none
+	int code;		// of a refusal: gRPC's
+	uint64_t sent;		// when the try that was answered was sent
+	bool repeated;		// a try before it may have been done, too, and its answer lost
+};
+
+#define ETCD_CODE_NOT_FOUND 5
+#define ETCD_CODE_PRECONDITION 9
+
+// Sleeps until CURL has something to do, or until UNTIL, and sees to all else meanwhile. False: the request is to be given up.
+typedef bool etcd_waiter(void *owner, CURLM *curl, uint64_t until);
+
+struct etcd;
+
+// NULL: no memory. SETTINGS are used on.
+struct etcd *etcd_open(const struct clustersettings *settings, etcd_waiter *waiter, void *owner);
+void etcd_close(struct etcd *etcd);
+
+// Asks for PATH with REQUEST, which is given away, until DEADLINE; each try takes TRY_TIME at most.
+enum etcd_result etcd_call(struct etcd *etcd, const char *path, json_t *request, uint64_t deadline, uint64_t try_time,
+			   struct etcd_answer *answer);
+
+// Begins to watch what REQUEST, which is given away, asks for, in the place of any other watch; NULL: ends it.
+void etcd_watch(struct etcd *etcd, json_t *request);
+// Whether the watch has come to its end: a message of it says so, or it broke off.
+bool etcd_watch_is_over(const struct etcd *etcd);
+
+// Sleeps until UNTIL, or until the watch is over. False: the owner wants no more of it.
+bool etcd_sleep(struct etcd *etcd, uint64_t until);
+
+// What became of the last tries, "ENDPOINT: WHY" for each endpoint, in memory of the client.
+const char *etcd_complaint(struct etcd *etcd);
+
+#endif

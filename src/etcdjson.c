@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: MIT
+#include "etcdjson.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <resolv.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NUMBER_MAX 24
+
+struct etcd_bytes etcd_bytes(const void *bytes, size_t length)
+{
+	struct etcd_bytes copy = { .bytes = malloc(length + 1), .length = length };
+
+	if (copy.bytes) {
+		memcpy(copy.bytes, bytes, length);
+		copy.bytes[length] = '\0';
+	}
+	return copy;
+}
+
+void etcd_bytes_free(struct etcd_bytes *bytes)
+{
+	free(bytes->bytes);
+	*bytes = (struct etcd_bytes){ .bytes = NULL };
+}
+
+void etcd_entry_free(struct etcd_entry *entry)
+{
+	etcd_bytes_free(&entry->key);
+	etcd_bytes_free(&entry->value);
+	entry->created = 0;
+}
+
+static json_t *encoded(const struct etcd_bytes *bytes)
+{
+	size_t size = (bytes->length + 2) / 3 * 4 + 1;
+	char *text = malloc(size);
+	json_t *string;
+
+	if (!text)
+		return NULL;
+	(void)b64_ntop((const unsigned char *)bytes->bytes, bytes->length, text, size);
+	string = json_string(text);
+	free(text);
+	return string;
+}
+
+// The first key behind all those that begin with PREFIX. Never of 0xff alone: a prefix ends in a slash, or is empty, and then the
+// end is that of all keys.
+static json_t *encoded_end(const struct etcd_bytes *prefix)
+{
+	struct etcd_bytes end = etcd_bytes(prefix->length ? prefix->bytes : "", prefix->length ? prefix->length : 1);
+	json_t *string;
+
+	if (!end.bytes)
+		return NULL;
+	if (prefix->length)
+		end.bytes[end.length - 1]++;
+	string = encoded(&end);
+	etcd_bytes_free(&end);
+	return string;
+}
+
+static json_t *number(uint64_t value)
+{
+	char text[NUMBER_MAX];
+
+	(void)snprintf(text, sizeof(text), "%" PRIu64, value);
+	return json_string(text);
+}
+
+json_t *etcd_ask_lease(uint64_t lease)
+{
+	return json_pack("{s:o}", "ID", number(lease));
+}
+
+json_t *etcd_ask_grant(uint64_t lease, unsigned ttl)
+{
+	return json_pack("{s:o, s:o}", "ID", number(lease), "TTL", number(ttl));
+}
+
+json_t *etcd_ask_token(const char *user, const char *password)
+{
+	return json_pack("{s:s, s:s}", "name", user, "password", password);
+}
+
+static json_t *first_of(const struct etcd_bytes *queue)
+{
+	return json_pack("{s:o, s:o, s:s, s:s, s:s}", "key", encoded(queue), "range_end", encoded_end(queue), "sort_target", "CREATE",
+			 "sort_order", "ASCEND", "limit", "1");
+}
+
+json_t *etcd_ask_first(const struct etcd_bytes *queue)
+{
+	return first_of(queue);
+}
+
+json_t *etcd_ask_predecessor(const struct etcd_bytes *queue, uint64_t created)
+{
+	return json_pack("{s:o, s:o, s:s, s:s, s:s, s:o}", "key", encoded(queue), "range_end", encoded_end(queue), "sort_target",
+			 "CREATE", "sort_order", "DESCEND", "limit", "1", "max_create_revision", number(created - 1));
+}
+
+json_t *etcd_ask_all(const struct etcd_bytes *queue)
+{
+	struct etcd_bytes first = { .bytes = (char[]){ '\0' }, .length = 1 };
+
+	return json_pack("{s:o, s:o, s:s, s:s}", "key", encoded(queue->length ? queue : &first), "range_end", encoded_end(queue),
+			 "sort_target", "CREATE", "sort_order", "ASCEND");
+}
+
+static json_t *absence_of(const struct etcd_bytes *key)
+{
+	return json_pack("{s:o, s:s, s:s, s:s}", "key", encoded(key), "target", "CREATE", "result", "EQUAL", "create_revision", "0");
+}
+
+json_t *etcd_ask_entry(const struct etcd_bytes *queue, const struct etcd_bytes *key, const struct etcd_bytes *value, uint64_t lease,
+		       bool try)
+{
+	json_t *absent = absence_of(try ? queue : key);
+
+	if (try)
+		(void)json_object_set_new(absent, "range_end", encoded_end(queue));
+	return json_pack("{s:[o], s:[{s:{s:o, s:o, s:o}}, {s:o}], s:[{s:{s:o}}, {s:o}]}", "compare", absent,
+			 "success",
+			 "request_put", "key", encoded(key), "value", encoded(value), "lease", number(lease),
+			 "request_range", first_of(queue),
+			 "failure",
+			 "request_range", "key", encoded(key),
+			 "request_range", first_of(queue));
+}
+
+json_t *etcd_ask_watch(const struct etcd_bytes *key, uint64_t revision)
+{
+	return json_pack("{s:{s:o, s:o, s:[s]}}", "create_request", "key", encoded(key), "start_revision", number(revision + 1),
+			 "filters", "NOPUT");
+}
+
+static bool read_number(const json_t *object, const char *name, uint64_t *value)
+{
+	const char *text = json_string_value(json_object_get(object, name));
+	char *end;
+
+	if (!text || text[0] < '0' || text[0] > '9')
+		return false;
+	errno = 0;
+	*value = strtoull(text, &end, 10);
+	return *end == '\0' && errno == 0;
+}
+
+static bool decode(const json_t *object, const char *name, struct etcd_bytes *bytes)
+{
+	const json_t *string = json_object_get(object, name);
+	const char *text = json_string_value(string);
+	size_t size = json_string_length(string) / 4 * 3 + 1;
+	int length = -1;
+
+	// What is empty is left out.
+	*bytes = (struct etcd_bytes){ .bytes = malloc(size) };
+	if (bytes->bytes)
+		length = text ? b64_pton(text, (unsigned char *)bytes->bytes, size) : 0;
+	if (length < 0) {
+		etcd_bytes_free(bytes);
+		return false;
+	}
+	bytes->length = (size_t)length;
+	bytes->bytes[length] = '\0';
+	return true;
+}
+
+bool etcd_read_ttl(const json_t *answer, uint64_t *ttl)
+{
+	const json_t *result = json_object_get(answer, "result");
+
+	*ttl = 0;
+	if (!result)
+		result = answer;
+	return json_object_get(result, "ID") && (read_number(result, "TTL", ttl) || !json_object_get(result, "TTL"));
+}
+
+bool etcd_read_token(const json_t *answer, const char **token)
+{
+	*token = json_string_value(json_object_get(answer, "token"));
+	return *token != NULL;
+}
+
+static bool read_revision(const json_t *answer, uint64_t *revision)
+{
+	return read_number(json_object_get(answer, "header"), "revision", revision);
+}
+
+bool etcd_read_entry(const json_t *answer, size_t index, struct etcd_entry *entry)
+{
+	const json_t *found = json_array_get(json_object_get(answer, "kvs"), index);
+
+	*entry = (struct etcd_entry){ .created = 0 };
+	(void)read_number(found, "lease", &entry->lease);
+	if (found && read_number(found, "create_revision", &entry->created) && decode(found, "key", &entry->key) &&
+	    decode(found, "value", &entry->value))
+		return true;
+	etcd_entry_free(entry);
+	return false;
+}
+
+bool etcd_read_first(const json_t *answer, struct etcd_entry *entry, uint64_t *revision)
+{
+	(void)etcd_read_entry(answer, 0, entry);
+	return read_revision(answer, revision);
+}
+
+bool etcd_read_queue(const json_t *answer, struct etcd_queue *queue)
+{
+	const json_t *responses = json_object_get(answer, "responses");
+	const json_t *own = json_object_get(json_array_get(responses, 0), "response_range");
+	const json_t *first = json_object_get(json_array_get(responses, 1), "response_range");
+	struct etcd_entry entry;
+
+	*queue = (struct etcd_queue){ .own = 0 };
+	if (json_array_size(responses) != 2 || !first || !read_revision(answer, &queue->revision))
+		return false;
+	if (json_is_true(json_object_get(answer, "succeeded"))) {
+		queue->own = queue->revision;
+	} else if (etcd_read_entry(own, 0, &entry)) {
+		queue->own = entry.created;
+		etcd_entry_free(&entry);
+	}
+	(void)etcd_read_entry(first, 0, &queue->first);
+	return true;
+}
+
+bool etcd_is_end_of_watch(const json_t *message)
+{
+	const json_t *result = json_object_get(message, "result");
+
+	// Any event is a deletion: nothing else was asked for.
+	return !result || json_is_true(json_object_get(result, "canceled")) || json_object_get(result, "compact_revision") ||
+	       json_array_size(json_object_get(result, "events")) > 0;
+}
+
+struct etcd_error etcd_read_error(const json_t *answer)
+{
+	// A stream has it in an object of its own.
+	const json_t *inner = json_object_get(answer, "error");
+	const json_t *error = json_is_object(inner) ? inner : answer;
+	const json_t *code = json_object_get(error, json_is_object(inner) ? "grpc_code" : "code");
+	const char *message = json_string_value(json_object_get(error, "message"));
+
+	if (!message)
+		message = json_string_value(json_object_get(error, "error"));
+	return (struct etcd_error){ .code = json_is_integer(code) ? (int)json_integer_value(code) : -1, .message = message };
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+// The requests of etcd's v3 JSON gateway that a lock needs, and what the answers say. Pure. Keys and values are base64 there, and
+// 64-bit numbers are strings.
+#ifndef EXLOCK_ETCDJSON_H
+#define EXLOCK_ETCDJSON_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+// Any bytes; with a zero byte behind them that is not counted.
+struct etcd_bytes {
+	char *bytes;		// NULL: none
+	size_t length;
+};
+
+// A key of a lock's queue: its first is the holder's, the others wait in the order of their creation.
+struct etcd_entry {
+	struct etcd_bytes key;
+	struct etcd_bytes value;
+	uint64_t created;	// the revision, which only ever rises; 0: there is no such key
+	uint64_t lease;		// that it ends with; 0: none
+};
+
+struct etcd_bytes etcd_bytes(const void *bytes, size_t length);
+void etcd_bytes_free(struct etcd_bytes *bytes);
+void etcd_entry_free(struct etcd_entry *entry);
+
+// The requests. A queue is all keys that begin with a prefix; NULL: no memory.
+json_t *etcd_ask_lease(uint64_t lease);
+json_t *etcd_ask_grant(uint64_t lease, unsigned ttl);
+json_t *etcd_ask_token(const char *user, const char *password);
+// Puts KEY with VALUE under LEASE unless it is there, or (TRY) anything is in the queue; and looks at it, and at the queue's first.
+json_t *etcd_ask_entry(const struct etcd_bytes *queue, const struct etcd_bytes *key, const struct etcd_bytes *value, uint64_t lease,
+		       bool try);
+json_t *etcd_ask_first(const struct etcd_bytes *queue);
+// The last that was created before CREATED.
+json_t *etcd_ask_predecessor(const struct etcd_bytes *queue, uint64_t created);
+// All keys, in the order of their creation.
+json_t *etcd_ask_all(const struct etcd_bytes *queue);
+// To be told when KEY is deleted after REVISION.
+json_t *etcd_ask_watch(const struct etcd_bytes *key, uint64_t revision);
+
+// What the answer to etcd_ask_entry() says.
+struct etcd_queue {
+	uint64_t own;		// the revision that created the own key; 0: it is not there
+	uint64_t revision;	// that all of this was read at
+	struct etcd_entry first;
+};
+
+// The answers. False: it is none of that kind.
+bool etcd_read_ttl(const json_t *answer, uint64_t *ttl);	// of a grant or a renewal; 0: there is no such lease
+bool etcd_read_token(const json_t *answer, const char **token);
+bool etcd_read_queue(const json_t *answer, struct etcd_queue *queue);
+bool etcd_read_first(const json_t *answer, struct etcd_entry *entry, uint64_t *revision);
+// Number INDEX of the keys of an answer; false: there are not so many.
+bool etcd_read_entry(const json_t *answer, size_t index, struct etcd_entry *entry);
+
+// What one message of a watch says: that the key is gone, or that the watch will not tell.
+bool etcd_is_end_of_watch(const json_t *message);
+
+// Of an answer that is an error.
+struct etcd_error {
+	int code;		// of gRPC; -1: none
+	const char *message;	// NULL: none
+};
+
+struct etcd_error etcd_read_error(const json_t *answer);
+
+#endif

@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: MIT
+// The keeper: what the launcher's hop becomes in the command's place where the lock is a cluster's. It is the command's parent, takes the
+// cluster's lock for it, renews the lease while it runs, and lets it not live longer than that.
+//
+//	exlock-keeper --file=FILE [--shim=LIBRARY] [--preload=LIST] [--deadline=NANOSECONDS] -- COMMAND [ARG...]
+//
+// All else is in the environment.
+#include "become.h"
+#include "clusterlock.h"
+#include "clustervalue.h"
+#include "command.h"
+#include "descriptors.h"
+#include "loop.h"
+#include "offspring.h"
+#include "pause.h"
+#include "report.h"
+
+#include <err.h>
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+struct keeper {
+	struct config config;
+	struct clustersettings settings;
+	struct signals_before before;
+	struct localhold hold;
+	struct command command;
+	struct warden warden;
+	struct clusterlock lock;
+	struct loop loop;
+	uint64_t waits_until;	// lease_clock(); 0: does not wait
+	pid_t pid;
+};
+
+static struct keeper keeper;
+
+static void parse(int argc, char **argv)
+{
+	static const struct option known[] = {
+		{ "file", required_argument, NULL, 'f' },
+		{ "shim", required_argument, NULL, 's' },
+		{ "preload", required_argument, NULL, 'l' },
+		{ "deadline", required_argument, NULL, 'd' },
+		{ NULL, 0, NULL, 0 },
+	};
+	uint64_t deadline = UINT64_MAX;
+
+	for (int letter; (letter = getopt_long(argc, argv, "+", known, NULL)) != -1;) {
+		if (letter == 'f')
+			keeper.command.file = optarg;
+		else if (letter == 's')
+			keeper.command.shim = optarg;
+		else if (letter == 'l')
+			keeper.command.preload = optarg;
+		else if (letter == 'd')
+			deadline = strtoull(optarg, NULL, 10);
+		else
+			exit(CONFIG_EXIT_ERROR);
+	}
+	if (!keeper.command.file || argc == optind)
+		errx(CONFIG_EXIT_ERROR, "it is exlock-launch that calls this");
+	keeper.command.arguments = argv + optind;
+	keeper.waits_until = deadline;
+}
+
+// Not in the children: what they leave, this process gives back at its end.
+static void leave_local(void)
+{
+	if (getpid() == keeper.pid)
+		localhold_leave(&keeper.hold);
+}
+
+// The lock that the hop took is given back whatever happens from here on.
+static void resume_local(void)
+{
+	if (!localhold_resume(&keeper.hold))
+		errx(CONFIG_EXIT_ERROR, "%s: the lock was not kept: nothing is started",
+		     keeper.hold.lock.path ? shown(keeper.hold.lock.path) : "EXCLUSIVELOCK_LOCKFILE");
+	keeper.pid = getpid();
+	(void)atexit(leave_local);
+}
+
+// The command, and who may see its environment, has nothing to do with it.
+static void forget_password(void)
+{
+	char *password = getenv(CONFIG_PREFIX "CLUSTER_PASSWORD");
+
+	if (password)
+		explicit_bzero(password, strlen(password));
+	(void)unsetenv(CONFIG_PREFIX "CLUSTER_PASSWORD");
+}
+
+static void read_settings(void)
+{
+	struct config_error error;
+	uint64_t now = lease_clock(), passed = pause_clock();
+
+	if (!config_parse(environ, &keeper.config, &error) || !clustersettings_read(environ, &keeper.settings, &error)) {
+		report_config_error(&error);
+		exit(CONFIG_EXIT_ERROR);
+	}
+	if (!keeper.config.name)
+		errx(CONFIG_EXIT_ERROR, "the lock's name is too long for a cluster: nothing is started");
+	forget_password();
+	if (keeper.config.on_held != ON_HELD_WAIT)
+		keeper.waits_until = 0;
+	else if (keeper.waits_until != UINT64_MAX)
+		keeper.waits_until = keeper.waits_until > passed ? now + (keeper.waits_until - passed) : 1;
+}
+
+static _Noreturn void die(void)
+{
+	warden_end(&keeper.warden);
+	exit(CONFIG_EXIT_ERROR);
+}
+
+static void prepare_command(void)
+{
+	struct warden_report report;
+
+	signals_hold(&keeper.before);
+	if (offspring_adopt() == -1)
+		err(CONFIG_EXIT_ERROR, "PR_SET_CHILD_SUBREAPER");
+	command_open(&keeper.command);
+	warden_start(&keeper.warden, &keeper.command, &keeper.hold, &keeper.before, keeper.config.scope_tree);
+	if (recv(keeper.warden.channel, &report, sizeof(report), 0) != (ssize_t)sizeof(report) ||
+	    !command_await(&keeper.command, report.pid))
+		die();
+	descriptors_let_go((const int[]){ keeper.command.channel[0], keeper.command.handle, keeper.warden.channel,
+					  keeper.hold.lock.descriptor }, 4);
+}
+
+static void open_cluster(void)
+{
+	struct clustervalue value = { .host = keeper.settings.host, .pid = keeper.command.pid, .command = keeper.command.arguments };
+	char *queue;
+	int length = asprintf(&queue, "%s%s/", keeper.settings.prefix, keeper.config.name);
+
+	keeper.loop = (struct loop){ .command = &keeper.command, .warden = &keeper.warden, .lease = &keeper.lock.lease,
+				     .before = &keeper.before };
+	keeper.lock.ttl = keeper.settings.ttl;
+	if (length == -1 || !clustervalue_write(&value, &keeper.lock.value) || !loop_open(&keeper.loop) ||
+	    !(keeper.lock.etcd = etcd_open(&keeper.settings, loop_wait, &keeper.loop)))
+		err(CONFIG_EXIT_ERROR, "the cluster's lock");
+	keeper.lock.queue = (struct etcd_bytes){ queue, (size_t)length };
+}
+
+static void log_lock(const char *action)
+{
+	char *key;
+
+	if (asprintf(&key, "etcd:%.*s", (int)keeper.lock.key.length, keeper.lock.key.bytes) == -1)
+		return;
+	report_log(&keeper.config, action, key);
+	free(key);
+}
+
+static void give_back(void)
+{
+	keeper.loop.stage = LOOP_LEAVING;
+	clusterlock_give_back(&keeper.lock);
+}
+
+// Nothing was started.
+static void dismiss(void)
+{
+	give_back();
+	command_dismiss(&keeper.command);
+	if (!keeper.loop.over)
+		(void)warden_await_over(&keeper.warden, &keeper.loop.end);
+	warden_end(&keeper.warden);
+}
+
+static _Noreturn void refuse(const struct clusterholder *holder)
+{
+	const struct lockname name = { .text = keeper.config.name };
+
+	dismiss();
+	if (!keeper.config.quiet)
+		report_refused_by_host(&name, holder->pid, holder->host);
+	exit(keeper.config.exit_code);
+}
+
+static struct go flagged(const struct clusterholder *holder)
+{
+	struct go go = { .how = GO_FLAGGED, .holder = holder->pid };
+
+	(void)strlcpy(go.host, holder->host, sizeof(go.host));
+	give_back();
+	return go;
+}
+
+static struct go held(void)
+{
+	struct clusterholder holder = clustervalue_read(&keeper.lock.holder.value);
+
+	if (keeper.config.on_held != ON_HELD_FLAG)
+		refuse(&holder);
+	return flagged(&holder);
+}
+
+static struct go unguarded(void)
+{
+	give_back();
+	if (!keeper.config.run_on_error) {
+		report_error("etcd", 0, shown(keeper.lock.why), "nothing is started");
+		dismiss();
+		exit(CONFIG_EXIT_ERROR);
+	}
+	report_error("etcd", 0, shown(keeper.lock.why), "running under this machine's lock alone, as EXCLUSIVELOCK_ON_ERROR says");
+	return (struct go){ .how = GO_UNGUARDED };
+}
+
+static _Noreturn void interrupted(void)
+{
+	int signal = keeper.loop.ending;
+
+	keeper.loop.ending = 0;
+	dismiss();
+	if (signal) {
+		leave_local();
+		signals_die(signal);
+	}
+	command_end_alike(keeper.loop.end.status);
+}
+
+// Asks for the cluster's lock, and what the command is to be told then.
+static struct go ask(void)
+{
+	switch (clusterlock_take(&keeper.lock, keeper.waits_until)) {
+	case CLUSTERLOCK_TAKEN:
+		log_lock("Acquired lock at");
+		return (struct go){ .how = GO_GUARDED, .fence = keeper.lock.fence };
+	case CLUSTERLOCK_HELD:
+		return held();
+	case CLUSTERLOCK_FAILED:
+		return unguarded();
+	case CLUSTERLOCK_INTERRUPTED:
+		break;
+	}
+	interrupted();
+}
+
+static void start(const struct go *go)
+{
+	// The last look at the clock: writing a line of the log may have taken its time.
+	if (go->how == GO_GUARDED && lease_phase(&keeper.lock.lease, lease_clock()) >= LEASE_LATE) {
+		keeper.lock.why = "the lease grew old before the command could start";
+		dismiss();
+		report_error("etcd", 0, keeper.lock.why, "nothing is started");
+		exit(CONFIG_EXIT_ERROR);
+	}
+	if (keeper.loop.ending)
+		interrupted();
+	localhold_part(&keeper.hold, go->how == GO_FLAGGED);
+	keeper.loop.stage = LOOP_HOLDING;
+	if (go->how == GO_GUARDED)
+		warden_order(&keeper.warden, &keeper.lock.lease);
+	command_start(&keeper.command, go);
+}
+
+// Keeps the lock, if there is one, until nothing is left that it is held for.
+static void keep(void)
+{
+	while (!keeper.loop.over) {
+		bool leased = keeper.lock.lease.id != 0;
+
+		if (!etcd_sleep(keeper.lock.etcd, leased ? lease_begin(&keeper.lock.lease, LEASE_DUE) : UINT64_MAX))
+			break;
+		if (leased && !clusterlock_renew(&keeper.lock) && !keeper.loop.over)
+			loop_lose(&keeper.loop);
+		else if (leased)
+			warden_order(&keeper.warden, &keeper.lock.lease);
+	}
+}
+
+static void report_end(void)
+{
+	const char *why = keeper.lock.why ? keeper.lock.why : etcd_complaint(keeper.lock.etcd);
+
+	report_error("etcd", 0, shown(why[0] ? why : "the lease was not renewed in time"),
+		     keeper.loop.end.lost ? "the lock was lost: the command was killed" : "the lease was about to end: the command was asked to end");
+}
+
+int main(int argc, char **argv)
+{
+	struct go go;
+
+	program_invocation_short_name = program_invocation_name = (char[]){ "exlock-launch" };
+	parse(argc, argv);
+	resume_local();
+	read_settings();
+	prepare_command();
+	open_cluster();
+	go = ask();
+	start(&go);
+	keep();
+	if (keeper.loop.end.late || keeper.loop.end.lost)
+		report_end();
+	give_back();
+	if (go.how == GO_GUARDED)
+		log_lock("Released lock at");
+	warden_end(&keeper.warden);
+	leave_local();
+	if (keeper.loop.end.late || keeper.loop.end.lost)
+		exit(CONFIG_EXIT_ERROR);
+	command_end_alike(keeper.loop.end.status);
+}

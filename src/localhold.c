@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+#include "localhold.h"
+
+#include "config.h"
+#include "hold.h"
+#include "offspring.h"
+#include "record.h"
+#include "survey.h"
+#include "text.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+bool localhold_resume(struct localhold *hold)
+{
+	const char *path = getenv(CONFIG_PREFIX "LOCKFILE");
+	struct lockfile_outcome outcome;
+
+	*hold = (struct localhold){ .lock = { .path = path, .self = process_self(), .descriptor = -1 } };
+	if (!path || !mark_parse(getenv(CONFIG_PREFIX "INSTANCE"), &hold->mark) || hold->mark.pid != hold->lock.self.pid)
+		return false;
+	hold->lock.keep_descriptor = hold->mark.descriptor >= 0;
+	if (hold->mark.descriptor >= 0)
+		return lockfile_adopt(&hold->lock, hold->mark.descriptor, hold->mark.inode);
+	return lockfile_try(&hold->lock, false, &outcome) == LOCKFILE_TAKEN && hold->lock.resumed;
+}
+
+// An own descriptor in a tree may be on a file that another user left behind, and that only it may write to.
+static int write_record(const struct localhold *hold, const struct process_self *self)
+{
+	struct stat status;
+	int fd = record_open(hold->lock.path, O_RDWR, &status);
+	pid_t writer;
+	int result = -1, error;
+
+	if (fd == -1)
+		return hold->mark.descriptor >= 0 ? 0 : -1;
+	errno = ESTALE;
+	if (status.st_dev == hold->lock.device && status.st_ino == hold->lock.inode && record_lock(fd, F_WRLCK, &writer) == 0) {
+		result = record_write(fd, self->pid, self->start, &status);
+		record_unlock(fd);
+	}
+	error = errno;
+	(void)close(fd);
+	errno = error;
+	return result;
+}
+
+int localhold_take_over(struct localhold *hold)
+{
+	const struct process_self self = process_self();
+	char instance[MARK_MAX], pid[TEXT_NUMBER_MAX];
+
+	if (write_record(hold, &self) == -1)
+		return -1;
+	hold->lock.self = self;
+	hold->mark.pid = self.pid;
+	hold->mark.start = self.start;
+	hold->mark.session = self.session;
+	mark_write(&hold->mark, instance);
+	(void)snprintf(pid, sizeof(pid), "%ld", (long)self.pid);
+	return setenv(CONFIG_PREFIX "INSTANCE", instance, 1) == -1 || setenv(CONFIG_PREFIX "PID", pid, 1) == -1 ? -1 : 0;
+}
+
+void localhold_part(struct localhold *hold, bool all)
+{
+	if (all || !hold->lock.keep_descriptor)
+		hold_end(&hold->lock);
+}
+
+void localhold_leave(struct localhold *hold)
+{
+	(void)lockfile_leave(&hold->lock);
+}
+
+void localhold_release(struct localhold *hold)
+{
+	lockfile_release(&hold->lock);
+}
+
+bool localhold_is_inherited(const struct localhold *hold)
+{
+	struct survey survey = survey_look(hold->lock.path);
+
+	return survey_is_held(survey.state) && survey.pid > 0 && survey.pid != getpid() && offspring_has(survey.pid);
+}

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+#include "loop.h"
+
+#include "descriptors.h"
+#include "offspring.h"
+#include "report.h"
+
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#define LONG_MS 3600000
+
+bool loop_open(struct loop *loop)
+{
+	loop->signals = signals_open();
+	loop->timer = loop->signals == -1 ? -1 : timer_open();
+	return loop->timer != -1;
+}
+
+static void reaped(pid_t pid, int status, void *context)
+{
+	(void)pid;
+	(void)status;
+	(void)context;
+}
+
+void loop_lose(struct loop *loop)
+{
+	loop->end.lost = loop->over = true;
+	if (offspring_kill(reaped, NULL) > 0)
+		report_error("the command", 0, "some of its descendants run as another user and cannot be killed", NULL);
+}
+
+// The warden does the same. It may be stopped.
+static void look_at_clock(struct loop *loop)
+{
+	if (loop->stage == LOOP_HOLDING && loop->lease->id && !loop->over && lease_phase(loop->lease, lease_clock()) == LEASE_OVER)
+		loop_lose(loop);
+}
+
+static void look_at_warden(struct loop *loop)
+{
+	struct warden_report report;
+	bool ended = false;
+
+	while (!loop->over && warden_read(loop->warden, &report, &ended)) {
+		// Job control knows the keeper alone.
+		if (report.what == WARDEN_STOPPED && loop->stage == LOOP_HOLDING && signals_stops(report.signal))
+			signals_stop(report.signal);
+		loop->over = report.what == WARDEN_OVER;
+		if (loop->over)
+			loop->end = report;
+	}
+	if (!loop->over && ended)
+		loop_lose(loop);
+}
+
+// The terminal and the kernel send theirs to the whole process group: the command has got them.
+static bool was_sent_to_us(const struct loop *loop, const struct signalfd_siginfo *info)
+{
+	return info->ssi_code <= 0 && (pid_t)info->ssi_pid != loop->command->pid;
+}
+
+static void take_signal(struct loop *loop, const struct signalfd_siginfo *info)
+{
+	int signal = (int)info->ssi_signo;
+
+	if (signal == SIGCHLD || signal == SIGPIPE)
+		return;
+	if (loop->stage == LOOP_HOLDING) {
+		if (was_sent_to_us(loop, info))
+			command_signal(loop->command, signal);
+	} else if (sigismember(&loop->before->ignored, signal) == 0) {
+		if (signals_stops(signal))
+			signals_stop(signal);
+		else if (signals_ends(signal))
+			loop->ending = signal;
+	}
+}
+
+static void look_at_signals(struct loop *loop)
+{
+	struct signalfd_siginfo info;
+
+	while (read(loop->signals, &info, sizeof(info)) == (ssize_t)sizeof(info))
+		take_signal(loop, &info);
+}
+
+static void sleep_until(const struct loop *loop, CURLM *curl, uint64_t until)
+{
+	struct curl_waitfd wake[] = { { .fd = loop->signals, .events = CURL_WAIT_POLLIN }, { .fd = loop->timer, .events = CURL_WAIT_POLLIN },
+				      { .fd = loop->warden->channel, .events = CURL_WAIT_POLLIN } };
+	// At the end nobody listens to the warden any more.
+	unsigned count = loop->over ? 2 : 3;
+	uint64_t over = loop->stage == LOOP_HOLDING && loop->lease->id ? lease_begin(loop->lease, LEASE_OVER) : UINT64_MAX;
+
+	timer_set(loop->timer, over < until ? over : until);
+	(void)curl_multi_poll(curl, wake, count, LONG_MS, NULL);
+}
+
+bool loop_wait(void *owner, CURLM *curl, uint64_t until)
+{
+	struct loop *loop = owner;
+
+	sleep_until(loop, curl, until);
+	look_at_clock(loop);
+	look_at_signals(loop);
+	look_at_warden(loop);
+	// It may have been stopped in between.
+	look_at_clock(loop);
+	if (loop->stage == LOOP_LEAVING)
+		return !loop->ending;
+	if (loop->stage == LOOP_HOLDING)
+		return !loop->over;
+	return !loop->ending && !loop->over && (!loop->lease->id || lease_phase(loop->lease, lease_clock()) != LEASE_OVER);
+}

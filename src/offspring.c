@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: MIT
+#include "offspring.h"
+
+#include "pause.h"
+#include "process.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define LOOK_AGAIN_US 2000
+
+struct relative {
+	pid_t pid, parent;
+	uint64_t start;
+	bool ended;
+};
+
+struct family {
+	struct relative *members;
+	size_t count, room;
+};
+
+// Of this process, from before: a shell that calls exec leaves its children behind with us.
+static struct family strangers;
+
+static bool add(struct family *family, const struct process_stat *process)
+{
+	if (family->count == family->room) {
+		size_t room = family->room ? family->room * 2 : 64;
+		struct relative *larger = realloc(family->members, room * sizeof(*larger));
+
+		if (!larger)
+			return false;
+		family->members = larger;
+		family->room = room;
+	}
+	family->members[family->count++] = (struct relative){
+		.pid = process->pid,
+		.parent = process->parent,
+		.start = process->start,
+		.ended = process->state == 'Z' || process->state == 'X',
+	};
+	return true;
+}
+
+static const struct relative *find(const struct family *family, pid_t pid)
+{
+	for (size_t i = 0; i < family->count; i++)
+		if (family->members[i].pid == pid)
+			return &family->members[i];
+	return NULL;
+}
+
+static bool is_stranger(const struct process_stat *process)
+{
+	const struct relative *found = find(&strangers, process->pid);
+
+	return found && found->start == process->start;
+}
+
+static void read_all(struct family *all)
+{
+	DIR *proc = opendir("/proc");
+	const struct dirent *entry;
+	struct process_stat process;
+
+	while (proc && (entry = readdir(proc))) {
+		pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
+
+		if (pid > 0 && process_read_stat(pid, &process) == 0)
+			(void)add(all, &process);
+	}
+	if (proc)
+		(void)closedir(proc);
+}
+
+// Those of ALL that descend from this process. A parent is not always found before its child.
+static struct family descendants_of(const struct family *all)
+{
+	struct family found = { .count = 0 };
+	size_t before;
+
+	do {
+		before = found.count;
+		for (size_t i = 0; i < all->count; i++) {
+			const struct relative *one = &all->members[i];
+			struct process_stat process = { .pid = one->pid, .parent = one->parent, .start = one->start,
+							.state = one->ended ? 'Z' : 'R' };
+
+			if ((one->parent == getpid() || find(&found, one->parent)) && !find(&found, one->pid) && !is_stranger(&process))
+				(void)add(&found, &process);
+		}
+	} while (found.count > before);
+	return found;
+}
+
+static struct family look(void)
+{
+	struct family all = { .count = 0 };
+	struct family found;
+
+	read_all(&all);
+	found = descendants_of(&all);
+	free(all.members);
+	return found;
+}
+
+int offspring_adopt(void)
+{
+	strangers = look();
+	return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+}
+
+bool offspring_has(pid_t pid)
+{
+	struct family family = look();
+	bool has = find(&family, pid) != NULL;
+
+	free(family.members);
+	return has;
+}
+
+// By a descriptor, so that a process that has this PID after it is not meant.
+static int signal_one(const struct relative *one, int signal)
+{
+	struct process_stat process;
+	int fd = pidfd_open(one->pid, 0);
+	int result = -1;
+
+	if (fd == -1)
+		return errno == ESRCH ? 0 : kill(one->pid, signal);
+	if (process_read_stat(one->pid, &process) == 0 && process.start == one->start)
+		result = pidfd_send_signal(fd, signal, NULL, 0);
+	else
+		errno = ESRCH;
+	if (result == -1 && errno != EPERM)
+		result = 0;
+	(void)close(fd);
+	return result;
+}
+
+int offspring_signal(int signal, int *denied)
+{
+	struct family family = look();
+	int count = 0;
+
+	*denied = 0;
+	for (size_t i = 0; i < family.count; i++) {
+		if (family.members[i].ended)
+			continue;
+		count++;
+		if (signal_one(&family.members[i], signal) == -1)
+			(*denied)++;
+	}
+	free(family.members);
+	return count;
+}
+
+int offspring_kill(void (*ended)(pid_t pid, int status, void *context), void *context)
+{
+	for (;;) {
+		int denied, status;
+		int count = offspring_signal(SIGKILL, &denied);
+
+		for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;)
+			ended(pid, status, context);
+		if (count == denied)
+			return denied;
+		pause_us(LOOK_AGAIN_US);
+	}
+}

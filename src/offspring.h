@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT
+// All descendants of this process, orphans included: it is their reaper. Those that it had before it became the keeper are not
+// meant.
+#ifndef EXLOCK_OFFSPRING_H
+#define EXLOCK_OFFSPRING_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+// Makes this process the one that orphans come to, and remembers which children it has already. Returns 0, or -1 and errno.
+int offspring_adopt(void);
+
+bool offspring_has(pid_t pid);
+
+// Sends SIGNAL to every descendant that has not ended. Returns how many there are; DENIED of them may not be signalled.
+int offspring_signal(int signal, int *denied);
+
+// Kills every descendant, and what they fork meanwhile, until none is left; those alone that may not be signalled are. Children that end are
+// reaped, each with a call of ENDED. Returns how many are left.
+int offspring_kill(void (*ended)(pid_t pid, int status, void *context), void *context);
+
+#endif

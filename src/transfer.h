@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+// One HTTP request of etcd's gateway on its way, by libcurl.
+#ifndef EXLOCK_TRANSFER_H
+#define EXLOCK_TRANSFER_H
+
+#include "clustersettings.h"
+
+#include <curl/curl.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct transfer;
+
+// Sends REQUEST to URL, with TOKEN unless it is NULL. TIME: nanoseconds that all of it may take; 0: it is a watch, which is over
+// with the message that ends it. NULL: no memory.
+struct transfer *transfer_begin(CURLM *curl, const struct clustersettings *settings, const char *url, const json_t *request,
+				const char *token, uint64_t time);
+void transfer_end(CURLM *curl, struct transfer *transfer);
+
+// Lets all that are on their way go on, without sleeping.
+void transfer_turn(CURLM *curl);
+
+bool transfer_is_over(const struct transfer *transfer);
+
+// Of one that is over, or given up. Whether there was an answer; if not why, and whether it would be so at the next time, too.
+bool transfer_is_answered(const struct transfer *transfer);
+const char *transfer_why(const struct transfer *transfer);
+bool transfer_is_hopeless(const struct transfer *transfer);
+long transfer_status(const struct transfer *transfer);
+// The first JSON of the answer; NULL: there is none.
+json_t *transfer_json(const struct transfer *transfer);
+
+#endif

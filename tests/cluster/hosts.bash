@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: MIT
+# Hosts that are simulated: each has a name, a lock directory, and its own way to the cluster.
+
+# shellcheck shell=bash disable=SC2034,SC2154 # read by the topics; set by bats
+
+# As short as a lease may be: what is waited for here is mostly its end.
+CLUSTER_TTL=2
+
+cluster_environment() {
+	clean_environment
+	ENDLATER=()
+	NAME=job$BATS_TEST_NUMBER
+	ORACLE=$BATS_TEST_TMPDIR/oracle
+	: >"$ORACLE"
+	export EXCLUSIVELOCK_CLUSTER_TTL=$CLUSTER_TTL
+}
+
+# on HOST [OPTION...] COMMAND...: the launcher on that host; by way of ENDPOINTS, if that is set, else of all members. Not a
+# function of bats' own: where it runs in the background, its PID is the launcher's.
+on() {
+	local host=$1
+	shift
+	mkdir -p "$BATS_TEST_TMPDIR/$host"
+	exec env EXCLUSIVELOCK_DIR="$BATS_TEST_TMPDIR/$host" EXCLUSIVELOCK_CLUSTER_HOST="$host" \
+		"$LAUNCH" --cluster="${ENDPOINTS:-$ETCDCTL_ENDPOINTS}" -n "$NAME" "$@"
+}
+
+# hold_on HOST [OPTION...] COMMAND...: the same in the background, until it has said "ready PID". Sets KEEPER, and COMMAND to that PID.
+hold_on() {
+	begin_on "$@"
+	poll grep -qs ^ready "$BATS_TEST_TMPDIR/$1.out"
+	read -r _ COMMAND <"$BATS_TEST_TMPDIR/$1.out"
+}
+
+# begin_on HOST [OPTION...] COMMAND...: just in the background. Sets KEEPER.
+begin_on() {
+	: >"$BATS_TEST_TMPDIR/$1.out"
+	(on "$@") >"$BATS_TEST_TMPDIR/$1.out" 2>"$BATS_TEST_TMPDIR/$1.err" </dev/null 3>&- &
+	KEEPER=$!
+	ENDLATER+=("$KEEPER")
+}
+
+# What a command is: it takes the oracle, which its descendants keep as well, says "ready PID", and stays.
+# shellcheck disable=SC2016 # the command's shell's
+STAYS='exec 9>"$0"; flock -n 9 || { echo overlap; exit 9; }; echo "ready $$"; sleep 1000 & wait'
+# The same, with a descendant, and neither heeds SIGTERM.
+# shellcheck disable=SC2016
+STUBBORN='trap "echo asked" TERM; exec 9>"$0"; flock -n 9 || { echo overlap; exit 9; }
+	(trap "" TERM; sleep 1000) & echo "ready $$"; while :; do wait; done'
+
+# The one that holds is on HOST; nobody else gets in.
+assert_held_by() {
+	run -1 on web9 touch "$BATS_TEST_TMPDIR/intruder"
+	[[ $output == "Another '$NAME' process is already running (pid $COMMAND on $1)." ]]
+	file_is_gone "$BATS_TEST_TMPDIR/intruder"
+}
+
+# The next one gets in, waiting for it, and finds nobody of the last one's.
+assert_next_is_alone() {
+	run -0 on web9 -t 30 flock -n "$ORACLE" echo alone
+	[[ $output == alone ]]
+}

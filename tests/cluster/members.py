@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: MIT
+"""The members of a cluster that etcd.bash has started."""
+import glob
+import json
+import os
+import signal
+import subprocess
+import time
+import urllib.request
+
+
+class Members:
+    def __init__(self, folder):
+        self.folders = sorted(glob.glob(folder + "/[0-9]*"))
+        self.clients = [open(folder + "/client").read().strip() for folder in self.folders]
+        self.ports = [client.rsplit(":", 1)[1] for client in self.clients]
+
+    def __iter__(self):
+        return iter(range(len(self.folders)))
+
+    def pid(self, member):
+        return int(open(self.folders[member] + "/pid").read())
+
+    def signal(self, member, number):
+        try:
+            os.kill(self.pid(member), number)
+        except ProcessLookupError:
+            pass
+
+    def kill(self, member):
+        self.signal(member, signal.SIGKILL)
+        while os.path.exists(f"/proc/{self.pid(member)}") and "Z" not in open(f"/proc/{self.pid(member)}/stat").read().split()[2]:
+            time.sleep(0.01)
+
+    def start(self, member):
+        # Of nobody's: it outlives the storm, and etcd.bash ends it.
+        subprocess.run(["setsid", "--fork", "sh", self.folders[member] + "/run"], stdin=subprocess.DEVNULL, check=True)
+
+    def ask(self, member, path, body):
+        request = urllib.request.Request(self.clients[member] + path, json.dumps(body).encode())
+        with urllib.request.urlopen(request, timeout=1) as answer:
+            return json.load(answer)
+
+    def are_healthy(self):
+        try:
+            return all("true" in self.get(member, "/health") for member in self)
+        except OSError:
+            return False
+
+    def get(self, member, path):
+        with urllib.request.urlopen(self.clients[member] + path, timeout=1) as answer:
+            return answer.read().decode()
+
+    def leader(self):
+        for member in self:
+            try:
+                answer = self.ask(member, "/v3/maintenance/status", {})
+            except (OSError, ValueError):
+                continue
+            if answer.get("leader") == answer["header"]["member_id"]:
+                return member
+        return 0

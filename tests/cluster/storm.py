@@ -1,0 +1,213 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""storm.py FOLDER ETCD SECONDS TTL VICTIM LAUNCHER...: five hosts start a command again and again, each through its own ways to the
+members of the cluster in ETCD (etcd.bash), while one disturbance after the other (disturbances.py) comes over them.
+
+LAUNCHER is what makes the command exclusive, with {endpoints} in it for the host's; "etcdctl lock" among the contenders is the storm's
+own affair. What is looked for: two that run at once (victim.c), a name that nobody gets although all is well again, an error
+that nothing explains. FOLDER keeps the log.
+"""
+import collections
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+import disturbances
+from members import Members
+from proxy import Proxy
+
+HOSTS = 5
+TICK = 0.02
+REFUSED, WITHDRAWN, ERROR = 77, 79, 125
+
+# Whose process: HOST is None for one of etcdctl's among the contenders.
+Start = collections.namedtuple("Start", "host children")
+
+
+class Storm:
+    def __init__(self, folder, etcd, seconds, ttl, victim, launcher):
+        self.folder, self.ttl, self.victim, self.launcher = folder, ttl, victim, launcher
+        self.members = Members(etcd)
+        self.proxy = Proxy(os.path.dirname(victim) + "/faultproxy", HOSTS, self.members)
+        self.until = time.monotonic() + seconds
+        self.running = {}  # Popen -> Start
+        self.peers_allowed = True
+        self.long_ms = 20000 * ttl
+        self.long_wanted = False  # by a disturbance: a command that does not end by itself
+        self.kept = None  # the one that it has got
+        self.calm_since = time.monotonic()
+        self.count = dict.fromkeys(("launches", "refusals", "withdrawn", "errors", "kills", "disturbances", "unprovoked", "lost"), 0)
+        self.longest_gap = 0.0
+        os.makedirs(folder + "/stopped", exist_ok=True)
+        open(folder + "/log", "w").close()
+
+    # What the victims have written.
+
+    def log(self, word):
+        with open(self.folder + "/log") as log:
+            return [line for line in log if line.startswith(word)]
+
+    def wins(self):
+        return len(self.log("in "))
+
+    def holder(self):
+        """Who is in, unless it is one of etcdctl's."""
+        try:
+            with open(self.folder + "/oracle") as oracle:
+                host, pid, keeper, fence, children, life = oracle.read().split()
+        except (OSError, ValueError):
+            return None
+        if host not in self.proxy.hosts or not disturbances.lives(int(pid)) or not self.is_running(int(keeper)):
+            return None
+        return disturbances.Holder(host, int(pid), int(keeper), int(fence), children == "1", int(life) == self.long_ms)
+
+    def is_running(self, pid):
+        return any(process.pid == pid and process.returncode is None for process in self.running)
+
+    # Starts and ends.
+
+    def start(self, host):
+        words = [word for word in ("stubborn", "children") if random.random() < 0.3]
+        life = self.long_ms if self.long_wanted and host else random.choice((5, 50, 200))
+        victim = [self.victim, self.folder, str(random.getrandbits(31)), str(life), *words]
+        environment = dict(os.environ, EXCLUSIVELOCK_EXIT_CODE=str(REFUSED), EXCLUSIVELOCK_QUIET="1")
+        if host is None:
+            command = ["etcdctl", "lock", "--ttl", "10", "storm", *victim]
+        else:
+            environment.update(
+                EXCLUSIVELOCK_DIR=f"{self.folder}/{host}",
+                EXCLUSIVELOCK_CLUSTER_HOST=host,
+                EXCLUSIVELOCK_ON_HELD=random.choice(("abort", "wait", "wait")),
+            )
+            os.makedirs(f"{self.folder}/{host}", exist_ok=True)
+            command = [word.format(endpoints=self.proxy.endpoints(host), ttl=self.ttl) for word in self.launcher] + victim
+        with open(f"{self.folder}/errors", "a") as errors:
+            process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors)
+        self.running[process] = Start(host, "children" in words)
+        self.count["launches"] += 1
+
+    def peers(self):
+        return [process for process, start in self.running.items() if not start.host]
+
+    def keep_starting(self):
+        for host in self.proxy.hosts:
+            mine = sum(start.host == host for start in self.running.values())
+            if mine < 2 and random.random() < (0.2 if mine == 0 else 0.02):
+                self.start(host)
+        if self.peers_allowed and not self.peers() and random.random() < 0.02:
+            self.start(None)
+
+    def reap(self):
+        for process in list(self.running):
+            status = process.poll()
+            if status is None:
+                continue
+            host = self.running.pop(process).host
+            self.count["refusals"] += status == REFUSED
+            self.count["withdrawn"] += status == WITHDRAWN
+            if status == ERROR and host:
+                self.count["errors"] += 1
+                # What was begun while all was not well may take a lease to show.
+                if self.calm_since and time.monotonic() - self.calm_since > 2 * self.ttl:
+                    self.count["unprovoked"] += 1
+                    print(f"storm: {host} ended with {ERROR} although nothing was wrong", file=sys.stderr)
+
+    def tick(self, starting=True):
+        if starting:
+            self.keep_starting()
+        time.sleep(TICK)
+        self.reap()
+        holder = self.holder()
+        if holder and holder.is_long and holder != self.kept and not self.long_wanted:
+            disturbances.send(holder.pid, signal.SIGUSR1)
+
+    # Disturbances.
+
+    def fail(self, words):
+        self.count["lost"] += 1
+        print(f"storm: {words}", file=sys.stderr)
+
+    def without_peers(self):
+        """Until none of etcdctl's is there: cut off from the members it would leave its key behind for a lease of its own."""
+        self.peers_allowed = False
+        while self.peers():
+            yield TICK
+
+    def members_are_back(self):
+        end = time.monotonic() + 30
+        while not self.members.are_healthy() and time.monotonic() < end:
+            yield 5 * TICK
+        self.peers_allowed = True
+
+    def disturb(self, disturbance):
+        self.calm_since = None
+        begun = time.monotonic()
+        for seconds in disturbance(self):
+            end = time.monotonic() + seconds
+            while time.monotonic() < end:
+                self.tick()
+        self.count["disturbances"] += 1
+        self.kept = None
+        self.calm_since = time.monotonic()
+        self.await_win(disturbance.__name__, begun)
+
+    def await_win(self, name, begun):
+        """All is well again: somebody gets in, at the latest when the lease of one that is gone has ended. A new leader begins
+        every lease anew, so it may be two; a third is for the machine."""
+        before, healed = self.wins(), time.monotonic()
+        while self.wins() == before:
+            if time.monotonic() - healed > 3 * self.ttl + 2:
+                self.fail(f"nobody got in after {name}")
+                return
+            self.tick()
+        self.longest_gap = max(self.longest_gap, time.monotonic() - healed)
+        print(f"{name}: {healed - begun:.1f} s, the next one in after {time.monotonic() - healed:.2f} s", file=sys.stderr)
+
+    def run(self):
+        pending = []
+        self.await_win("nothing", time.monotonic())
+        while time.monotonic() < self.until:
+            if not pending:
+                pending = random.sample(disturbances.ALL, len(disturbances.ALL))
+            self.disturb(pending.pop())
+        self.finish()
+
+    def finish(self):
+        end = time.monotonic() + 20 * self.ttl
+        while self.running and time.monotonic() < end:
+            self.tick(starting=False)
+        for process in self.running:
+            self.fail(f"still there: {process.args}")
+            process.send_signal(signal.SIGKILL)
+        self.proxy.end()
+
+    def report(self):
+        overlaps = self.log("overlap") + self.log("not rising")
+        sys.stderr.writelines(overlaps)
+        by_peer = len(self.log("in etcdctl"))
+        count = self.count
+        print(
+            f"storm: {count['launches']} launches, {self.wins()} wins ({by_peer} etcdctl's), {count['refusals']} refusals, "
+            f"{count['kills']} kills, {count['disturbances']} disturbances, {count['errors']} ended by error, "
+            f"{len(self.log('beside stopped'))} met one whose keeper is stopped, {len(self.log('stale write refused'))} stale refused, "
+            f"the longest wait {self.longest_gap / self.ttl:.1f} leases; "
+            f"{len(overlaps)} overlaps, {count['lost']} lost, {count['unprovoked']} unprovoked errors"
+        )
+        return bool(overlaps or count["lost"] or count["unprovoked"])
+
+
+def main():
+    folder, etcd, seconds, ttl, victim, *launcher = sys.argv[1:]
+    # No core file, and no core handler on a pipe either.
+    resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
+    storm = Storm(folder, etcd, float(seconds), int(ttl), victim, launcher)
+    storm.run()
+    sys.exit(storm.report())
+
+
+if __name__ == "__main__":
+    main()
