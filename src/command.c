@@ -3,6 +3,7 @@
 
 #include "become.h"
 #include "config.h"
+#include "shown.h"
 #include "text.h"
 
 #include <err.h>
