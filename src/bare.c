@@ -2,6 +2,7 @@
 // What the hop has in libc's place, with the shim's door: a libc's own start costs as much as all that the hop does. The end of
 // the process runs one handler; what the shim needs not is a system call here, too.
 #pragma GCC visibility push(hidden)
+#include "complain.h"
 #include "rawcall.h"
 
 #include <errno.h>
@@ -62,7 +63,10 @@ static void *thread[6];	// at %fs:0x28
 
 static void prepare_guard(void)
 {
-	(void)rawcall(SYS_arch_prctl, ARCH_SET_FS, (long)thread, 0, 0, 0, 0);
+	long result = rawcall(SYS_arch_prctl, ARCH_SET_FS, (long)thread, 0, 0, 0, 0);
+
+	if (result < 0)
+		FAIL("ARCH_SET_FS: ", report_errno((int)-result));
 }
 #else
 extern void *__stack_chk_guard;
