@@ -58,6 +58,15 @@ static char **take_places(struct launch *launch, char **argv)
 	return at + 2;
 }
 
+static void find_file(struct launch *launch)
+{
+	char *candidate = launch_place(launch);
+
+	launch->file = commandfile_find(launch->options.command[0], config_get(environ, "PATH"), candidate);
+	if (launch->file == candidate)
+		launch_keep(launch, candidate);
+}
+
 static void read_options(struct launch *launch, char **arguments)
 {
 	switch (options_parse(arguments, config_get(environ, "XDG_RUNTIME_DIR"), &launch->options)) {
@@ -67,7 +76,7 @@ static void read_options(struct launch *launch, char **arguments)
 	case OPTIONS_RUN: break;
 	}
 	if (launch->options.command[0])
-		launch->file = commandfile_find(launch->options.command[0], config_get(environ, "PATH"), launch->candidate);
+		find_file(launch);
 	else if (!launch->options.print)
 		FAIL("no command given (see exlock-launch --help)");
 	launch_set(launch, launch->options.settings, launch->options.count);
@@ -108,8 +117,10 @@ static void find_lock_path(struct launch *launch)
 {
 	const char *directory = launch->config.dir;
 
+	launch->lock_path = launch_place(launch);
 	if (lockname_path(&launch->lock_name, directory, config_get(environ, "TMPDIR"), launch->lock_path) == -1)
 		FAIL(directory ? directory : "TMPDIR", ": ", report_errno(errno));
+	launch_keep(launch, launch->lock_path);
 }
 
 // Whether an outer lock is this very one.
@@ -129,24 +140,27 @@ static bool is_outer_name(struct launch *launch)
 	return is_outer(launch);
 }
 
-static void warn_of_interpreter(const struct launch *launch)
+static void warn_of_interpreter(const struct launch *launch, const char *program)
 {
 	char *const *command = launch->options.command;
 
-	if (command[1] && !launch->config.by_args && !launch->config.quiet && pattern_selects(INTERPRETERS, launch->program))
-		COMPLAIN("all that ", command[0], " runs would share its lock ", launch->program,
+	if (command[1] && !launch->config.by_args && !launch->config.quiet && pattern_selects(INTERPRETERS, program))
+		COMPLAIN("all that ", command[0], " runs would share its lock ", program,
 			 " (give it a name with -n, or its arguments with -a)");
 }
 
 // The name that the shim would derive: so this and a plain preload exclude one another.
 static void derive_name(struct launch *launch)
 {
+	char *program = launch_place(launch);
+
 	if (!launch->file)
 		FAIL("no command given (see exlock-launch --help)");
-	if (canonical_path(launch->file, launch->program) == -1)
+	if (canonical_path(launch->file, program) == -1)
 		FAIL(launch->file, ": its path cannot be told (-n gives the lock a name): ", report_errno(errno));
-	warn_of_interpreter(launch);
-	launch->lock_name.text = launch->program;
+	launch_keep(launch, program);
+	warn_of_interpreter(launch, program);
+	launch->lock_name.text = program;
 	if (launch->config.by_args)
 		launch->lock_name.arguments = launch->options.command + 1;
 }
@@ -185,9 +199,14 @@ static void join_piece(void *context, const char *bytes, size_t length)
 
 static void set_name(struct launch *launch)
 {
+	const char *name = launch->lock_name.text;
 	size_t size = 1;
 	struct text text;
 
+	if (!launch->lock_name.arguments) {
+		launch_set(launch, &(struct setting){ CONFIG_PREFIX "NAME", name }, 1);
+		return;
+	}
 	lockname_walk(&launch->lock_name, count_piece, &size);
 	text = text_in(launch_take(launch, size), size);
 	lockname_walk(&launch->lock_name, join_piece, &text);
@@ -278,12 +297,12 @@ static void take_lock(struct launch *launch)
 
 int main(int argc, char **argv)
 {
-	static char memory[4 * PATH_MAX];
-	static struct launch launch = { .room = { memory, sizeof(memory) } };
+	static struct launch launch;
 	bool cluster, in_cluster, takes_part;
 	uint64_t deadline;
 
 	(void)argc;
+	launch.room = (struct environment_room){ launch.memory, sizeof(launch.memory) };
 	read_options(&launch, take_places(&launch, argv));
 	cluster = launch.options.cluster && !launch.options.print;
 	if (!launch.options.print)

@@ -19,6 +19,17 @@ void *launch_take(struct launch *launch, size_t size)
 	return memory;
 }
 
+char *launch_place(struct launch *launch)
+{
+	return launch->room.size >= PATH_MAX ? launch->room.start : launch_take(launch, PATH_MAX);
+}
+
+void launch_keep(struct launch *launch, const char *path)
+{
+	if (path == launch->room.start)
+		(void)launch_take(launch, strlen(path) + 1);
+}
+
 char *launch_join(struct launch *launch, const char *const *parts)
 {
 	struct text text;

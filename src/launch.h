@@ -11,6 +11,9 @@
 #include <limits.h>
 #include <stdbool.h>
 
+// Texts lie one behind another, since each page that is written for the first time costs as much as several system calls.
+#define LAUNCH_MEMORY 32768
+
 struct launch {
 	struct options options;
 	const char *shim;
@@ -18,10 +21,9 @@ struct launch {
 	const char *file;	// of the command
 	struct config config;
 	struct lockname lock_name;
-	struct environment_room room;
-	char candidate[PATH_MAX];
-	char program[PATH_MAX];
-	char lock_path[PATH_MAX];
+	char *lock_path;
+	struct environment_room room;	// of `memory`
+	char memory[LAUNCH_MEMORY];
 };
 
 // Puts SETTINGS, COUNT of them, into this process' environment.
@@ -33,6 +35,10 @@ char *launch_join(struct launch *launch, const char *const *parts);
 
 // SIZE bytes that stay.
 void *launch_take(struct launch *launch, size_t size);
+
+// Room for a path, and for nothing else until that is kept, or not wanted.
+char *launch_place(struct launch *launch);
+void launch_keep(struct launch *launch, const char *path);
 
 // The user's own preload, without what it may have of ours.
 char *launch_preload(struct launch *launch);

@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 // How much of the beginning of the file has all that is looked at.
-#define SHIMFILE_START 4096
+#define SHIMFILE_START 1024
 
 // What the shim is known by, in a note (elf(5)).
 #define SHIMFILE_OWNER "exlock"
