@@ -1,32 +1,22 @@
 // SPDX-License-Identifier: MIT
 #include "become.h"
 
-#include "config.h"
+#include "complain.h"
 
-#include <err.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 #include <unistd.h>
-#include <vis.h>
 
-const char *shown(const char *text)
-{
-	int error = errno;
-	char *visible;
-
-	if (stravis(&visible, text, VIS_OCTAL | VIS_NL | VIS_TAB) == -1)
-		visible = "?";
-	errno = error;
-	return visible;
-}
+#define SHELL "/bin/sh"
 
 // A script without "#!" is the shell's, as for execvp(3); a broken binary is nobody's.
 static bool is_script(const char *file)
 {
 	char start[128];
-	int fd = open(file, O_RDONLY | O_CLOEXEC);
+	int fd = openat(AT_FDCWD, file, O_RDONLY | O_CLOEXEC);
 	ssize_t length = fd == -1 ? -1 : read(fd, start, sizeof(start));
 
 	if (fd != -1)
@@ -36,8 +26,16 @@ static bool is_script(const char *file)
 
 void become(const char *file, char **command)
 {
-	execv(file, command);
-	if (errno == ENOEXEC && is_script(file))
-		execvp(file, command);
-	err(errno == ENOENT ? CONFIG_EXIT_NOT_FOUND : CONFIG_EXIT_CANNOT_RUN, "%s", shown(command[0]));
+	const char *name = command[0];
+	int error;
+
+	(void)execve(file, command, environ);
+	error = errno;
+	if (error == ENOEXEC && is_script(file)) {
+		command[-1] = (char[]){ SHELL };
+		command[0] = (char *)(uintptr_t)file;
+		(void)execve(SHELL, command - 1, environ);
+		error = errno;
+	}
+	FAIL_WITH(error == ENOENT ? CONFIG_EXIT_NOT_FOUND : CONFIG_EXIT_CANNOT_RUN, name, ": ", report_errno(error));
 }

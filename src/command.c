@@ -5,6 +5,7 @@
 #include "config.h"
 #include "descriptor.h"
 #include "keeperio.h"
+#include "shown.h"
 #include "text.h"
 
 #include <err.h>

@@ -17,9 +17,8 @@ static char **find(char **environment, const char *variable)
 	return NULL;
 }
 
-// Memory for SIZE bytes that stays as long as the process: libc may still reallocate a copy of what is in it, never that itself,
-// since it did not allocate it. NULL: there is none.
-static void *take(struct environment_room *room, size_t size)
+// Libc may still reallocate a copy of what is in it, never that itself, since it did not allocate it.
+void *environment_take(struct environment_room *room, size_t size)
 {
 	size_t padding = -(uintptr_t)room->start % sizeof(char *);
 	void *memory = room->start + padding;
@@ -37,7 +36,7 @@ static void *take(struct environment_room *room, size_t size)
 static char *new_text(const struct setting *setting, struct environment_room *room)
 {
 	size_t size = strlen(setting->variable) + 1 + strlen(setting->value) + 1;
-	char *memory = take(room, size);
+	char *memory = environment_take(room, size);
 	struct text text;
 
 	if (!memory)
@@ -91,7 +90,7 @@ char **environment_apply(char **environment, const struct setting *settings, int
 		return environment;
 	while (environment[length])
 		length++;
-	larger = take(room, (length + (size_t)missing_count + 1) * sizeof(*larger));
+	larger = environment_take(room, (length + (size_t)missing_count + 1) * sizeof(*larger));
 	if (!larger)
 		return NULL;
 	memcpy(larger, environment, length * sizeof(*larger));
@@ -103,6 +102,21 @@ char **environment_apply(char **environment, const struct setting *settings, int
 	}
 	larger[length] = NULL;
 	return larger;
+}
+
+void environment_remove(char **environment, const char *variable)
+{
+	char **to = find(environment, variable), **from = to;
+	size_t length = strlen(variable);
+
+	if (!to)
+		return;
+	do
+		if (*from && strncmp(*from, variable, length) == 0 && (*from)[length] == '=')
+			continue;
+		else
+			*to++ = *from;
+	while (*from++);
 }
 
 void environment_strip_entries(char *value, const char *library)

@@ -8,7 +8,7 @@
 #include <stddef.h>
 
 // At most so many settings at once.
-#define ENVIRONMENT_SETTINGS 6
+#define ENVIRONMENT_SETTINGS 20
 
 struct setting {
 	const char *variable;
@@ -21,10 +21,16 @@ struct environment_room {
 	size_t size;
 };
 
+// Memory for SIZE bytes that stays as long as the process. NULL: there is none.
+void *environment_take(struct environment_room *room, size_t size);
+
 // Applies SETTINGS (ENVIRONMENT_SETTINGS at most) to ENVIRONMENT. A variable that is present with room for the value is
 // rewritten in place; one that is too short gets a new text; one that is missing a new array, both out of ROOM, which becomes smaller.
 // Returns the array to use, which may be ENVIRONMENT; or NULL: no memory, nothing but what fitted in place was changed.
 char **environment_apply(char **environment, const struct setting *settings, int count, struct environment_room *room);
+
+// Takes VARIABLE out of ENVIRONMENT, in place. Pure.
+void environment_remove(char **environment, const char *variable);
 
 // Takes every entry whose base name is LIBRARY out of the LD_PRELOAD of ENVIRONMENT, in place.
 void environment_strip_preload(char *const *environment, const char *library);

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The shim's two ends: the constructor that takes the lock before main, and the exit handler that gives it back.
+// The two ends: the start that takes the lock before main, and the exit handler that gives it back.
+#include "exlock.h"
+
 #include "config.h"
 #include "descent.h"
 #include "environment.h"
@@ -22,6 +24,7 @@
 
 #define LIBRARY "libexlock.so"
 #define LAUNCHER "exlock-launch"
+#define HOP "exlock-hop"
 #define DIRECTORY_ADVICE "EXCLUSIVELOCK_DIR can name another directory"
 #define UNGUARDED_ADVICE "running unguarded, as EXCLUSIVELOCK_ON_ERROR says"
 
@@ -151,8 +154,9 @@ static bool export_flagged(const struct guard *guard, pid_t holder)
 static bool is_selected(struct guard *guard)
 {
 	const char *only = config_get(guard->environment, CONFIG_PREFIX "ONLY");
+	const char *program = guard->start.execfn ? text_basename(guard->start.execfn) : "";
 
-	if (guard->start.execfn && strcmp(text_basename(guard->start.execfn), LAUNCHER) == 0)
+	if (strcmp(program, LAUNCHER) == 0 || strcmp(program, HOP) == 0)
 		return false;
 	return !only || lockname_of_program(guard->start.execfn, guard->start.argv, kept.texts, &guard->script) == -1 ||
 	       pattern_selects(only, kept.texts);
@@ -347,7 +351,7 @@ static void take(struct guard *guard, bool own)
 		stop(guard, kept.lock_path, outcome.error, outcome.why, DIRECTORY_ADVICE);
 }
 
-__attribute__((constructor)) static void start(void)
+void exlock_start(bool preloaded)
 {
 	struct guard guard = { .mark = { .descriptor = -1 } };
 	bool own;
@@ -355,7 +359,7 @@ __attribute__((constructor)) static void start(void)
 	if (!start_find(&guard.start) || guard.start.secure)
 		return;
 	guard.environment = config_own(*guard.start.environment, guard.own);
-	if (!is_selected(&guard))
+	if (preloaded && !is_selected(&guard))
 		return;
 	read_config(&guard);
 	kept.lock.descriptor = -1;

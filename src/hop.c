@@ -1,97 +1,106 @@
 // SPDX-License-Identifier: MIT
-// The launcher's hop: loads the shim, which takes the lock in this process, makes sure that it did, and becomes the command.
-// The PID stays the same, so that the lock also holds for a command which takes no preload. Loaded by dlopen(3), a shim that
-// is missing or broken is an error; preloaded, it would be a line of the loader's at most.
+// The launcher's hop: understands the options, takes the lock in this process, by the shim's own code, makes sure of it, and becomes the
+// command. The PID stays the same, so that the lock also holds for a command which takes no preload.
 //
-//	exlock-hop --shim=LIBRARY [--preload=LIST] [--name=NAME] [--no-preload] [--replace=SECONDS] [--keeper=PROGRAM] [--print] --
-//		FILE COMMAND [ARG...]
+//	exlock-hop --shim=LIBRARY --keeper=PROGRAM [OPTION...] [--] COMMAND [ARG...]
 //
-// runs FILE, with COMMAND for its name and LIST for its preload; --print ends after it has printed the path of the lock file. For a
-// cluster's lock it becomes PROGRAM instead, which runs FILE then.
+// OPTION... are exlock-launch's. For a cluster's lock it becomes PROGRAM instead, which runs COMMAND then.
 #include "become.h"
 #include "canonical.h"
-#include "config.h"
-#include "descent.h"
-#include "environment.h"
-#include "lockname.h"
+#include "commandfile.h"
+#include "complain.h"
+#include "exlock.h"
+#include "launch.h"
 #include "mark.h"
 #include "pattern.h"
 #include "pause.h"
 #include "record.h"
-#include "replace.h"
-#include "report.h"
+#include "seccomp.h"
+#include "shimfile.h"
 #include "text.h"
+#include "usage.h"
 
-#include <dlfcn.h>
-#include <err.h>
 #include <errno.h>
-#include <getopt.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#define ONLY CONFIG_PREFIX "ONLY"
-#define REPLACED CONFIG_PREFIX "REPLACED"
-// How long a process may take to go that has been killed: it may have much memory.
-#define REPLACE_EXTRA_SECONDS 10
+#define INCOMPLETE ": exlock is not installed completely; nothing is started"
 // The kernel's MAX_ARG_STRLEN with pages of 4 KiB, the smallest there are.
 #define VARIABLE_MAX 131072
 #define INTERPRETERS "sh:bash:dash:ash:ksh:ksh[0-9]*:mksh:zsh:busybox:env:python:python[0-9]*:perl:perl[0-9]*:ruby:ruby[0-9]*:" \
 		     "node:nodejs:java:php:php[0-9]*:lua:lua[0-9]*:tclsh:tclsh[0-9]*:wish:wish[0-9]*:Rscript:awk:gawk:mawk"
 
-struct launch {
-	const char *shim;
-	const char *preload;
-	const char *name;	// NULL: from the environment, or derived
-	const char *replace;	// seconds that the holder has to end; NULL: it is left alone
-	const char *keeper;	// what is to take a cluster's lock; NULL: the machine's is all
-	bool no_preload;
-	bool print;
-	const char *file;
-	char **command;		// with its arguments
-	struct config config;
-	struct lockname lock_name;
-	char program[PATH_MAX];
-	char lock_path[PATH_MAX];
-};
-
-static void parse(struct launch *launch, int argc, char **argv)
+// For the shim's code: this process makes no filter.
+bool seccomp_entered(void)
 {
-	static const struct option known[] = {
-		{ "shim", required_argument, NULL, 's' },
-		{ "preload", required_argument, NULL, 'l' },
-		{ "name", required_argument, NULL, 'n' },
-		{ "no-preload", no_argument, NULL, 'P' },
-		{ "replace", required_argument, NULL, 'r' },
-		{ "keeper", required_argument, NULL, 'k' },
-		{ "print", no_argument, NULL, 'p' },
-		{ NULL, 0, NULL, 0 },
-	};
+	return false;
+}
 
-	for (int letter; (letter = getopt_long(argc, argv, "+", known, NULL)) != -1;) {
-		if (letter == 's')
-			launch->shim = optarg;
-		else if (letter == 'l')
-			launch->preload = optarg;
-		else if (letter == 'n')
-			launch->name = optarg;
-		else if (letter == 'P')
-			launch->no_preload = true;
-		else if (letter == 'r')
-			launch->replace = optarg;
-		else if (letter == 'k')
-			launch->keeper = optarg;
-		else if (letter == 'p')
-			launch->print = true;
-		else
-			exit(CONFIG_EXIT_ERROR);
+static _Noreturn void print(const char *text)
+{
+	size_t length = strlen(text);
+
+	exit(write(STDOUT_FILENO, text, length) == (ssize_t)length ? EXIT_SUCCESS : CONFIG_EXIT_ERROR);
+}
+
+// What the launcher says before the user's own arguments. Returns where these begin.
+static char **take_places(struct launch *launch, char **argv)
+{
+	static const char shim[] = "--shim=", keeper[] = "--keeper=";
+	char **at = argv[0] ? argv + 1 : argv;
+
+	if (!at[0] || !text_begins(at[0], shim) || !at[1] || !text_begins(at[1], keeper))
+		FAIL(at[0] ? at[0] : "", ": it is exlock-launch that calls this");
+	launch->shim = at[0] + sizeof(shim) - 1;
+	launch->keeper = at[1] + sizeof(keeper) - 1;
+	return at + 2;
+}
+
+static void find_file(struct launch *launch)
+{
+	char *candidate = launch_place(launch);
+
+	launch->file = commandfile_find(launch->options.command[0], config_get(environ, "PATH"), candidate);
+	if (launch->file == candidate)
+		launch_keep(launch, candidate);
+}
+
+static void read_options(struct launch *launch, char **arguments)
+{
+	switch (options_parse(arguments, config_get(environ, "XDG_RUNTIME_DIR"), &launch->options)) {
+	case OPTIONS_HELP: print(usage_text);
+	case OPTIONS_VERSION: print(usage_version);
+	case OPTIONS_WRONG: FAIL(launch->options.error);
+	case OPTIONS_RUN: break;
 	}
-	if (!launch->shim || (argc - optind < 2 && !launch->print))
-		errx(CONFIG_EXIT_ERROR, "it is exlock-launch that calls this");
-	launch->file = argc > optind ? argv[optind] : NULL;
-	launch->command = argv + optind + (argc > optind);
+	if (launch->options.command[0])
+		find_file(launch);
+	else if (!launch->options.print)
+		FAIL("no command given (see exlock-launch --help)");
+	launch_set(launch, launch->options.settings, launch->options.count);
+}
+
+static void check_shim(const struct launch *launch)
+{
+	const char *wrong = shimfile_look(launch->shim);
+
+	if (wrong)
+		FAIL(launch->shim, ": ", wrong, INCOMPLETE);
+	if (!launch->options.no_preload && launch->shim[strcspn(launch->shim, ": ")])
+		FAIL(launch->shim, ": the loader cannot preload a path with a space or colon; nothing is started");
+}
+
+static void check_cluster(const struct launch *launch)
+{
+	if (!config_get(environ, CONFIG_PREFIX "CLUSTER"))
+		FAIL("--cluster needs the cluster's endpoints: --cluster=HOST:PORT,... or EXCLUSIVELOCK_CLUSTER");
+	if (faccessat(AT_FDCWD, launch->keeper, X_OK, 0) == -1)
+		FAIL("--cluster needs exlock-keeper, which is not installed: exlock was built without it (meson setup "
+		     "-Dcluster=enabled; needs libcurl and jansson)");
+	if (launch->options.replace)
+		FAIL("--replace and --cluster do not go together: the holder may be on another machine");
 }
 
 static void read_config(struct launch *launch)
@@ -106,162 +115,111 @@ static void read_config(struct launch *launch)
 
 static void find_lock_path(struct launch *launch)
 {
-	if (lockname_path(&launch->lock_name, launch->config.dir, getenv("TMPDIR"), launch->lock_path) == -1)
-		err(CONFIG_EXIT_ERROR, "%s", launch->config.dir ? shown(launch->config.dir) : "TMPDIR");
+	const char *directory = launch->config.dir;
+
+	launch->lock_path = launch_place(launch);
+	if (lockname_path(&launch->lock_name, directory, config_get(environ, "TMPDIR"), launch->lock_path) == -1)
+		FAIL(directory ? directory : "TMPDIR", ": ", report_errno(errno));
+	launch_keep(launch, launch->lock_path);
+}
+
+// Whether an outer lock is this very one.
+static bool is_outer(const struct launch *launch)
+{
+	const char *outer = config_get(environ, CONFIG_PREFIX "LOCKFILE");
+
+	return outer && strcmp(launch->lock_path, outer) == 0;
 }
 
 // Inside an outer lock its name is in the environment, too. That alone does not ask for the same lock again.
 static bool is_outer_name(struct launch *launch)
 {
-	const char *outer = config_get(environ, CONFIG_PREFIX "LOCKFILE");
-
-	if (!outer || (!config_get(environ, CONFIG_PREFIX "INSTANCE") && !config_get(environ, CONFIG_PREFIX "HELD")))
+	if (!config_get(environ, CONFIG_PREFIX "INSTANCE") && !config_get(environ, CONFIG_PREFIX "HELD"))
 		return false;
 	find_lock_path(launch);
-	return strcmp(launch->lock_path, outer) == 0;
+	return is_outer(launch);
 }
 
-static void warn_of_interpreter(const struct launch *launch)
+static void warn_of_interpreter(const struct launch *launch, const char *program)
 {
-	if (launch->command[1] && !launch->config.by_args && !launch->config.quiet && pattern_selects(INTERPRETERS, launch->program))
-		warnx("all that %s runs would share its lock %s (give it a name with -n, or its arguments with -a)",
-		      shown(launch->command[0]), shown(launch->program));
-}
+	char *const *command = launch->options.command;
 
-static void join_piece(void *context, const char *bytes, size_t length)
-{
-	(void)fwrite(bytes, 1, length, context);
-}
-
-static void set_name(const struct launch *launch)
-{
-	char *name = NULL;
-	size_t size;
-	FILE *stream = open_memstream(&name, &size);
-
-	if (!stream)
-		err(CONFIG_EXIT_ERROR, "the lock's name");
-	lockname_walk(&launch->lock_name, join_piece, stream);
-	if (fclose(stream) == EOF || setenv(CONFIG_PREFIX "NAME", name, 1) == -1)
-		err(CONFIG_EXIT_ERROR, "the lock's name");
-	free(name);
+	if (command[1] && !launch->config.by_args && !launch->config.quiet && pattern_selects(INTERPRETERS, program))
+		COMPLAIN("all that ", command[0], " runs would share its lock ", program,
+			 " (give it a name with -n, or its arguments with -a)");
 }
 
 // The name that the shim would derive: so this and a plain preload exclude one another.
+static void derive_name(struct launch *launch)
+{
+	char *program = launch_place(launch);
+
+	if (!launch->file)
+		FAIL("no command given (see exlock-launch --help)");
+	if (canonical_path(launch->file, program) == -1)
+		FAIL(launch->file, ": its path cannot be told (-n gives the lock a name): ", report_errno(errno));
+	launch_keep(launch, program);
+	warn_of_interpreter(launch, program);
+	launch->lock_name.text = program;
+	if (launch->config.by_args)
+		launch->lock_name.arguments = launch->options.command + 1;
+}
+
 static void find_name(struct launch *launch)
 {
-	launch->lock_name.text = launch->name ? launch->name : launch->config.name;
-	if (!launch->name && launch->config.name && is_outer_name(launch))
+	const char *given = launch->options.name;
+
+	launch->lock_name.text = given ? given : launch->config.name;
+	if (!given && launch->config.name && is_outer_name(launch))
 		launch->lock_name.text = NULL;
-	if (!launch->lock_name.text && !launch->file)
-		errx(CONFIG_EXIT_ERROR, "no command given (see exlock-launch --help)");
-	if (!launch->lock_name.text) {
-		if (canonical_path(launch->file, launch->program) == -1)
-			err(CONFIG_EXIT_ERROR, "%s: its path cannot be told (-n gives the lock a name)", shown(launch->file));
-		warn_of_interpreter(launch);
-		launch->lock_name.text = launch->program;
-		if (launch->config.by_args)
-			launch->lock_name.arguments = launch->command + 1;
-	}
+	if (!launch->lock_name.text)
+		derive_name(launch);
 	find_lock_path(launch);
 }
 
 static void forget_outer_marks(void)
 {
-	static const char *const marks[] = { "PID", "LOCKFILE", "INSTANCE", "HELD", "HOLDER", "HOLDER_HOST", "FENCE" };
-	char variable[sizeof(CONFIG_PREFIX) + sizeof("HOLDER_HOST")];
+	static const char *const marks[] = { CONFIG_PREFIX "PID", CONFIG_PREFIX "LOCKFILE", CONFIG_PREFIX "INSTANCE", CONFIG_PREFIX "HELD",
+		CONFIG_PREFIX "HOLDER", CONFIG_PREFIX "HOLDER_HOST", CONFIG_PREFIX "FENCE" };
 
-	for (size_t i = 0; i < sizeof(marks) / sizeof(*marks); i++) {
-		struct text text = text_in(variable, sizeof(variable));
+	for (size_t i = 0; i < sizeof(marks) / sizeof(*marks); i++)
+		environment_remove(environ, marks[i]);
+}
 
-		text_add(&text, CONFIG_PREFIX);
-		text_add(&text, marks[i]);
-		(void)unsetenv(variable);
+static void count_piece(void *context, const char *bytes, size_t length)
+{
+	(void)bytes;
+	*(size_t *)context += length;
+}
+
+static void join_piece(void *context, const char *bytes, size_t length)
+{
+	text_bytes(context, bytes, length);
+}
+
+static void set_name(struct launch *launch)
+{
+	const char *name = launch->lock_name.text;
+	size_t size = 1;
+	struct text text;
+
+	if (!launch->lock_name.arguments) {
+		launch_set(launch, &(struct setting){ CONFIG_PREFIX "NAME", name }, 1);
+		return;
 	}
-}
-
-static const char *loading;
-
-static void fail_on_bus_error(int signal)
-{
-	static const char text[] = ": is cut off: exlock is not installed completely; nothing is started\n";
-
-	(void)signal;
-	(void)!write(STDERR_FILENO, loading, strlen(loading));
-	(void)!write(STDERR_FILENO, text, sizeof(text) - 1);
-	_exit(CONFIG_EXIT_ERROR);
-}
-
-// The shim's constructor does all the work: it ends this process where the start is refused, or the lock cannot be judged.
-static void load_shim(const struct launch *launch)
-{
-	const struct sigaction guard = { .sa_handler = fail_on_bus_error };
-	struct sigaction before;
-	const char *given = getenv(ONLY);
-	char *only = given ? strdup(given) : NULL;
-	const void *shim;
-
-	loading = launch->shim;
-	(void)unsetenv(ONLY);	// it is about the command, and that was chosen
-	(void)sigaction(SIGBUS, &guard, &before);
-	shim = dlopen(launch->shim, RTLD_NOW | RTLD_LOCAL);
-	(void)sigaction(SIGBUS, &before, NULL);
-	if (only)
-		(void)setenv(ONLY, only, 1);
-	free(only);
-	if (!shim)
-		errx(CONFIG_EXIT_ERROR, "%s: nothing is started", dlerror());
-}
-
-static uint64_t replace_grace(const struct launch *launch)
-{
-	struct config config;
-	struct config_error error;
-	char *setting;
-
-	if (asprintf(&setting, CONFIG_PREFIX "TIMEOUT=%s", launch->replace) == -1)
-		err(CONFIG_EXIT_ERROR, "--replace");
-	if (!config_parse((char *[]){ setting, NULL }, &config, &error) || config.timeout_ns == UINT64_MAX)
-		errx(CONFIG_EXIT_ERROR, "--replace='%s': must be a number of seconds, as in 2 or 0.5", launch->replace);
-	free(setting);
-	return config.timeout_ns;
-}
-
-// The shim waits in the queue while the holder ends: so nobody who comes later gets in between.
-static void load_shim_replacing(const struct launch *launch)
-{
-	uint64_t grace = replace_grace(launch);
-	char seconds[TEXT_NUMBER_MAX], holder[TEXT_NUMBER_MAX];
-	struct replacement replacement;
-	const char *why;
-	bool killed;
-
-	if (replace_ask(launch->lock_path, grace, &replacement, &why) == -1)
-		errx(CONFIG_EXIT_ERROR, "%s is held by pid %ld, and %s: not replaced, nothing is started", launch->lock_path,
-		     (long)replacement.holder, why);
-	(void)snprintf(seconds, sizeof(seconds), "%llu", (unsigned long long)(grace / 1000000000) + REPLACE_EXTRA_SECONDS);
-	(void)snprintf(holder, sizeof(holder), "%ld", (long)replacement.holder);
-	if (replacement.holder && (setenv(CONFIG_PREFIX "ON_HELD", "wait", 1) == -1 ||
-				   setenv(CONFIG_PREFIX "TIMEOUT", seconds, 1) == -1 || setenv(REPLACED, holder, 1) == -1))
-		err(CONFIG_EXIT_ERROR, "--replace");
-	load_shim(launch);
-	killed = replace_finish(&replacement);
-	(void)unsetenv(CONFIG_PREFIX "ON_HELD");
-	(void)unsetenv(CONFIG_PREFIX "TIMEOUT");
-	(void)unsetenv(REPLACED);
-	if (replacement.holder && !launch->config.quiet)
-		warnx("replaced pid %ld, which %s", (long)replacement.holder, killed ? "had to be killed" : "ended when asked");
+	lockname_walk(&launch->lock_name, count_piece, &size);
+	text = text_in(launch_take(launch, size), size);
+	lockname_walk(&launch->lock_name, join_piece, &text);
+	launch_set(launch, &(struct setting){ CONFIG_PREFIX "NAME", text.start }, 1);
 }
 
 static bool holds(const struct launch *launch)
 {
-	const char *path = getenv(CONFIG_PREFIX "LOCKFILE");
-	const char *pid = getenv(CONFIG_PREFIX "PID");
+	const char *pid = config_get(environ, CONFIG_PREFIX "PID");
 	const char *end = pid ? pid + strlen(pid) : NULL;
 	uint64_t number;
 
-	return path && strcmp(path, launch->lock_path) == 0 && pid && text_parse_number(&pid, end, &number) && pid == end &&
-	       number == (uint64_t)getpid();
+	return is_outer(launch) && pid && text_parse_number(&pid, end, &number) && pid == end && number == (uint64_t)getpid();
 }
 
 // Whether the lock outlasts exec, by the record or by an inherited descriptor.
@@ -272,92 +230,50 @@ static bool lasts(const struct launch *launch)
 	struct mark mark;
 
 	return (record_peek(launch->lock_path, &record, &status) == 0 && record.pid == getpid()) ||
-	       (mark_parse(getenv(CONFIG_PREFIX "INSTANCE"), &mark) && mark.descriptor >= 0);
+	       (mark_parse(config_get(environ, CONFIG_PREFIX "INSTANCE"), &mark) && mark.descriptor >= 0);
 }
 
 static bool is_flagged(const struct launch *launch)
 {
-	const char *held = getenv(CONFIG_PREFIX "HELD");
-
-	return launch->config.on_held == ON_HELD_FLAG && held && strcmp(held, "1") == 0;
+	return launch->config.on_held == ON_HELD_FLAG && config_get(environ, CONFIG_PREFIX "HELD");
 }
 
-// The shim lets a descendant of the holder pass by, and leaves no mark of that. The marks that this process inherited are
-// gone, so the shim went by the ancestors, as this does.
-static bool is_descendant(const struct launch *launch)
-{
-	struct record record;
-	struct stat status;
-
-	return record_peek(launch->lock_path, &record, &status) == 0 &&
-	       descent_by_ancestry(record_is_alive(&record) ? record.pid : 0, launch->lock_path, false);
-}
-
-// The user's own preload, without what it may have of ours.
-static char *others(const struct launch *launch)
-{
-	char *list = strdup(launch->preload ? launch->preload : "");
-
-	if (!list)
-		err(CONFIG_EXIT_ERROR, "LD_PRELOAD");
-	environment_strip_entries(list, text_basename(launch->shim));
-	return list;
-}
-
-// The shim goes first in the command's preload, the user's own libraries after it.
-static void set_preload(const struct launch *launch, bool with_shim)
-{
-	const char *shim = with_shim ? launch->shim : "";
-	char *preload, *own = others(launch);
-
-	if (asprintf(&preload, "%s%s%s", shim, *shim && *own ? ":" : "", own) == -1 ||
-	    (*preload && setenv("LD_PRELOAD", preload, 1) == -1))
-		err(CONFIG_EXIT_ERROR, "LD_PRELOAD");
-	free(preload);
-	free(own);
-}
-
-// Makes sure of the lock. Returns whether the command is to take it up: a descendant of the holder is not.
+// Makes sure of the lock. Returns whether the command is to take it up: a descendant of the holder is not, which the shim lets pass by
+// without a mark.
 static bool check_lock(const struct launch *launch)
 {
 	if (holds(launch)) {
-		if (lasts(launch))
-			return true;
-		(void)signal(SIGXFSZ, SIG_IGN);	// the message may go to a file, under the same limit
-		errx(CONFIG_EXIT_ERROR, "%s: the PID cannot be written (a limit of the file size?): nothing is started",
-		     shown(launch->lock_path));
+		if (!lasts(launch))
+			FAIL(launch->lock_path, ": the PID cannot be written (a limit of the file size?): nothing is started");
+		return true;
 	}
 	if (is_flagged(launch))
 		return true;
-	if (!is_descendant(launch) && !launch->config.run_on_error)
-		errx(CONFIG_EXIT_ERROR, "%s took no lock: nothing is started", launch->shim);
+	if (!launch->config.run_on_error && !launch_is_descendant(launch))
+		FAIL(launch->lock_path, ": the lock was not taken: nothing is started");
 	return false;
+}
+
+// The shim goes first in the command's preload, the user's own libraries after it.
+static void set_preload(struct launch *launch, bool with_shim)
+{
+	const char *shim = with_shim ? launch->shim : "";
+	const char *own = launch_preload(launch);
+
+	if (*shim || *own)
+		launch_set(launch, &(struct setting){ "LD_PRELOAD", LAUNCH_JOIN(launch, shim, *shim && *own ? ":" : "", own) }, 1);
+	else
+		environment_remove(environ, "LD_PRELOAD");
 }
 
 // A name made of very many arguments is more than execve(2) takes in one variable. The command's shim has the mark, and can
 // derive the name again.
 static void drop_long_name(void)
 {
-	const char *name = getenv(CONFIG_PREFIX "NAME");
+	const char *name = config_get(environ, CONFIG_PREFIX "NAME");
 
 	if (name && sizeof(CONFIG_PREFIX "NAME=") + strlen(name) > VARIABLE_MAX)
-		(void)unsetenv(CONFIG_PREFIX "NAME");
-}
-
-// Whether an outer launcher says that it holds this very lock in the cluster.
-static bool is_held_in_cluster(const struct launch *launch)
-{
-	const char *outer = config_get(environ, CONFIG_PREFIX "LOCKFILE");
-
-	return outer && strcmp(launch->lock_path, outer) == 0 && config_get(environ, CONFIG_PREFIX "FENCE");
-}
-
-// A descendant of the machine's holder runs beside it, but not beside a cluster's.
-static void check_cluster(const struct launch *launch, bool in_cluster)
-{
-	if (!in_cluster && is_descendant(launch))
-		errx(CONFIG_EXIT_ERROR, "%s is held by an ancestor of this process, on this machine alone: nothing is started (give "
-		     "it --cluster, too, or this one another name)", shown(launch->lock_path));
+		environment_remove(environ, CONFIG_PREFIX "NAME");
 }
 
 // Until when both locks together are waited for, in pause_clock()'s time.
@@ -368,67 +284,42 @@ static uint64_t wait_end(const struct launch *launch)
 	return launch->config.timeout_ns < UINT64_MAX - now ? now + launch->config.timeout_ns : UINT64_MAX;
 }
 
-static char *argument(const char *option, const char *value)
+static void take_lock(struct launch *launch)
 {
-	char *text;
-
-	if (asprintf(&text, "--%s=%s", option, value) == -1)
-		err(CONFIG_EXIT_ERROR, "%s", option);
-	return text;
-}
-
-// The machine's lock goes with the PID.
-static _Noreturn void become_keeper(const struct launch *launch, uint64_t deadline)
-{
-	char nanoseconds[TEXT_NUMBER_MAX];
-	size_t count = 0, given = 0;
-	char **arguments;
-
-	while (launch->command[count])
-		count++;
-	arguments = calloc(count + 8, sizeof(*arguments));
-	if (!arguments)
-		err(CONFIG_EXIT_ERROR, "%s", launch->keeper);
-	(void)snprintf(nanoseconds, sizeof(nanoseconds), "%llu", (unsigned long long)deadline);
-	arguments[given++] = (char[]){ "exlock-keeper" };
-	arguments[given++] = argument("file", launch->file);
-	arguments[given++] = argument("preload", others(launch));
-	arguments[given++] = argument("deadline", nanoseconds);
-	if (!launch->no_preload)
-		arguments[given++] = argument("shim", launch->shim);
-	arguments[given++] = (char[]){ "--" };
-	memcpy(arguments + given, launch->command, count * sizeof(*arguments));
-	execv(launch->keeper, arguments);
-	err(CONFIG_EXIT_ERROR, "%s: nothing is started", launch->keeper);
+	forget_outer_marks();
+	set_name(launch);
+	// Nobody is to end its own ancestors.
+	if (launch->options.replace && !launch_is_descendant(launch))
+		launch_replace(launch);
+	else
+		exlock_start(false);
 }
 
 int main(int argc, char **argv)
 {
 	static struct launch launch;
-	bool in_cluster, takes_part;
+	bool cluster, in_cluster, takes_part;
 	uint64_t deadline;
 
-	program_invocation_short_name = program_invocation_name = (char[]){ "exlock-launch" };
-	parse(&launch, argc, argv);
+	(void)argc;
+	launch.room = (struct environment_room){ launch.memory, sizeof(launch.memory) };
+	read_options(&launch, take_places(&launch, argv));
+	cluster = launch.options.cluster && !launch.options.print;
+	if (!launch.options.print)
+		check_shim(&launch);
+	if (cluster)
+		check_cluster(&launch);
 	read_config(&launch);
 	find_name(&launch);
-	if (launch.print)
-		return puts(launch.lock_path) < 0 || fflush(stdout) == EOF ? CONFIG_EXIT_ERROR : 0;
-	in_cluster = is_held_in_cluster(&launch);
-	deadline = wait_end(&launch);
-	forget_outer_marks();
-	set_name(&launch);
-	// Nobody is to end its own ancestors.
-	if (launch.replace && !is_descendant(&launch))
-		load_shim_replacing(&launch);
-	else
-		load_shim(&launch);
+	if (launch.options.print)
+		print(LAUNCH_JOIN(&launch, launch.lock_path, "\n"));
+	in_cluster = is_outer(&launch) && config_get(environ, CONFIG_PREFIX "FENCE");
+	deadline = cluster ? wait_end(&launch) : 0;
+	take_lock(&launch);
 	takes_part = check_lock(&launch);
-	if (launch.keeper && takes_part && !is_flagged(&launch))
-		become_keeper(&launch, deadline);
-	if (launch.keeper && !takes_part)
-		check_cluster(&launch, in_cluster);
-	set_preload(&launch, takes_part && !launch.no_preload);
+	if (cluster && !is_flagged(&launch))
+		launch_in_cluster(&launch, takes_part, in_cluster, deadline);
+	set_preload(&launch, takes_part && !launch.options.no_preload);
 	drop_long_name();
-	become(launch.file, launch.command);
+	become(launch.file, launch.options.command);
 }

@@ -14,6 +14,7 @@
 #include "offspring.h"
 #include "pause.h"
 #include "report.h"
+#include "shown.h"
 
 #include <err.h>
 #include <errno.h>

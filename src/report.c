@@ -180,6 +180,16 @@ void report_error(const char *what, int error, const char *why, const char *advi
 	finish(&message);
 }
 
+void report_launcher(const char *const *words)
+{
+	struct message message = { .fd = STDERR_FILENO };
+
+	add(&message, "exlock-launch: ");
+	for (; *words; words++)
+		add_visible_string(&message, *words);
+	finish(&message);
+}
+
 void report_config_error(const struct config_error *error)
 {
 	struct message message = { .fd = STDERR_FILENO };
@@ -274,6 +284,8 @@ const char *report_errno(int error)
 		{ EPERM, "Operation not permitted" },
 		{ ENOENT, "No such file or directory" },
 		{ EIO, "Input/output error" },
+		{ E2BIG, "Argument list too long" },
+		{ ENOEXEC, "Exec format error" },
 		{ ENXIO, "No such device or address" },
 		{ EAGAIN, "Resource temporarily unavailable" },
 		{ ENOMEM, "Cannot allocate memory" },
@@ -283,6 +295,7 @@ const char *report_errno(int error)
 		{ EINVAL, "Invalid argument" },
 		{ ENFILE, "Too many open files in system" },
 		{ EMFILE, "Too many open files" },
+		{ ETXTBSY, "Text file busy" },
 		{ EFBIG, "File too large" },
 		{ ENOSPC, "No space left on device" },
 		{ EROFS, "Read-only file system" },
@@ -290,6 +303,7 @@ const char *report_errno(int error)
 		{ ENOLCK, "No locks available" },
 		{ ENOSYS, "Function not implemented" },
 		{ ELOOP, "Too many levels of symbolic links" },
+		{ ELIBBAD, "Accessing a corrupted shared library" },
 		{ EBADMSG, "Bad message" },
 		{ EOPNOTSUPP, "Operation not supported" },
 		{ ESTALE, "Stale file handle" },

@@ -18,6 +18,9 @@ void report_refused_by_host(const struct lockname *name, pid_t pid, const char *
 // errno. WHAT may be the user's text.
 void report_error(const char *what, int error, const char *why, const char *advice);
 
+// "exlock-launch: " and WORDS, which end with NULL, one behind the other; each may be the user's text.
+void report_launcher(const char *const *words);
+
 // "exlock: VARIABLE='VALUE': WHY"
 void report_config_error(const struct config_error *error);
 

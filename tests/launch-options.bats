@@ -8,19 +8,10 @@ load test_helper
 setup() {
 	clean_environment
 	cd "$BATS_TEST_TMPDIR" || return
-	# In the place of the hop: says what it was given.
-	cat >hop <<-'HOP'
-		#!/bin/sh
-		printf '%s\0' $# "$@"
-		exec env -0
-	HOP
-	chmod 755 hop
-	sed "s|^hop=.*|hop='$PWD/hop'|" "$LAUNCH" >exlock-launch
-	chmod 755 exlock-launch
 }
 
 @test "random arguments are understood as getopt understands them, and values keep every byte" {
-	/usr/bin/python3 - ./exlock-launch 3>&- <<-'PYTHON'
+	/usr/bin/python3 - "$HELPERS/options" 3>&- <<-'PYTHON'
 		import getopt, os, random, shutil, subprocess, sys
 		SEED = int(os.environ.get("EXLOCK_OPTIONS_SEED") or random.randrange(1 << 32))
 		print("EXLOCK_OPTIONS_SEED =", SEED)
@@ -59,7 +50,7 @@ setup() {
 		    return file if os.access(file, os.X_OK) and not os.path.isdir(file) else 126
 
 		def model(arguments, runtime):
-		    "The status of a failure, or what the hop is to be given and EXCLUSIVELOCK_* in its environment."
+		    "The status of a failure, or what is understood, and EXCLUSIVELOCK_* of the environment that it makes."
 		    asked = {}
 		    name, flags = "", set()
 		    try:
@@ -98,8 +89,7 @@ setup() {
 		        return done.returncode
 		    count, *words = os.fsdecode(done.stdout).split("\0")[:-1]
 		    given, rest = words[:int(count)], words[int(count):]
-		    assert given[0].startswith("--shim=/") and given[1] == "--preload=", given
-		    return [given[2:], {name[len("EXCLUSIVELOCK_"):]: value for name, _, value in (word.partition("=") for word in rest)
+		    return [given, {name[len("EXCLUSIVELOCK_"):]: value for name, _, value in (word.partition("=") for word in rest)
 		        if name.startswith("EXCLUSIVELOCK_")}]
 
 		for _ in range(int(os.environ.get("EXLOCK_OPTIONS_RUNS") or 400)):

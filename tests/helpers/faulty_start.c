@@ -169,11 +169,10 @@ static void execute(const struct run *run, enum role role)
 	set_environment(run, role);
 	snprintf(shim, sizeof shim, "--shim=%s", place->shim);
 	if (bare)
-		execl(place->hop, place->hop, shim, "--preload=", "--no-preload", "--", place->subject, place->subject,
-		      place->folder, action, (char *)NULL);
-	else if (role == ROLE_SUBJECT && situation->start == START_HOP)
-		execl(place->hop, place->hop, shim, "--preload=", "--", place->subject, place->subject, place->folder, action,
+		execl(place->hop, place->hop, shim, "--keeper=", "--no-preload", "--", place->subject, place->folder, action,
 		      (char *)NULL);
+	else if (role == ROLE_SUBJECT && situation->start == START_HOP)
+		execl(place->hop, place->hop, shim, "--keeper=", "--", place->subject, place->folder, action, (char *)NULL);
 	if (role != ROLE_HOLDER || situation->holder != HOLDER_PEER)
 		set("LD_PRELOAD", place->shim, "");
 	execl(place->subject, place->subject, place->folder, action, (char *)NULL);

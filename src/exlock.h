@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: MIT
+#ifndef EXLOCK_H
+#define EXLOCK_H
+
+#include <stdbool.h>
+
+// Takes the lock that the environment asks for, leaves its marks there, and sees to it that the lock is given back at the end; or lets
+// this process pass by; or ends it. PRELOADED: the process is a program of which it has to be asked first whether it is meant; otherwise
+// it is the launcher, which becomes the one that is.
+void exlock_start(bool preloaded);
+
+#endif

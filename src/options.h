@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+// What exlock-launch is asked for: its options, understood.
+#ifndef EXLOCK_OPTIONS_H
+#define EXLOCK_OPTIONS_H
+
+#include "environment.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+// As many variables as all options together set, and one for a name.
+#define OPTIONS_SETTINGS 16
+#define OPTIONS_ERROR_MAX 512
+
+enum options_request { OPTIONS_RUN, OPTIONS_HELP, OPTIONS_VERSION, OPTIONS_WRONG };
+
+// All strings but `error` point into the arguments.
+struct options {
+	const char *name;	// NULL: none was given
+	const char *replace;	// seconds; NULL: the holder is left alone
+	bool no_preload;
+	bool print;
+	bool cluster;
+	struct setting settings[OPTIONS_SETTINGS];
+	int count;
+	char **command;		// with its arguments; may be none, NULL
+	char error[OPTIONS_ERROR_MAX];
+};
+
+// Understands ARGUMENTS, which end with NULL, as getopt_long(3) would with "+" and without abbreviations; an option that is there twice
+// counts as it was given last. RUNTIME is $XDG_RUNTIME_DIR, or NULL. Help and version are what is wanted as soon as they are asked
+// for; with OPTIONS_WRONG `error` says what is. Pure.
+enum options_request options_parse(char **arguments, const char *runtime, struct options *options);
+
+#endif

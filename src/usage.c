@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MIT
+#include "usage.h"
+
+const char usage_version[] = "exlock-launch " EXLOCK_VERSION "\n";
+
+const char usage_text[] =
+	"usage: exlock-launch [OPTION...] [--] COMMAND [ARG...]\n"
+	"\n"
+	"Runs COMMAND unless another one that holds its lock is running.\n"
+	"\n"
+	"  -n, --name NAME        the lock's name (default: COMMAND's path)\n"
+	"  -a, --by-args          the name is COMMAND's path and its arguments\n"
+	"  -d, --dir DIR          directory of the lock files (default: /var/lock)\n"
+	"  -u, --user             the same, in $XDG_RUNTIME_DIR\n"
+	"  -w, --wait             wait until the lock is free\n"
+	"  -t, --timeout SECONDS  wait that long at most\n"
+	"  -r, --replace[=SECONDS]  ask the holder to end, kill it after SECONDS (10)\n"
+	"  -f, --flag             run anyway, and set EXCLUSIVELOCK_HELD=1\n"
+	"  -E, --exit-code N      exit status of a refused start (default: 1)\n"
+	"  -q, --quiet            a refused start prints nothing\n"
+	"  -v, --verbose          say when the lock is taken and given back\n"
+	"  -s, --scope SCOPE      process, or tree: held until every descendant has ended\n"
+	"  -P, --no-preload       guard COMMAND by its PID alone, without the preload\n"
+	"  -p, --print-lockfile   print the path of the lock file and end\n"
+	"      --cluster[=ENDPOINTS]  hold it in a whole cluster, by etcd at HOST:PORT,...\n"
+	"      --ttl SECONDS      the lease in the cluster (default: 15)\n"
+	"      --cacert FILE      who signed the certificates of the cluster's members\n"
+	"      --cert FILE        our certificate for the cluster\n"
+	"      --key FILE         and its private key\n"
+	"      --cluster-user NAME  our user there\n"
+	"      --password-file FILE  and the file with the password\n"
+	"  -h, --help             this text\n"
+	"  -V, --version          the version\n"
+	"\n"
+	"Exit status: COMMAND's, or 1: refused; 125: an error; 126: COMMAND cannot be\n"
+	"run; 127: COMMAND is not found.\n";
