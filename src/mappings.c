@@ -9,10 +9,11 @@
 
 // The kernel's include/uapi/linux/fs.h, which is newer than some distributions' copies of it.
 struct procmap_query {
-	uint64_t size, query_flags, query_addr;
-	uint64_t vma_start, vma_end, vma_flags, vma_page_size, vma_offset, inode;
-	uint32_t dev_major, dev_minor, vma_name_size, build_id_size;
-	uint64_t vma_name_addr, build_id_addr;
+	uint64_t size, query_flags;	// cppcheck-suppress unusedStructMember ; the layout is the kernel's
+	uint64_t query_addr;
+	uint64_t start;	// cppcheck-suppress unusedStructMember ; likewise
+	uint64_t vma_end, vma_flags;
+	uint64_t others[7];	// cppcheck-suppress unusedStructMember ; what we do not ask for
 };
 
 #define PROCMAP_QUERY _IOWR('f', 17, struct procmap_query)

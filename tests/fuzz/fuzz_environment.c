@@ -150,8 +150,8 @@ static char *repeat(char *string, int times)
 // A byte and a string each make a setting: how often the string makes the value.
 static int take_settings(struct input *input, struct setting settings[ENVIRONMENT_SETTINGS], char *strings[])
 {
-	static const char *const variables[ENVIRONMENT_SETTINGS] = { "A", "AB", "PID", "LOCKFILE", "INSTANCE", "HELD" };
-	int count = input_byte(input) % (ENVIRONMENT_SETTINGS + 1);
+	static const char *const variables[] = { "A", "AB", "PID", "LOCKFILE", "INSTANCE", "HELD" };
+	int count = input_byte(input) % (sizeof(variables) / sizeof(*variables) + 1);
 
 	for (int i = 0; i < count; i++) {
 		int times = input_byte(input);
