@@ -74,7 +74,7 @@ void lockfile_release(struct lockfile *lock)
 	(void)close(claim.fd);
 }
 
-// Opens the file at the path if it is ours, for writing if we may.
+// Opens the file at the path if it is ours, for writing if we may. The kernel closes it.
 static int open_own(const struct lockfile *lock, struct record *record, struct stat *status)
 {
 	int fd = openat(AT_FDCWD, lock->path, O_RDWR | RECORD_OPEN_FLAGS);
@@ -85,39 +85,6 @@ static int open_own(const struct lockfile *lock, struct record *record, struct s
 		return fd;
 	(void)close(fd);
 	return -1;
-}
-
-// Whether nobody else has the flock, which is ours by FD then. A child forked from us may keep it: *KEPT.
-static bool is_last(int fd, const struct mapped_file *file, bool *kept)
-{
-	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
-		return true;
-	*kept = errno == EWOULDBLOCK && holder_hand_on(file, true);
-	return !*kept && flock(fd, LOCK_EX | LOCK_NB) == 0;
-}
-
-// Whether we are the last can only be tried by giving our part up. From here the tombstone alone keeps others out; where
-// there is none, everything stays as it is, and a stale file is harmless. Deleted, the file's flock is kept by FD until this process is
-// gone. Returns whether the lock was given back.
-static bool let_go(struct lockfile *lock, int fd, bool hinted, const struct mapped_file *file)
-{
-	bool kept = false;
-
-	if (tombstone_raise(lock->path) == -1) {
-		hold_leave_to_kernel(lock);
-		(void)close(fd);
-		return true;
-	}
-	hold_end(lock);
-	if (is_last(fd, file, &kept)) {
-		if (hinted && holder_hand_on_mapped(file))
-			return false;
-		await_family(lock);
-		if (claim_delete(lock->path, fd, lock->device, lock->inode))
-			return true;
-	}
-	(void)close(fd);
-	return !kept;
 }
 
 // Whether one of those who wait has the flock now. If it is under our own PID, or that of one who has ended, a child forked from us
@@ -134,6 +101,18 @@ static bool has_heir(const struct lockfile *lock, const struct mapped_file *file
 	return taker != 0 && taker != getpid() && taker != lock->self.pid && process_alive(taker, PROCESS_NO_STAMP);
 }
 
+// The next one has none but us to wait for: says so, if that is certain.
+static void leave_word(const struct lockfile *lock, int fd, const struct stat *status)
+{
+	if (!has_family(lock))
+		record_hint(fd, status, RECORD_HINT_LEFT);
+}
+
+static bool is_kept_by_mapping(const struct stat *status, const struct mapped_file *file)
+{
+	return (status->st_mode & RECORD_HINT_MAPPED) && holder_hand_on_mapped(file);
+}
+
 // The file stays for those who wait. Under a tombstone the first of them can wake up while we are still ending, and where it has got
 // the flock nobody has to be looked for who may keep it. Returns whether the lock was given back.
 static bool leave_to_waiters(struct lockfile *lock, int fd, const struct stat *status, const struct mapped_file *file)
@@ -145,8 +124,40 @@ static bool leave_to_waiters(struct lockfile *lock, int fd, const struct stat *s
 	hold_end(lock);
 	if (!has_heir(lock, file))
 		return !holder_hand_on(file, false);
-	if (!has_family(lock))
-		record_hint(fd, status, RECORD_HINT_LEFT);
+	if (is_kept_by_mapping(status, file))
+		return false;
+	leave_word(lock, fd, status);
+	return true;
+}
+
+// Whether we are the last can only be tried by giving our part up. From here the tombstone alone keeps others out; where
+// there is none, everything stays as it is, and a stale file is harmless. The busy flock is a child's that was forked from us, or one
+// has it who waits. Deleted, the file's flock is kept by FD until this process is gone. Returns whether the lock was given back.
+static bool let_go(struct lockfile *lock, int fd, const struct stat *status, const struct mapped_file *file)
+{
+	bool last;
+
+	if (tombstone_raise(lock->path) == -1) {
+		hold_leave_to_kernel(lock);
+		return true;
+	}
+	hold_end(lock);
+	last = flock(fd, LOCK_EX | LOCK_NB) == 0;
+	if (!last && errno != EWOULDBLOCK)
+		return true;
+	if (!last && !has_heir(lock, file)) {
+		if (holder_hand_on(file, true))
+			return false;
+		last = flock(fd, LOCK_EX | LOCK_NB) == 0;
+	}
+	if (is_kept_by_mapping(status, file))
+		return false;
+	if (!last) {
+		leave_word(lock, fd, status);
+		return true;
+	}
+	await_family(lock);
+	(void)claim_delete(lock->path, fd, lock->device, lock->inode);
 	return true;
 }
 
@@ -156,18 +167,15 @@ bool lockfile_leave(struct lockfile *lock)
 	struct record record;
 	struct stat status;
 	int fd = open_own(lock, &record, &status);
-	bool given_back = false;
 
 	if (fd == -1)
 		return true;
 	// A worker: what it shares with the holder ends when it does.
 	if (record.pid != getpid() && record_is_alive(&record)) {
 		hold_leave_to_kernel(lock);
-	} else if ((status.st_mode & RECORD_HINT_WAITERS) && keepers_has_waiters(&file)) {
-		given_back = leave_to_waiters(lock, fd, &status, &file);
-	} else {
-		return let_go(lock, fd, (status.st_mode & RECORD_HINT_MAPPED) != 0, &file);
+		return false;
 	}
-	(void)close(fd);
-	return given_back;
+	if ((status.st_mode & RECORD_HINT_WAITERS) && keepers_has_waiters(&file))
+		return leave_to_waiters(lock, fd, &status, &file);
+	return let_go(lock, fd, &status, &file);
 }

@@ -12,7 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define LOOKS_LOCKS 2
+#define LOOKS_LOCKS 10
 
 static bool parse_hex(const char **at, const char *end, unsigned *number)
 {
@@ -228,13 +228,31 @@ pid_t keepers_find_locker(const struct mapped_file *file)
 	return taker != 0 && process_alive(taker, PROCESS_NO_STAMP) ? taker : 0;
 }
 
+struct waiter_search {
+	const struct mapped_file *file;
+	bool listed, waits;
+};
+
+static bool visit_waiter_line(void *context, const char *line, size_t length)
+{
+	struct waiter_search *search = context;
+	struct flock_line lock;
+
+	if (keepers_parse_flock_line(line, length, &lock) && lock.inode == search->file->inode && lock.device == search->file->device) {
+		search->listed = true;
+		search->waits = search->waits || lock.waits;
+	}
+	return search->waits;
+}
+
+// Between two reads the kernel goes on by counting: when another lock goes meanwhile, one is passed over. But who waits is listed
+// directly behind the flock, so a list that has the one has the other.
 bool keepers_has_waiters(const struct mapped_file *file)
 {
-	struct line_search search = { .file = file, .waits = true };
+	struct waiter_search search = { .file = file };
 
-	// The kernel goes on by counting from one read to the next: when another lock goes meanwhile, one is passed over.
-	for (int look = 0; look < LOOKS_LOCKS && !search.found; look++)
-		if (procfile_lines("/proc/locks", visit_locks_line, &search) == -1)
+	for (int look = 0; look < LOOKS_LOCKS && !search.listed; look++)
+		if (procfile_lines("/proc/locks", visit_waiter_line, &search) == -1)
 			return true;
-	return search.found;
+	return search.waits || !search.listed;
 }

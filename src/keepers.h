@@ -46,7 +46,7 @@ pid_t keepers_find_locker(const struct mapped_file *file);
 // Whether anybody has the flock on FILE, from /proc/locks; false if that cannot be read.
 bool keepers_is_locked(const struct mapped_file *file);
 
-// Whether anybody waits for the flock on FILE, from /proc/locks; also true if that cannot be read.
+// Whether anybody waits for the flock on FILE, which somebody has, from /proc/locks; also true if that does not tell.
 bool keepers_has_waiters(const struct mapped_file *file);
 
 #endif

@@ -30,8 +30,6 @@
 #define RESUME_NS (1000 * MILLISECOND)
 // How long a start that does not wait lets a predecessor die that has deleted the file already.
 #define DYING_NS (1000 * MILLISECOND)
-// How long a waiter keeps the flock, and with it its turn, while the process that gave it up is still dying.
-#define LINGER_NS (1000 * MILLISECOND)
 // How long a peer may take between creating the file and writing its PID.
 #define EMPTY_NS (40 * MILLISECOND)
 // How long a file that is gone whenever we have it open is followed.
@@ -71,27 +69,26 @@ static enum claim_result await_predecessor(struct lockfile *lock, uint64_t deadl
 	return error == ETIME ? CLAIM_HELD : CLAIM_FAILED;
 }
 
-// Whether the process that gave the flock up is on its way out, by the kernel's word or by its own.
-static bool is_leaving(const struct lockfile *lock, pid_t holder)
+// Who waits keeps the flock, and with it the turn, while the recorded process lives: it may be on its way out, or have called exec, which
+// does without the flock (resume()). It may also give the lock back and live on.
+static enum claim_result keep_turn(const struct lockfile *lock, uint64_t deadline, bool accept_empty, struct claim *claim)
 {
-	pid_t owner;
+	enum claim_result result = CLAIM_HELD;
 
-	return process_is_ending(holder) || (tombstone_await(lock->path, 0, &owner) == -1 && owner == holder);
-}
-
-// Until when to keep the flock, and with it the turn, while HOLDER still lives by the record; 0: not at all. Who was asked to end has all the
-// time there is: without the flock somebody else could get in before us.
-static uint64_t linger_until(const struct lockfile *lock, pid_t holder, uint64_t deadline)
-{
-	if (lock->asked_to_end && holder == lock->asked_to_end)
-		return deadline;
-	return is_leaving(lock, holder) ? pause_clock() + LINGER_NS : 0;
+	while (result == CLAIM_HELD && pause_clock() < deadline) {
+		watch_holder(claim->holder, lock->path, deadline);
+		if (!claim_is_at(lock->path, &claim->status))
+			return CLAIM_AGAIN;
+		result = claim_judge(lock->path, &lock->self, accept_empty, claim);
+		if (result == CLAIM_HELD)
+			pause_us(LOOK_AGAIN_US);
+	}
+	return result;
 }
 
 // One attempt. With a DEADLINE it blocks until the flock is ours; watch_arm() ends that. CLAIM says what came of it.
 static enum claim_result attempt(struct lockfile *lock, uint64_t deadline, bool accept_empty, struct claim *claim)
 {
-	uint64_t lingers_until;
 	enum claim_result result;
 
 	if (!claim_open_or_create(lock->path, deadline != 0, lock->threads, claim)) {
@@ -100,9 +97,8 @@ static enum claim_result attempt(struct lockfile *lock, uint64_t deadline, bool 
 	}
 	claim->fd = descriptor_move_up(claim->fd);
 	result = claim_judge(lock->path, &lock->self, accept_empty, claim);
-	lingers_until = deadline && result == CLAIM_HELD ? linger_until(lock, claim->holder, deadline) : 0;
-	if (lingers_until && watch_process(claim->holder, lingers_until) == 0)
-		result = claim_judge(lock->path, &lock->self, accept_empty, claim);
+	if (deadline && result == CLAIM_HELD)
+		result = keep_turn(lock, deadline, accept_empty, claim);
 	if (result != CLAIM_TAKEN && result != CLAIM_OWN) {
 		(void)close(claim->fd);
 		return result;
@@ -136,6 +132,14 @@ static void remember(struct lockfile *lock, const struct stat *status)
 	lock->resumed = true;
 }
 
+// Whether one who waits has the flock, and will keep it.
+static bool is_left_to_waiter(const struct lockfile *lock, const struct stat *status, const struct mapped_file *file)
+{
+	pid_t taker = (status->st_mode & RECORD_HINT_WAITERS) ? keepers_find_taker(file) : 0;
+
+	return taker != 0 && taker != lock->self.pid && process_alive(taker, PROCESS_NO_STAMP);
+}
+
 bool lockfile_share(struct lockfile *lock, ino_t inode)
 {
 	struct stat status;
@@ -153,7 +157,7 @@ bool lockfile_share(struct lockfile *lock, ino_t inode)
 }
 
 // The record is our own, from before exec, but the flock is busy. Mostly a contender has it for an instant; a child of ours
-// from before may have it for good, and a second copy of this library in this very process has it already. The record
+// from before may have it for good, one who waits keeps its turn by it, and a second copy of this library in this very process has it already. The record
 // alone holds the lock, so none of this may make the program fail.
 static void resume(struct lockfile *lock, const struct stat *status)
 {
@@ -167,7 +171,7 @@ static void resume(struct lockfile *lock, const struct stat *status)
 	for (int tries = 1; pause_clock() < end; tries++) {
 		if (attempt(lock, 0, true, &claim) == CLAIM_OWN)
 			return;
-		if (tries % 16 == 0 && keepers_find_mapper(&file) != 0)
+		if (is_left_to_waiter(lock, status, &file) || (tries % 16 == 0 && keepers_find_mapper(&file) != 0))
 			break;
 		pause_us(LOOK_AGAIN_US);
 	}
@@ -255,8 +259,7 @@ enum lockfile_result lockfile_wait(struct lockfile *lock, uint64_t deadline, str
 		blocks = watch_arm(&alarm, deadline) == 0;
 		result = attempt(lock, blocks ? deadline : 0, pause_clock() - start > EMPTY_NS, &claim);
 		watch_disarm(&alarm);
-		// The flock is free, but the record names a living process: one that called exec, or a Python peer. The flock
-		// was given up again, for the former wants it back.
+		// The flock is free, but the record names a living process: one that called exec, or a Python peer.
 		if (result == CLAIM_HELD)
 			watch_holder(claim.holder, lock->path, deadline);
 		else if (is_final(result))

@@ -169,7 +169,7 @@ fcntl.fcntl(file, fcntl.F_SETLEASE, getattr(fcntl, sys.argv[1]))" "$kind"
 	cat >"$PLACE/impostor" <<-'PYTHON'
 		import mmap, os, signal, sys
 		file = open(sys.argv[1])
-		mapping = mmap.mmap(file.fileno(), 0, mmap.MAP_SHARED, mmap.PROT_READ)
+		mapping = mmap.mmap(file.fileno(), 0, mmap.MAP_SHARED, 0)
 		print(os.stat(sys.argv[1]).st_ino, flush=True)
 		signal.pause()
 	PYTHON
@@ -197,13 +197,13 @@ fcntl.fcntl(file, fcntl.F_SETLEASE, getattr(fcntl, sys.argv[1]))" "$kind"
 
 @test "an attacker who maps the lock file hinders nobody, unless the file is its own" {
 	printf '0\n' >"$LOCK"
-	start_attacking 'file = open(lock); mapping = mmap.mmap(file.fileno(), 0, mmap.MAP_SHARED, mmap.PROT_READ)'
+	start_attacking 'file = open(lock); mapping = mmap.mmap(file.fileno(), 0, mmap.MAP_SHARED, 0)'
 	assert_runs_for_all
 	kill -KILL "$ATTACKER"
 	# A hint in its mode says that a mapping without the flock counts.
 	plant '0\n'
 	as_attacker chmod 744 "$LOCK"
-	start_attacking 'file = open(lock); mapping = mmap.mmap(file.fileno(), 0, mmap.MAP_SHARED, mmap.PROT_READ)'
+	start_attacking 'file = open(lock); mapping = mmap.mmap(file.fileno(), 0, mmap.MAP_SHARED, 0)'
 	assert_refused_as "$ATTACKER" root
 	kill -KILL "$ATTACKER"
 	poll process_has_ended "$ATTACKER"
