@@ -109,7 +109,8 @@ queue() { etcdctl get --prefix "$NAME/" "$@"; }
 }
 
 @test "with --verbose both locks are reported, the cluster's by its key" {
-	EXCLUSIVELOCK_LOG=$PWD/log on web2 -n other "$BASH" -c 'exec true'
+	EXCLUSIVELOCK_LOG=$PWD/log NAME=other run -0 on web2 true
+	[[ $output == "" ]]
 	grep -qE 'Z \[[0-9]+\] Acquired lock at etcd:other/[0-9a-f]+\.\.\.$' log
 	grep -qE 'Z \[[0-9]+\] Released lock at etcd:other/[0-9a-f]+\.\.\.$' log
 	grep -qE "Acquired lock at $PWD/web2/py_exclusivelock_other.lock\.\.\.$" log
