@@ -146,17 +146,30 @@ static enum renewal renew_lease(struct clusterlock *lock)
 	return renewal;
 }
 
-// One turn in the queue: sleeps until whoever is before us goes, and sees whether that makes us the first. HELD: it does not yet.
-static enum clusterlock_result wait_in_queue(struct clusterlock *lock, uint64_t own, uint64_t deadline)
+// Our key is gone: somebody has deleted it. To the end of the queue, where OWN is the new place.
+static enum clusterlock_result enter_again(struct clusterlock *lock, uint64_t *own)
+{
+	struct etcd_queue queue = { .own = *own };
+	enum clusterlock_result result = enter(lock, false, lease_end(lock), &queue);
+
+	*own = queue.own;
+	return result;
+}
+
+// One turn in the queue, where our place is OWN: sleeps until whoever is before us goes, and sees whether that makes us the first. HELD: it
+// does not yet.
+static enum clusterlock_result wait_in_queue(struct clusterlock *lock, uint64_t *own, uint64_t deadline)
 {
 	struct etcd_entry before;
+	bool was_first;
 	uint64_t revision, until = lease_begin(&lock->lease, LEASE_DUE);
-	enum etcd_result result = look(lock, etcd_ask_predecessor(&lock->queue, own), lease_end(lock), &before, &revision);
+	enum etcd_result result = look(lock, etcd_ask_predecessor(&lock->queue, *own), lease_end(lock), &before, &revision);
 	bool goes_on = true;
 
 	if (result != ETCD_DONE)
 		return not_done(lock, result);
-	if (before.created) {
+	was_first = !before.created;
+	if (!was_first) {
 		etcd_watch(lock->etcd, etcd_ask_watch(&before.key, revision));
 		goes_on = etcd_sleep(lock->etcd, until < deadline ? until : deadline);
 	}
@@ -171,9 +184,11 @@ static enum clusterlock_result wait_in_queue(struct clusterlock *lock, uint64_t 
 	if (result != ETCD_DONE)
 		return not_done(lock, result);
 	remember_holder(lock, &before);
-	if (!is_own(lock, &lock->holder) || lock->holder.created != own || lease_phase(&lock->lease, lease_clock()) != LEASE_FRESH)
+	if (was_first && !is_own(lock, &lock->holder))
+		return enter_again(lock, own);
+	if (!is_own(lock, &lock->holder) || lock->holder.created != *own || lease_phase(&lock->lease, lease_clock()) != LEASE_FRESH)
 		return CLUSTERLOCK_HELD;
-	lock->fence = own;
+	lock->fence = *own;
 	return CLUSTERLOCK_TAKEN;
 }
 
@@ -182,7 +197,7 @@ static enum clusterlock_result wait_for_turn(struct clusterlock *lock, uint64_t 
 	enum clusterlock_result result = CLUSTERLOCK_HELD;
 
 	while (result == CLUSTERLOCK_HELD && lease_clock() < deadline) {
-		result = wait_in_queue(lock, own, deadline);
+		result = wait_in_queue(lock, &own, deadline);
 		// A member whose watches break off at once is not to be asked without end.
 		if (result == CLUSTERLOCK_HELD && !etcd_sleep(lock->etcd, lease_clock() + PAUSE))
 			result = CLUSTERLOCK_INTERRUPTED;
@@ -213,7 +228,7 @@ static enum clusterlock_result take_once(struct clusterlock *lock, uint64_t dead
 	if (result == CLUSTERLOCK_HELD && deadline)
 		result = wait_for_turn(lock, queue.own, deadline);
 	if (result == CLUSTERLOCK_TAKEN)
-		watch_key(lock, queue.own);
+		watch_key(lock, lock->fence);
 	return result;
 }
 

@@ -1,30 +1,14 @@
 # SPDX-License-Identifier: MIT
 """What comes over hosts and members. Each is a generator that yields for how long, in seconds, the storm is to go on before the next
 step; when it is over, all is well again but for what a keeper that is gone has left."""
-import collections
-import os
 import random
 import signal
 import time
 
-Holder = collections.namedtuple("Holder", "host pid keeper fence children is_long")
+from processes import family_of, lives, send
+
 # Polls, each a hundredth of a second: for what has to be over at once, on a machine that has other things to do.
 AT_ONCE = 300
-
-
-def lives(pid):
-    try:
-        with open(f"/proc/{pid}/stat") as stat:
-            return stat.read().rsplit(")", 1)[1].split()[0] not in "ZX"
-    except OSError:
-        return False
-
-
-def send(pid, number):
-    try:
-        os.kill(pid, number)
-    except ProcessLookupError:
-        pass
 
 
 def one_that_is_in(storm, suitable=lambda holder: True):
@@ -53,82 +37,92 @@ def is_to_be_gone(storm, holder, why):
     send(holder.pid, signal.SIGUSR1)
 
 
-def without_children(holder):
-    # A keeper that is killed cannot end its command's descendants; nor does it, in scope "process", where that was killed.
-    return not holder.children
-
-
-def keeper_killed(storm):
-    holder = yield from one_that_is_in(storm, without_children)
+def kill_holder(storm, whom, suitable=lambda holder: True):
+    holder = yield from one_that_is_in(storm, suitable)
     if holder:
         storm.count["kills"] += 1
-        send(holder.keeper, signal.SIGKILL)
+        send(whom(holder), signal.SIGKILL)
         is_to_be_gone(storm, holder, "its keeper")
 
 
+def keeper_killed(storm):
+    yield from kill_holder(storm, lambda holder: holder.keeper)
+
+
+def warden_killed(storm):
+    yield from kill_holder(storm, lambda holder: holder.parent)
+
+
 def command_killed(storm):
-    holder = yield from one_that_is_in(storm, without_children)
-    if holder:
-        storm.count["kills"] += 1
-        send(holder.pid, signal.SIGKILL)
+    # In scope "process" its children might go on, as they may anywhere.
+    yield from kill_holder(storm, lambda holder: holder.pid, lambda holder: not holder.children)
 
 
 def starts_killed(storm):
     for _ in range(10):
         for process, start in random.sample(list(storm.running.items()), len(storm.running) // 3):
-            if start.host and not start.children:
+            if start.host:
                 storm.count["kills"] += 1
                 send(process.pid, signal.SIGKILL)
         yield 0.1
+
+
+def stopped(storm, whom):
+    """The command has to be dead in time all the same."""
+    holder = yield from one_that_is_in(storm)
+    if holder:
+        send(whom(holder), signal.SIGSTOP)
+        yield 1.5 * storm.ttl
+        send(whom(holder), signal.SIGCONT)
+        is_to_be_gone(storm, holder, "its lease")
+
+
+def keeper_stopped(storm):
+    yield from stopped(storm, lambda holder: holder.keeper)
+
+
+def warden_stopped(storm):
+    holder = yield from one_that_is_in(storm)
+    if holder:
+        send(holder.parent, signal.SIGSTOP)
+        # The keeper alone has to see to it then.
+        storm.proxy.tell(holder.host + ".*", "drop")
+        yield 1.5 * storm.ttl
+        is_to_be_gone(storm, holder, "its lease")
+        send(holder.parent, signal.SIGCONT)
+        storm.proxy.tell(holder.host + ".*", "pass")
 
 
 def starts_stopped(storm):
     chosen = [process.pid for process, start in storm.running.items() if start.host]
     for pid in chosen:
         send(pid, signal.SIGSTOP)
-    met = set()
-    end = time.monotonic() + 1.5 * storm.ttl
-    while time.monotonic() < end:
-        holder = storm.holder()
-        # One whose command was about to begin.
-        if holder and holder.keeper in chosen and holder not in met:
-            mark_as_stopped(storm, holder)
-            met.add(holder)
-        yield 0.01
+    yield 1.5 * storm.ttl
     for pid in chosen:
         send(pid, signal.SIGCONT)
-    for holder in met:
-        is_to_be_gone(storm, holder, "its keeper's awakening")
-
-
-def mark_as_stopped(storm, holder):
-    open(f"{storm.folder}/stopped/{holder.fence}", "w").close()
-
-
-def stop(storm, holder, and_command):
-    mark_as_stopped(storm, holder)
-    send(holder.keeper, signal.SIGSTOP)
-    if and_command:
-        send(holder.pid, signal.SIGSTOP)
-
-
-def stopped(storm, and_command):
-    holder = yield from one_that_is_in(storm)
-    if holder:
-        stop(storm, holder, and_command)
-        yield 1.5 * storm.ttl
-        if and_command:
-            send(holder.pid, signal.SIGCONT)
-        send(holder.keeper, signal.SIGCONT)
-        is_to_be_gone(storm, holder, "its keeper's awakening")
-
-
-def keeper_stopped(storm):
-    yield from stopped(storm, False)
 
 
 def host_asleep(storm):
-    yield from stopped(storm, True)
+    """All that runs on a host is stopped at once. Nobody can end its command then: it is marked, so that whoever meets it withdraws. When
+    it wakes up, the keeper's or the warden's first act is to kill it, and all that it writes until then is refused."""
+    holder = yield from one_that_is_in(storm)
+    host = holder.host if holder else random.choice(storm.proxy.hosts)
+    asleep = [pid for process, start in storm.running.items() if start.host == host for pid in family_of(process.pid)]
+    if holder:
+        open(f"{storm.folder}/stopped/{holder.fence}", "w").close()
+    storm.sleeping = host
+    for pid in asleep:
+        send(pid, signal.SIGSTOP)
+    yield 1.5 * storm.ttl
+    # In any order; but the command may have the processor first, for longer than one would think.
+    if holder:
+        send(holder.pid, signal.SIGCONT)
+        yield random.choice((0, 0.05))
+    for pid in random.sample(asleep, len(asleep)):
+        send(pid, signal.SIGCONT)
+    storm.sleeping = None
+    if holder:
+        is_to_be_gone(storm, holder, "its host's awakening")
 
 
 def keeper_stopped_shortly(storm):
@@ -196,19 +190,24 @@ def any_members(storm, count):
     return lambda: random.sample(list(storm.members), count)
 
 
-def frozen(storm, count):
+def frozen(storm, chosen):
     members = storm.members
     yield from some_members(
-        storm, any_members(storm, count), lambda m: members.signal(m, signal.SIGSTOP), lambda m: members.signal(m, signal.SIGCONT)
+        storm, chosen, lambda m: members.signal(m, signal.SIGSTOP), lambda m: members.signal(m, signal.SIGCONT)
     )
 
 
+def leader_stopped(storm):
+    # It wakes up and believes that it still leads, and that the leases which it knows have ended.
+    yield from frozen(storm, lambda: [storm.members.leader()])
+
+
 def minority_stopped(storm):
-    yield from frozen(storm, 1)
+    yield from frozen(storm, any_members(storm, 1))
 
 
 def majority_stopped(storm):
-    yield from frozen(storm, 2)
+    yield from frozen(storm, any_members(storm, 2))
 
 
 def majority_killed(storm):
@@ -216,6 +215,7 @@ def majority_killed(storm):
 
 
 ALL = [
-    keeper_killed, command_killed, starts_killed, starts_stopped, keeper_stopped, host_asleep, keeper_stopped_shortly, host_cut, host_refused,
-    host_unanswered, host_delayed, all_delayed, answers_lost, leader_killed, minority_stopped, majority_stopped, majority_killed,
+    keeper_killed, warden_killed, command_killed, starts_killed, starts_stopped, keeper_stopped, warden_stopped, host_asleep,
+    keeper_stopped_shortly, host_cut, host_refused, host_unanswered, host_delayed, all_delayed, answers_lost, leader_killed,
+    leader_stopped, minority_stopped, majority_stopped, majority_killed,
 ]

@@ -29,7 +29,7 @@ on() {
 hold_on() {
 	begin_on "$@"
 	poll grep -qs ^ready "$BATS_TEST_TMPDIR/$1.out"
-	read -r _ COMMAND <"$BATS_TEST_TMPDIR/$1.out"
+	read -r _ COMMAND _ <"$BATS_TEST_TMPDIR/$1.out"
 }
 
 # begin_on HOST [OPTION...] COMMAND...: just in the background. Sets KEEPER.
@@ -42,11 +42,18 @@ begin_on() {
 
 # What a command is: it takes the oracle, which its descendants keep as well, says "ready PID", and stays.
 # shellcheck disable=SC2016 # the command's shell's
-STAYS='exec 9>"$0"; flock -n 9 || { echo overlap; exit 9; }; echo "ready $$"; sleep 1000 & wait'
+STAYS='exec 9>"$0"; flock -n 9 || { echo overlap; exit 9; }; echo "ready $$"; exec sleep 1000'
 # The same, with a descendant, and neither heeds SIGTERM.
 # shellcheck disable=SC2016
 STUBBORN='trap "echo asked" TERM; exec 9>"$0"; flock -n 9 || { echo overlap; exit 9; }
 	(trap "" TERM; sleep 1000) & echo "ready $$"; while :; do wait; done'
+
+# The last one begun ends, with STATUS.
+assert_ends_with() {
+	local status=0
+	wait "$KEEPER" || status=$?
+	((status == $1))
+}
 
 # The one that holds is on HOST; nobody else gets in.
 assert_held_by() {
@@ -59,4 +66,12 @@ assert_held_by() {
 assert_next_is_alone() {
 	run -0 on web9 -t 30 flock -n "$ORACLE" echo alone
 	[[ $output == alone ]]
+}
+
+# A lease passes: what would go wrong without one that is renewed has gone wrong by then.
+lease_passes() { read -r -t "$CLUSTER_TTL" <><(:) || :; }
+
+# COUNT starts are in the queue of NAME, with the one that holds.
+queue_is() {
+	[[ $(etcdctl get --prefix "$NAME/" --keys-only | grep -c .) -eq $1 ]]
 }

@@ -1,11 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""storm.py FOLDER ETCD SECONDS TTL VICTIM LAUNCHER...: five hosts start a command again and again, each through its own ways to the
+"""storm.py FOLDER ETCD SECONDS TTL HELPERS LAUNCHER...: five hosts start a command again and again, each through its own ways to the
 members of the cluster in ETCD (etcd.bash), while one disturbance after the other (disturbances.py) comes over them.
 
-LAUNCHER is what makes the command exclusive, with {endpoints} in it for the host's; "etcdctl lock" among the contenders is the storm's
-own affair. What is looked for: two that run at once (victim.c), a name that nobody gets although all is well again, an error
-that nothing explains. FOLDER keeps the log.
+LAUNCHER is what makes the command exclusive, with {endpoints} in it for the host's; "etcdctl lock" is among the contenders, too. What is looked for: two that run at once (victim.c), a name that nobody gets although all is well again, an error
+that nothing explains. FOLDER keeps the log. EXLOCK_CLUSTER_STORM_ONLY names the disturbances, if it is not to be all.
 """
 import collections
 import os
@@ -17,6 +16,7 @@ import sys
 import time
 
 import disturbances
+import processes
 from members import Members
 from proxy import Proxy
 
@@ -24,20 +24,22 @@ HOSTS = 5
 TICK = 0.02
 REFUSED, WITHDRAWN, ERROR = 77, 79, 125
 
+Holder = collections.namedtuple("Holder", "host pid parent keeper fence children is_long")
 # Whose process: HOST is None for one of etcdctl's among the contenders.
 Start = collections.namedtuple("Start", "host children")
 
 
 class Storm:
-    def __init__(self, folder, etcd, seconds, ttl, victim, launcher):
-        self.folder, self.ttl, self.victim, self.launcher = folder, ttl, victim, launcher
+    def __init__(self, folder, etcd, seconds, ttl, helpers, launcher):
+        self.folder, self.ttl, self.victim, self.launcher = folder, ttl, helpers + "/cluster-victim", launcher
         self.members = Members(etcd)
-        self.proxy = Proxy(os.path.dirname(victim) + "/faultproxy", HOSTS, self.members)
+        self.proxy = Proxy(helpers + "/faultproxy", HOSTS, self.members)
         self.until = time.monotonic() + seconds
         self.running = {}  # Popen -> Start
         self.peers_allowed = True
         self.long_ms = 20000 * ttl
         self.long_wanted = False  # by a disturbance: a command that does not end by itself
+        self.sleeping = None  # the host that is
         self.kept = None  # the one that it has got
         self.calm_since = time.monotonic()
         self.count = dict.fromkeys(("launches", "refusals", "withdrawn", "errors", "kills", "disturbances", "unprovoked", "lost"), 0)
@@ -58,12 +60,14 @@ class Storm:
         """Who is in, unless it is one of etcdctl's."""
         try:
             with open(self.folder + "/oracle") as oracle:
-                host, pid, keeper, fence, children, life = oracle.read().split()
+                host, pid, parent, fence, children, life = oracle.read().split()
         except (OSError, ValueError):
             return None
-        if host not in self.proxy.hosts or not disturbances.lives(int(pid)) or not self.is_running(int(keeper)):
+        # The keeper is the command's parent, or the parent of that.
+        keeper = int(parent) if self.is_running(int(parent)) else processes.parent_of(int(parent))
+        if host not in self.proxy.hosts or not processes.lives(int(pid)) or not self.is_running(keeper):
             return None
-        return disturbances.Holder(host, int(pid), int(keeper), int(fence), children == "1", int(life) == self.long_ms)
+        return Holder(host, int(pid), int(parent), keeper, int(fence), children == "1", int(life) == self.long_ms)
 
     def is_running(self, pid):
         return any(process.pid == pid and process.returncode is None for process in self.running)
@@ -96,7 +100,7 @@ class Storm:
     def keep_starting(self):
         for host in self.proxy.hosts:
             mine = sum(start.host == host for start in self.running.values())
-            if mine < 2 and random.random() < (0.2 if mine == 0 else 0.02):
+            if mine < 2 and host != self.sleeping and random.random() < (0.2 if mine == 0 else 0.02):
                 self.start(host)
         if self.peers_allowed and not self.peers() and random.random() < 0.02:
             self.start(None)
@@ -123,7 +127,7 @@ class Storm:
         self.reap()
         holder = self.holder()
         if holder and holder.is_long and holder != self.kept and not self.long_wanted:
-            disturbances.send(holder.pid, signal.SIGUSR1)
+            processes.send(holder.pid, signal.SIGUSR1)
 
     # Disturbances.
 
@@ -168,11 +172,13 @@ class Storm:
         print(f"{name}: {healed - begun:.1f} s, the next one in after {time.monotonic() - healed:.2f} s", file=sys.stderr)
 
     def run(self):
+        only = os.environ.get("EXLOCK_CLUSTER_STORM_ONLY", "").split()
+        all_of_them = [disturbance for disturbance in disturbances.ALL if not only or disturbance.__name__ in only]
         pending = []
         self.await_win("nothing", time.monotonic())
         while time.monotonic() < self.until:
             if not pending:
-                pending = random.sample(disturbances.ALL, len(disturbances.ALL))
+                pending = random.sample(all_of_them, len(all_of_them))
             self.disturb(pending.pop())
         self.finish()
 
@@ -201,10 +207,10 @@ class Storm:
 
 
 def main():
-    folder, etcd, seconds, ttl, victim, *launcher = sys.argv[1:]
+    folder, etcd, seconds, ttl, helpers, *launcher = sys.argv[1:]
     # No core file, and no core handler on a pipe either.
     resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
-    storm = Storm(folder, etcd, float(seconds), int(ttl), victim, launcher)
+    storm = Storm(folder, etcd, float(seconds), int(ttl), helpers, launcher)
     storm.run()
     sys.exit(storm.report())
 

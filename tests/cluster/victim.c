@@ -4,10 +4,10 @@
 // for so many milliseconds, or until SIGUSR1, and ends in one of many ways. WORDs: "stubborn" ignores SIGTERM, "children" has some, stubborn ones,
 // that have the oracle, too. What happens is appended to FOLDER/log; who is in is written to FOLDER/oracle:
 //
-//	HOST PID KEEPER FENCE CHILDREN MILLISECONDS
+//	HOST PID PARENT FENCE CHILDREN MILLISECONDS
 //
-// One thing nobody can prevent: a keeper that is stopped does not end its command. FOLDER/stopped/FENCE says that the storm
-// has stopped that one. Whoever meets its command withdraws; from then on the resource has to refuse what that writes.
+// One thing nobody can prevent: where all is stopped that could end a command, it is there when the lease ends. FOLDER/stopped/FENCE says
+// that the storm has done so with that one. Whoever meets its command withdraws; from then on the resource has to refuse what that writes.
 #define _GNU_SOURCE
 #include "../helpers/storm/tally.h"
 
@@ -59,25 +59,6 @@ static void write_who(int children, const char *milliseconds)
 	note("in %s", line);
 }
 
-// Somebody is in. The one that the storm has stopped is not to be blamed if it came first.
-__attribute__((noreturn)) static void meet(void)
-{
-	char line[256] = "";
-	unsigned long its_fence = 0;
-
-	// A new winner may just be writing it.
-	usleep(1000);
-	(void)!pread(oracle, line, sizeof line - 1, 0);
-	(void)sscanf(line, "%*s %*d %*d %lu", &its_fence);
-	line[strcspn(line, "\n")] = '\0';
-	if (is_stopped(its_fence) && (!fence || its_fence < fence)) {
-		note("beside stopped: %lu; %s\n", fence, line);
-		_exit(WITHDRAWN);
-	}
-	note("overlap: %ld under %ld with %lu; in is %s\n", (long)getpid(), (long)getppid(), fence, line);
-	_exit(OVERLAPPED);
-}
-
 // The resource knows the highest token that was shown to it, and takes nothing under a lower one. It is nothing but a number.
 static bool write_resource(unsigned long *highest)
 {
@@ -114,6 +95,26 @@ static void use_resource(bool first)
 	else if (!refused)
 		note("stale write refused: %lu after %lu\n", fence, highest);
 	refused = true;
+}
+
+// Somebody is in. The one that the storm has stopped is not to be blamed if it came first.
+__attribute__((noreturn)) static void meet(void)
+{
+	char line[256] = "";
+	unsigned long its_fence = 0;
+
+	// A new winner may just be writing it.
+	usleep(1000);
+	(void)!pread(oracle, line, sizeof line - 1, 0);
+	(void)sscanf(line, "%*s %*d %*d %lu", &its_fence);
+	line[strcspn(line, "\n")] = '\0';
+	if (is_stopped(its_fence) && (!fence || its_fence < fence)) {
+		use_resource(true);
+		note("beside stopped: %lu; %s\n", fence, line);
+		_exit(WITHDRAWN);
+	}
+	note("overlap: %ld under %ld with %lu; in is %s\n", (long)getpid(), (long)getppid(), fence, line);
+	_exit(OVERLAPPED);
 }
 
 static void have_children(void)

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: MIT
+# What becomes of a command while members of the cluster come and go.
+
+# shellcheck disable=SC2034 # hosts.bash reads it
+
+load test_helper
+load cluster/etcd
+load cluster/hosts
+
+setup_file() {
+	etcd_needed
+	etcd_start 3
+}
+
+setup() { cluster_environment; }
+
+teardown() {
+	etcd_each member_signal CONT
+	end_processes
+}
+
+teardown_file() { etcd_end; }
+
+# Member N dies, others go on without it, and it comes back.
+lose_for_a_while() {
+	member_end "$1"
+	poll find_leader
+	member_start "$1"
+	poll member_is_healthy "$1"
+}
+
+@test "the command goes on undisturbed while the member that its keeper talks to, and then the leader, dies and comes back" {
+	# An election takes a second or so. That has to fit in.
+	CLUSTER_TTL=6
+	hold_on web1 --ttl "$CLUSTER_TTL" sh -c "$STAYS" "$ORACLE"
+	lose_for_a_while 0
+	poll find_leader
+	lose_for_a_while "$LEADER"
+	lease_passes
+	assert_held_by web1
+	[[ ! -s $BATS_TEST_TMPDIR/web1.err ]]
+	kill -TERM "$KEEPER"
+	assert_ends_with 143
+	assert_next_is_alone
+}
+
+@test "an endpoint that is dead from the start does not matter, neither to the holder nor to those that it keeps out" {
+	ENDPOINTS=http://127.0.0.1:$(free_ports 1),$ETCDCTL_ENDPOINTS
+	hold_on web1 sh -c "$STAYS" "$ORACLE"
+	lease_passes
+	assert_held_by web1
+}
+
+@test "without a majority the command is asked to end, killed before the lease ends, and the next host's begins when the members are back" {
+	hold_on web1 sh -c "$STUBBORN" "$ORACLE"
+	member_signal STOP 0
+	member_signal STOP 1
+	assert_ends_with 125
+	process_is_gone "$COMMAND"
+	grep -q asked "$BATS_TEST_TMPDIR/web1.out"
+	grep -q "^exlock: " "$BATS_TEST_TMPDIR/web1.err"
+	flock -n "$ORACLE" true
+	member_signal CONT 0
+	member_signal CONT 1
+	poll member_is_healthy 2
+	assert_next_is_alone
+}

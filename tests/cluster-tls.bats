@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: MIT
+# A cluster that talks TLS, and wants its clients' certificates.
+
+# shellcheck disable=SC2030,SC2031 # every test is a subshell
+
+load test_helper
+load cluster/certificates
+load cluster/etcd
+load cluster/hosts
+
+setup_file() {
+	etcd_needed
+	command -v openssl >/dev/null || skip "needs openssl"
+	etcd_make_folder
+	certificate_authority "$ETCD/ours"
+	certificate "$ETCD/ours" member
+	certificate "$ETCD/ours" web1
+	certificate_authority "$ETCD/foreign"
+	certificate "$ETCD/foreign" web1
+	printf 'cacert = "%s"\ncert = "%s"\nkey = "%s"\n' "$ETCD/ours/ca.crt" "$ETCD/ours/web1.crt" "$ETCD/ours/web1.key" >"$ETCD/curlrc"
+	etcd_start 1 https --cert-file "$ETCD/ours/member.crt" --key-file "$ETCD/ours/member.key" --client-cert-auth \
+		--trusted-ca-file "$ETCD/ours/ca.crt"
+	export ETCDCTL_CACERT=$ETCD/ours/ca.crt ETCDCTL_CERT=$ETCD/ours/web1.crt ETCDCTL_KEY=$ETCD/ours/web1.key
+}
+
+setup() {
+	cluster_environment
+	OURS=(--cacert "$ETCD/ours/ca.crt" --cert "$ETCD/ours/web1.crt" --key "$ETCD/ours/web1.key")
+}
+
+teardown() { end_processes; }
+
+teardown_file() { etcd_end; }
+
+# Nothing is started, and the message names the endpoint and says WORD.
+assert_not_let_in() {
+	local word=$1
+	shift
+	run -125 on web1 "$@" touch "$BATS_TEST_TMPDIR/started"
+	[[ $output == "exlock: "*"$ETCDCTL_ENDPOINTS: "*"$word"* ]]
+	file_is_gone "$BATS_TEST_TMPDIR/started"
+}
+
+@test "with the authority, a certificate and its key, by options, a start gets in and keeps others out, etcdctl included" {
+	hold_on web1 "${OURS[@]}" sh -c "$STAYS" "$ORACLE"
+	lease_passes
+	run -1 on web2 "${OURS[@]}" echo in
+	[[ $output == "Another '$NAME' process is already running (pid $COMMAND on web1)." ]]
+	etcdctl lock "$NAME" -- flock -n "$ORACLE" echo alone >"$BATS_TEST_TMPDIR/etcdctl.out" 3>&- &
+	ENDLATER+=("$!")
+	poll queue_is 2
+	kill -TERM "$COMMAND"
+	poll grep -q alone "$BATS_TEST_TMPDIR/etcdctl.out"
+}
+
+@test "they may come from the environment" {
+	export EXCLUSIVELOCK_CLUSTER_CACERT=$ETCD/ours/ca.crt EXCLUSIVELOCK_CLUSTER_CERT=$ETCD/ours/web1.crt
+	export EXCLUSIVELOCK_CLUSTER_KEY=$ETCD/ours/web1.key
+	run -0 on web1 echo in
+	[[ $output == in ]]
+}
+
+@test "a member whose certificate another authority has signed is not trusted: nothing is started" {
+	OURS[1]=$ETCD/foreign/ca.crt
+	assert_not_let_in certificate "${OURS[@]}"
+}
+
+@test "nor is one where no authority is named that the machine does not know" {
+	assert_not_let_in certificate "${OURS[@]:2}"
+}
+
+# The last one begun on HOST, by ENDPOINT, ends without having started anything, and says so.
+assert_was_not_let_in() {
+	assert_ends_with 125
+	grep -q "^exlock: .*$2: " "$BATS_TEST_TMPDIR/$1.err"
+	file_is_gone "$BATS_TEST_TMPDIR/started"
+}
+
+# All at once: each tries for a while.
+@test "without a certificate, with one of another authority, or without TLS nobody gets in" {
+	local plain=http://${ETCDCTL_ENDPOINTS#https://} first second
+	begin_on web1 --cacert "$ETCD/ours/ca.crt" touch "$BATS_TEST_TMPDIR/started"
+	first=$KEEPER
+	OURS[3]=$ETCD/foreign/web1.crt
+	OURS[5]=$ETCD/foreign/web1.key
+	begin_on web2 "${OURS[@]}" touch "$BATS_TEST_TMPDIR/started"
+	second=$KEEPER
+	ENDPOINTS=$plain begin_on web3 touch "$BATS_TEST_TMPDIR/started"
+	assert_was_not_let_in web3 "$plain"
+	KEEPER=$first assert_was_not_let_in web1 "$ETCDCTL_ENDPOINTS"
+	KEEPER=$second assert_was_not_let_in web2 "$ETCDCTL_ENDPOINTS"
+}
+
+@test "a file that cannot be read is named" {
+	OURS[3]=$BATS_TEST_TMPDIR/missing
+	run -125 on web1 "${OURS[@]}" echo in
+	[[ $output == *"$BATS_TEST_TMPDIR/missing"*"No such file or directory"* ]]
+}

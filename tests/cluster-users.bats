@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: MIT
+# A cluster that knows users and their passwords.
+
+load test_helper
+load cluster/etcd
+load cluster/hosts
+
+setup_file() {
+	etcd_needed
+	etcd_start 1 http --bcrypt-cost 4 --auth-token-ttl 1
+	etcdctl user add root:toor
+	etcdctl user grant-role root root
+	etcdctl role add jobs
+	etcdctl role grant-permission jobs readwrite --prefix=true job
+	etcdctl user add nightly:s3cret
+	etcdctl user grant-role nightly jobs
+	etcdctl auth enable
+	export ETCDCTL_USER=nightly:s3cret
+}
+
+setup() {
+	cluster_environment
+	echo s3cret >"$BATS_TEST_TMPDIR/password"
+}
+
+teardown() { end_processes; }
+
+teardown_file() { etcd_end; }
+
+# Nothing is started, and the message says WORD.
+assert_not_let_in() {
+	local word=$1
+	shift
+	run -125 on web1 "$@" touch "$BATS_TEST_TMPDIR/started"
+	[[ $output == "exlock: "*"$ETCDCTL_ENDPOINTS: "*"$word"* ]]
+	file_is_gone "$BATS_TEST_TMPDIR/started"
+}
+
+@test "a user with a password from a file gets in, keeps others out, and outlives the token" {
+	hold_on web1 --cluster-user nightly --password-file "$BATS_TEST_TMPDIR/password" sh -c "$STAYS" "$ORACLE"
+	# A token is good for a second here.
+	lease_passes
+	lease_passes
+	run -1 on web2 --cluster-user nightly --password-file "$BATS_TEST_TMPDIR/password" echo in
+	[[ $output == "Another '$NAME' process is already running (pid $COMMAND on web1)." ]]
+}
+
+@test "the password may come from the environment; the command does not get it, nor is it in any command line" {
+	export EXCLUSIVELOCK_CLUSTER_USER=nightly EXCLUSIVELOCK_CLUSTER_PASSWORD=s3cret
+	hold_on web1 sh -c "$STAYS" "$ORACLE"
+	run ! grep -z ^EXCLUSIVELOCK_CLUSTER_PASSWORD "/proc/$COMMAND/environ"
+	run ! grep -z s3cret "/proc/$KEEPER/cmdline"
+}
+
+@test "a wrong password, an unknown user and no user at all get nobody in" {
+	echo wrong >"$BATS_TEST_TMPDIR/wrong"
+	assert_not_let_in auth --cluster-user nightly --password-file "$BATS_TEST_TMPDIR/wrong"
+	assert_not_let_in auth --cluster-user nobody --password-file "$BATS_TEST_TMPDIR/password"
+	assert_not_let_in user
+}
+
+@test "a user who may not write the name is told so" {
+	NAME=other
+	assert_not_let_in "permission denied" --cluster-user nightly --password-file "$BATS_TEST_TMPDIR/password"
+}
