@@ -24,9 +24,6 @@ teardown_file() { etcd_end; }
 # The launcher alone, with ARGUMENTS.
 launch() { "$LAUNCH" -n "$NAME" "$@"; }
 
-# So many are in the queue of NAME.
-queue_is() { [[ $(queue --keys-only | grep -c .) == "$1" ]]; }
-
 # Process PID, started by this test, ends with STATUS.
 ends_with() {
 	local status=0
