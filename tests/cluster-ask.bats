@@ -24,9 +24,6 @@ teardown_file() { etcd_end; }
 # The launcher alone, with ARGUMENTS.
 launch() { "$LAUNCH" -n "$NAME" "$@"; }
 
-# So many are in the queue of NAME.
-queue_is() { [[ $(queue --keys-only | grep -c .) == "$1" ]]; }
-
 # Process PID, started by this test, ends with STATUS.
 ends_with() {
 	local status=0
@@ -109,7 +106,8 @@ queue() { etcdctl get --prefix "$NAME/" "$@"; }
 }
 
 @test "with --verbose both locks are reported, the cluster's by its key" {
-	EXCLUSIVELOCK_LOG=$PWD/log on web2 -n other "$BASH" -c 'exec true'
+	EXCLUSIVELOCK_LOG=$PWD/log NAME=other run -0 on web2 true
+	[[ $output == "" ]]
 	grep -qE 'Z \[[0-9]+\] Acquired lock at etcd:other/[0-9a-f]+\.\.\.$' log
 	grep -qE 'Z \[[0-9]+\] Released lock at etcd:other/[0-9a-f]+\.\.\.$' log
 	grep -qE "Acquired lock at $PWD/web2/py_exclusivelock_other.lock\.\.\.$" log

@@ -21,9 +21,6 @@ teardown() { end_processes; }
 
 teardown_file() { etcd_end; }
 
-# So many are in the queue of NAME.
-queue_is() { [[ $(etcdctl get --prefix "$NAME/" --keys-only | grep -c .) == "$1" ]]; }
-
 # Process PID, started by this test, ends with STATUS.
 ends_with() {
 	local status=0

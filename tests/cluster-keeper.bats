@@ -99,9 +99,9 @@ assert_all_gone() {
 
 # All of a host is stopped until another one's command is in, as a machine is that sleeps. Sets FAMILY.
 sleep_through_a_lease() {
-	hold_on web1 sh -c "$STUBBORN" "$ORACLE"
+	hold_on web1 --ttl 3 sh -c "$STUBBORN" "$ORACLE"
 	find_warden
-	mapfile -t FAMILY < <(pgrep -s 0 -P "$KEEPER,$WARDEN,$COMMAND")
+	mapfile -t FAMILY < <(pgrep -P "$KEEPER,$WARDEN,$COMMAND")
 	FAMILY+=("$KEEPER")
 	stop "${FAMILY[@]}"
 	SLEEPER=$COMMAND SLEEPERS_KEEPER=$KEEPER

@@ -123,7 +123,11 @@ class Storm:
     def tick(self, starting=True):
         if starting:
             self.keep_starting()
+        before = time.monotonic()
         time.sleep(TICK)
+        # A machine that lets nobody run is a disturbance, too.
+        if self.calm_since and time.monotonic() - before > self.ttl / 8:
+            self.calm_since = time.monotonic()
         self.reap()
         holder = self.holder()
         if holder and holder.is_long and holder != self.kept and not self.long_wanted:
