@@ -12,7 +12,7 @@ const char *config_get(char *const *environment, const char *variable)
 	size_t length = strlen(variable);
 
 	for (; *environment; environment++)
-		if (strncmp(*environment, variable, length) == 0 && (*environment)[length] == '=')
+		if (**environment == *variable && strncmp(*environment, variable, length) == 0 && (*environment)[length] == '=')
 			return (*environment)[length + 1] ? *environment + length + 1 : NULL;
 	return NULL;
 }

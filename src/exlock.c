@@ -288,6 +288,15 @@ static bool is_own(struct guard *guard)
 	return guard->mark.pid == kept.lock.self.pid && guard->mark.start == kept.lock.self.start && find_marked_path(guard);
 }
 
+// Whether the lock that it took goes on, by the descriptor that it kept or by the flock, taken again.
+static bool resumes(const struct guard *guard)
+{
+	if (!adopts(guard))
+		return lockfile_resume(&kept.lock);
+	kept.lock.keep_descriptor = true;
+	return true;
+}
+
 // A process that lost its mark must not be refused by its own ancestors' lock, nor by its siblings.
 static bool is_lost_descendant(const struct lockfile_outcome *outcome)
 {
@@ -369,10 +378,10 @@ void exlock_start(bool preloaded)
 	}
 	kept.lock.self = process_self();
 	kept.lock.keep_descriptor = kept.config.scope_tree;
+	kept.lock.brief = !preloaded;
 	kept.lock.asked_to_end = kept.config.replaced;
 	own = is_own(&guard);
-	if (own && adopts(&guard)) {
-		kept.lock.keep_descriptor = true;
+	if (own && resumes(&guard)) {
 		taken(&guard);
 		return;
 	}
@@ -382,4 +391,9 @@ void exlock_start(bool preloaded)
 	if (!own)
 		disown_orphaned(&guard);
 	take(&guard, own);
+}
+
+bool exlock_lasts(void)
+{
+	return kept.lock.resumed || kept.lock.recorded || (kept.lock.keep_descriptor && kept.lock.descriptor != -1);
 }

@@ -9,4 +9,7 @@
 // it is the launcher, which becomes the one that is.
 void exlock_start(bool preloaded);
 
+// Whether the lock that exlock_start() took outlasts exec, by the record or by a descriptor that is inherited.
+bool exlock_lasts(void);
+
 #endif

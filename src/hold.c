@@ -37,14 +37,21 @@ static bool mapping_keeps(int fd)
 // is gone with exec. Without memory for it, or where it would not do, the descriptor stays, out of the way.
 void hold_keep(struct lockfile *lock, int fd, const struct stat *status)
 {
-	bool mapping_suffices = !lock->keep_descriptor && mapping_keeps(fd);
+	bool mapping_suffices;
+
+	lock->device = status->st_dev;
+	lock->inode = status->st_ino;
+	lock->recorded = status->st_size > 0;
+	if (lock->brief && !lock->keep_descriptor) {
+		lock->descriptor = fd;
+		return;
+	}
+	mapping_suffices = !lock->keep_descriptor && mapping_keeps(fd);
 
 	// In a tree even those are to hold who lose the descriptor between fork and exec; they may not be able to say so. So are
 	// those who close it, a daemon for one, where the mapping alone does not hold the flock.
 	if (!mapping_suffices)
 		record_hint(fd, status, RECORD_HINT_MAPPED);
-	lock->device = status->st_dev;
-	lock->inode = status->st_ino;
 	lock->mapping = hold_map(fd);
 	if (!lock->mapping || !mapping_suffices)
 		lock->descriptor = descriptor_move_high(fd, lock->keep_descriptor);

@@ -11,10 +11,8 @@
 #include "complain.h"
 #include "exlock.h"
 #include "launch.h"
-#include "mark.h"
 #include "pattern.h"
 #include "pause.h"
-#include "record.h"
 #include "seccomp.h"
 #include "shimfile.h"
 #include "text.h"
@@ -23,7 +21,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define INCOMPLETE ": exlock is not installed completely; nothing is started"
@@ -222,17 +219,6 @@ static bool holds(const struct launch *launch)
 	return is_outer(launch) && pid && text_parse_number(&pid, end, &number) && pid == end && number == (uint64_t)getpid();
 }
 
-// Whether the lock outlasts exec, by the record or by an inherited descriptor.
-static bool lasts(const struct launch *launch)
-{
-	struct record record;
-	struct stat status;
-	struct mark mark;
-
-	return (record_peek(launch->lock_path, &record, &status) == 0 && record.pid == getpid()) ||
-	       (mark_parse(config_get(environ, CONFIG_PREFIX "INSTANCE"), &mark) && mark.descriptor >= 0);
-}
-
 static bool is_flagged(const struct launch *launch)
 {
 	return launch->config.on_held == ON_HELD_FLAG && config_get(environ, CONFIG_PREFIX "HELD");
@@ -243,7 +229,7 @@ static bool is_flagged(const struct launch *launch)
 static bool check_lock(const struct launch *launch)
 {
 	if (holds(launch)) {
-		if (!lasts(launch))
+		if (!exlock_lasts())
 			FAIL(launch->lock_path, ": the PID cannot be written (a limit of the file size?): nothing is started");
 		return true;
 	}

@@ -179,6 +179,23 @@ static void resume(struct lockfile *lock, const struct stat *status)
 	(void)lockfile_share(lock, status->st_ino);
 }
 
+bool lockfile_resume(struct lockfile *lock)
+{
+	struct record record;
+	struct claim claim;
+
+	if (!claim_open(lock->path, false, &claim))
+		return false;
+	if (record_read(claim.fd, &record, &claim.status) == -1 || !S_ISREG(claim.status.st_mode) || claim.status.st_nlink != 1 ||
+	    !record_is_of(&record, &lock->self)) {
+		(void)close(claim.fd);
+		return false;
+	}
+	lock->resumed = true;
+	hold_keep(lock, descriptor_move_up(claim.fd), &claim.status);
+	return true;
+}
+
 // The flock is busy: whose is it by the record? BUSY: nobody's who lives.
 static enum claim_result judge_busy(struct lockfile *lock, struct claim *claim)
 {

@@ -16,6 +16,7 @@ struct lockfile {
 	struct process_self self;
 	bool keep_descriptor;		// an open descriptor for what is exec'd: scope tree; set where no record could be written
 	pid_t asked_to_end;		// who was asked to end so that this process takes the lock; 0: nobody
+	bool brief;			// exec follows: nothing here closes a descriptor, and what is exec'd has the record
 	bool threads;			// other threads may be at work: nothing of the whole process may be changed
 
 	// Set when the lock is taken or adopted.
@@ -23,6 +24,7 @@ struct lockfile {
 	ino_t inode;
 	void *mapping;			// NULL: none. It keeps the flock without a descriptor
 	int descriptor;			// -1: none
+	bool recorded;			// the file has a record: of this process, if it could write one
 	bool resumed;			// it was this process' own before it called exec
 };
 
@@ -43,6 +45,10 @@ struct lockfile_outcome {
 // process is dead (a dying process' memory, or a child between fork and exec, has it for another instant), PATIENT looks
 // again for some 200 ms before it says held.
 enum lockfile_result lockfile_try(struct lockfile *lock, bool patient, struct lockfile_outcome *outcome);
+
+// For a process that took the lock before it called exec: takes the flock again, as lockfile_try() would, but by one look. False: the
+// flock is busy, or the record is another one; nothing has changed.
+bool lockfile_resume(struct lockfile *lock);
 
 // Waits for the lock until DEADLINE (pause_clock; UINT64_MAX: for ever), woken by the kernel, in its order.
 enum lockfile_result lockfile_wait(struct lockfile *lock, uint64_t deadline, struct lockfile_outcome *outcome);

@@ -9,10 +9,12 @@
 #define LIBRARY "libexlock.so"
 #define SEPARATORS " :"
 #define ROOM 256
+// Fewer than there may be.
+#define SETTINGS 6
 
 // Where there is no room there is other memory, exactly as much as is asked for; or none.
 static bool memory;
-static void *taken[ENVIRONMENT_SETTINGS + 1];
+static void *taken[SETTINGS + 1];
 static int taken_count;
 
 void *__wrap_mmap(void *address, size_t size, int protection, int flags, int fd, off_t offset);
@@ -22,7 +24,7 @@ void *__wrap_mmap(void *address, size_t size, int protection, int flags, int fd,
 	CHECK(!address && protection == (PROT_READ | PROT_WRITE) && flags == (MAP_PRIVATE | MAP_ANONYMOUS) && fd == -1 && offset == 0);
 	if (!memory)
 		return MAP_FAILED;
-	CHECK(taken_count <= ENVIRONMENT_SETTINGS);
+	CHECK(taken_count <= SETTINGS);
 	return taken[taken_count++] = calloc(1, size);
 }
 
@@ -107,7 +109,7 @@ static void check_applied(char *const *result, const struct setting *settings, i
 
 static void apply(char **environment, const struct setting *settings, int count)
 {
-	const char *old[ENVIRONMENT_SETTINGS];
+	const char *old[SETTINGS];
 	size_t length = 0;
 	char **before, **result, *space = malloc(ROOM);
 	struct environment_room room = { space, ROOM };
@@ -133,6 +135,26 @@ static void apply(char **environment, const struct setting *settings, int count)
 	free(before);
 }
 
+// Takes VARIABLE out of a copy: the others are what is left, in their order.
+static void take_out(char *const *environment, const char *variable)
+{
+	const struct setting setting = { variable, "" };
+	size_t length = 0, at = 0;
+	char **rest;
+
+	while (environment[length])
+		length++;
+	rest = calloc(length + 1, sizeof(*rest));
+	CHECK(rest);
+	memcpy(rest, environment, length * sizeof(*rest));
+	environment_remove(rest, variable);
+	for (size_t i = 0; i < length; i++)
+		if (!is_set(&setting, 1, environment[i]))
+			CHECK(rest[at++] == environment[i]);
+	CHECK(!rest[at]);
+	free(rest);
+}
+
 // A string, so many times.
 static char *repeat(char *string, int times)
 {
@@ -148,10 +170,10 @@ static char *repeat(char *string, int times)
 }
 
 // A byte and a string each make a setting: how often the string makes the value.
-static int take_settings(struct input *input, struct setting settings[ENVIRONMENT_SETTINGS], char *strings[])
+static int take_settings(struct input *input, struct setting settings[SETTINGS], char *strings[])
 {
-	static const char *const variables[] = { "A", "AB", "PID", "LOCKFILE", "INSTANCE", "HELD" };
-	int count = input_byte(input) % (sizeof(variables) / sizeof(*variables) + 1);
+	static const char *const variables[SETTINGS] = { "A", "AB", "PID", "LOCKFILE", "INSTANCE", "HELD" };
+	int count = input_byte(input) % (SETTINGS + 1);
 
 	for (int i = 0; i < count; i++) {
 		int times = input_byte(input);
@@ -165,8 +187,8 @@ static int take_settings(struct input *input, struct setting settings[ENVIRONMEN
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct input input = input_of(data, size);
-	struct setting settings[ENVIRONMENT_SETTINGS];
-	char *strings[ENVIRONMENT_SETTINGS];
+	struct setting settings[SETTINGS];
+	char *strings[SETTINGS];
 	char **environment;
 	int count;
 
@@ -174,6 +196,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	count = take_settings(&input, settings, strings);
 	environment = input_strings(&input);
 	apply(environment, settings, count);
+	take_out(environment, "A");
+	take_out(environment, "LD_PRELOAD");
 	for (char **entry = environment; *entry; entry++)
 		strip(*entry);
 	environment_strip_preload(environment, LIBRARY);

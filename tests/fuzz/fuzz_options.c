@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+// The launcher's arguments: the first byte says whether there is an XDG_RUNTIME_DIR; the others are the arguments, with zero bytes
+// between them.
+#include "config.h"
+#include "fuzz.h"
+#include "options.h"
+
+static bool is_within(char *const *arguments, const char *text)
+{
+	for (; *arguments; arguments++)
+		if (text >= *arguments && text <= *arguments + strlen(*arguments))
+			return true;
+	return false;
+}
+
+static void check_settings(char *const *arguments, const char *runtime, const struct options *options)
+{
+	static const char *const fixed[] = { "args", "wait", "flag", "1", "stderr" };
+
+	CHECK(options->count <= OPTIONS_SETTINGS);
+	for (int i = 0; i < options->count; i++) {
+		const struct setting *setting = &options->settings[i];
+		bool known = setting->value == runtime || is_within(arguments, setting->value);
+
+		for (size_t word = 0; word < sizeof(fixed) / sizeof(*fixed); word++)
+			known |= strcmp(setting->value, fixed[word]) == 0;
+		CHECK(known && strncmp(setting->variable, CONFIG_PREFIX, sizeof(CONFIG_PREFIX) - 1) == 0);
+		for (int other = 0; other < i; other++)
+			CHECK(strcmp(setting->variable, options->settings[other].variable) != 0);
+	}
+	CHECK(!options->name || (options->name[0] && is_within(arguments, options->name)));
+	CHECK(!options->replace || options->replace[0]);
+}
+
+// What follows the options begins with no option, or comes after "--", or there is none.
+static void check_command(char **arguments, const struct options *options)
+{
+	char **command = options->command;
+
+	CHECK(command >= arguments);
+	for (char **at = arguments; at < command; at++)
+		CHECK(*at);
+	CHECK(!*command || (*command)[0] != '-' || !(*command)[1] || (command > arguments && strcmp(command[-1], "--") == 0));
+}
+
+static void check(char **arguments, const char *runtime)
+{
+	struct options options;
+
+	switch (options_parse(arguments, runtime, &options)) {
+	case OPTIONS_RUN:
+		check_command(arguments, &options);
+		break;
+	case OPTIONS_WRONG:
+		CHECK(options.error[0] && strlen(options.error) < sizeof(options.error) - 1);
+		break;
+	default:
+		CHECK(arguments[0] && arguments[0][0] == '-');
+	}
+	check_settings(arguments, runtime, &options);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct input input = input_of(data, size);
+	const char *runtime = input_byte(&input) % 2 ? "/run/user/1" : NULL;
+	char **arguments = input_strings(&input);
+
+	check(arguments, runtime);
+	input_free(arguments);
+	return 0;
+}
