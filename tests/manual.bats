@@ -58,9 +58,8 @@ options_of() {
 	local documented source
 	documented=$(sed -n '/^# ENVIRONMENT/,/^# [FN]/p' "$MAN/libexlock.7.scd" "$MAN/exlock-cluster.7.scd" |
 		grep -oE '^\*EXCLUSIVELOCK_.*' | grep -oE 'EXCLUSIVELOCK_[A-Z_]+' | sort -u)
-	# REPLACED is between the launcher and its hop.
 	source=$(grep -ohE 'CONFIG_PREFIX "[A-Z_]+"' "$SOURCE"/src/*.c | sed 's/.*"\(.*\)"/EXCLUSIVELOCK_\1/' |
-		grep -v REPLACED | sort -u)
+		sort -u)
 	diff <(echo "$documented") <(echo "$source")
 }
 
