@@ -37,6 +37,23 @@ static bool dies_far_away(const struct tally *tally)
 	       (winner_was_killed(tally) || (tally->ending && (tally->relatives > 1 || without_exit)));
 }
 
+// One that was killed like that when it had just taken the oracle: the tally does not tell of it.
+static bool died_entering_far_away(const struct tally *tally)
+{
+	for (int slot = 0; slot < SLOTS; slot++)
+		if (tally->entering_space[slot] != pid_space() && was_killed(tally, tally->entering[slot], slot))
+			return true;
+	return false;
+}
+
+static void tell_entering(struct tally *tally, int slot, long pid)
+{
+	if (slot < 0)
+		return;
+	tally->entering_space[slot] = pid_space();
+	tally->entering[slot] = pid;
+}
+
 __attribute__((noreturn)) static void withdraw(struct tally *tally, enum gap gap)
 {
 	tally->gaps[gap]++;
@@ -54,16 +71,15 @@ static bool was_robbed(const struct tally *tally)
 __attribute__((noreturn)) static void fail(struct tally *tally, int oracle)
 {
 	struct file file;
-	bool recorded = is_recorded(&file);
+	bool recorded = is_recorded(&file), settled = await_settled(oracle);
 
-	(void)await_settled(oracle);
 	// No Python program saw that one, nor does any see flock(1); and this one came behind the Python program.
 	if (((tally->kind == EXLOCK && tally->unrecorded) || tally->kind == FLOCK) && was_robbed(tally))
 		withdraw(tally, UNSEEN);
 	// Nor this one; the Python program may have gone by now, and the file with it.
 	if (!recorded && (tally->kind == PYTHON || tally_deleted(tally, &file)))
 		withdraw(tally, UNSEEN);
-	if (dies_far_away(tally))
+	if (dies_far_away(tally) || (!settled && died_entering_far_away(tally)))
 		withdraw(tally, FAR_DEATH);
 	dprintf(STDERR_FILENO, "overlap: %ld%s started before %ld%s was gone; last seen at: %s%s%s%s; its file: %lu, ours: %lu\n",
 		(long)getpid(), recorded ? "" : ", unrecorded,", (long)tally->winner, kinds[tally->kind], steps[tally->step],
@@ -96,8 +112,11 @@ int entrance_take_oracle(struct tally *tally, const char *folder, int slot)
 
 	if (!recorded)
 		look_for_python(tally, oracle);
-	if (!take_oracle_now(oracle))
+	tell_entering(tally, slot, getpid());
+	if (!take_oracle_now(oracle)) {
+		tell_entering(tally, slot, 0);
 		fail(tally, oracle);
+	}
 	if (!recorded)
 		(void)set_byte(oracle, AMONG_PEERS, F_UNLCK);
 	// The kernel closes the lowest descriptor last of all.
@@ -106,5 +125,6 @@ int entrance_take_oracle(struct tally *tally, const char *folder, int slot)
 		oracle = STDIN_FILENO;
 	}
 	get_in(tally, oracle, EXLOCK, slot, &file, recorded);
+	tell_entering(tally, slot, 0);
 	return oracle;
 }

@@ -187,7 +187,6 @@ static enum gap gap_beside(enum kind kind, const struct file *file)
 	// Ours delete a file that somebody has the flock of: never. Python does.
 	if (kind == FLOCK && tally_deleted(tally, file))
 		return DEAD_FILE;
-	(void)await_settled(oracle);
 	if (tally->kind != EXLOCK)
 		return OTHER_PEER;
 	if (kind == PYTHON && tally->unrecorded)
@@ -226,15 +225,19 @@ static void outlast(enum kind kind, const struct file *file)
 void gaps_enter(enum kind kind, int slot, const struct file *file)
 {
 	for (int look = 0; !take_oracle_now(oracle); look++) {
-		enum gap gap = gap_beside(kind, file);
+		enum gap gap;
 
+		// Who was in has gone; perhaps killed before the tally told of it.
+		if (!await_settled(oracle))
+			continue;
+		gap = gap_beside(kind, file);
 		if (gap == LAST_INSTANT) {
 			outlast(kind, file);
 			break;
 		}
-		if (look == 2 && gap == NO_GAP)
+		if (look >= 2 && gap == NO_GAP)
 			overlap(kind, file);
-		if (look == 2)
+		if (look >= 2)
 			gaps_withdraw(gap);
 		usleep(LOOK_AGAIN);
 	}

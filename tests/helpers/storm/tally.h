@@ -75,6 +75,10 @@ struct tally {
 	atomic_long victim[VICTIMS];
 	atomic_int victims_slot[VICTIMS];
 
+	// Who of ours is about to take the oracle in each slot, or was killed then, and in which PID namespace.
+	atomic_long entering[SLOTS];
+	atomic_ulong entering_space[SLOTS];
+
 	// The last files that Python programs deleted.
 	atomic_uint deletions;
 	atomic_ulong deleted_inode[RELATIVES], deleted_version[RELATIVES];
