@@ -12,8 +12,8 @@ setup() {
 
 # Runs cases; each prints a table, and what is to be reached is said of each.
 bench() {
-	run -0 --separate-stderr /usr/bin/python3 -B "$SOURCE/tests/bench/bench.py" "$BUILD" --smoke "$@"
-	[[ $stderr == "" ]] || { echo "$stderr"; false; }
+	run --separate-stderr /usr/bin/python3 -B "$SOURCE/tests/bench/bench.py" "$BUILD" --smoke "$@"
+	[[ $status -eq 0 && $stderr == "" ]] || { printf '%s\n' "$status" "$stderr"; false; }
 }
 
 @test "the benchmark measures a start and end, a refusal and a descendant, beside who else locks" {

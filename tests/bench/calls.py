@@ -15,6 +15,8 @@ import sys
 import tempfile
 from dataclasses import dataclass, field
 
+import commandline
+
 LINE = re.compile(r"\[([0-9a-f]+|\?+)\] (\w+)\((.*)\)\s+= (-?\w+)(.*)")
 PROCESS_CALLS = {"execve", "fork", "vfork", "clone", "clone3", "wait4", "waitid", "exit_group"}
 FORKS = {"fork", "vfork", "clone", "clone3"}
@@ -136,13 +138,8 @@ def listed(processes):
 
 
 def main():
-    library, *words = sys.argv[1:]
-    environment = {}
-    while words and words[0] == "-e":
-        name, _, value = words[1].partition("=")
-        environment[name] = value
-        words = words[2:]
-    status, processes = trace(words, environment)
+    library, environment, command = commandline.parse()
+    status, processes = trace(command, environment)
     attribute(processes, library)
     print("\n".join(listed(processes)))
     return status

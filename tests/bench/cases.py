@@ -2,10 +2,11 @@
 """The cases: each measures, prints its table, and leaves in `facts` what the targets ask for."""
 import os
 import resource
+from dataclasses import replace
 
 import runners
 import tables
-from variants import BARE, EMPTY, FLOCK, LAUNCH, LAUNCH_P, MARKS, PREFIX, SHIM, Variant, available_peers
+from variants import BARE, FLOCK, LAUNCH, LAUNCH_P, MARKS, PREFIX, Variant, available_peers
 
 TRUE = ["/bin/true"]
 REFUSED_SHIM = "libexlock.so, refused"
@@ -96,14 +97,12 @@ def case_descendant(bench):
     build = bench.build
     with runners.folder(bench.memory) as directory:
         plain = {"LD_PRELOAD": "", **MARKS}
-        plan = [variant.labelled(variant.label) for variant in build.yardsticks(TRUE)]
-        for variant in plan:
-            variant.environment = {**plain, **variant.environment}
+        strangers = build.yardsticks(TRUE)
+        strangers += [peer.refusing(f"{directory}/free", TRUE) for peer in available_peers() if peer.label == FLOCK]
+        plan = [replace(variant, environment={**plain, **variant.environment}) for variant in strangers]
         plan.append(build.preloaded(TRUE, CHILD))
         plan.append(Variant("a child's child", TRUE, {"LD_PRELOAD": ""}))
         plan.append(build.preloaded(TRUE, "libexlock.so, not ONLY", ONLY="nothing"))
-        plan += [Variant(v.label, v.argv, plain) for v in
-                 (peer.refusing(f"{directory}/free", TRUE) for peer in available_peers()) if v.label == FLOCK]
         holder = {"LD_PRELOAD": build.shim, PREFIX + "NAME": "bench-parent"}
         bench.facts["descendant"] = bench.compare("A descendant of the holder passing by", plan, directory, bench.effort(800, 20),
                                                   environment=holder)

@@ -7,8 +7,9 @@ import glob
 import os
 import re
 import subprocess
-import sys
 import tempfile
+
+import commandline
 
 FOLDERS = ("/usr/libexec/valgrind", "/usr/lib/*/valgrind", "/usr/lib/valgrind", "/usr/lib64/valgrind")
 # A part ends, and another one begins, where a process makes another one or becomes another program. Without freeing libc's memory at the end,
@@ -61,13 +62,8 @@ def count(parts):
 
 
 def main():
-    name, *words = sys.argv[1:]
-    environment = {}
-    while words and words[0] == "-e":
-        variable, _, value = words[1].partition("=")
-        environment[variable] = value
-        words = words[2:]
-    print(count(run(os.environ["EXLOCK_BUILD"], words, environment)).get(name, 0))
+    file, environment, command = commandline.parse()
+    print(count(run(os.environ["EXLOCK_BUILD"], command, environment)).get(file, 0))
 
 
 if __name__ == "__main__":

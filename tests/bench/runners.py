@@ -43,7 +43,7 @@ def run(command, plan, directory, environment=None):
             errors = "does not end"
         if process.returncode != 0:
             # It may leave behind whom it started, waiting for one another.
-            os.killpg(process.pid, signal.SIGKILL) if group_lives(process.pid) else None
+            end_group(process.pid)
             process.communicate()
             raise Failed(f"{os.path.basename(command[0])}: {errors.strip()}")
     if errors:
@@ -51,12 +51,9 @@ def run(command, plan, directory, environment=None):
     return [line.split("\t") for line in output.splitlines()]
 
 
-def group_lives(group):
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
+def end_group(group):
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGKILL)
 
 
 def start(build, plan, directory, effort, cpu=None, environment=None):
@@ -96,6 +93,5 @@ def running(variants, directory, ready):
         yield processes
     finally:
         for process in processes:
-            if group_lives(process.pid):
-                os.killpg(process.pid, signal.SIGKILL)
+            end_group(process.pid)
             process.wait()
