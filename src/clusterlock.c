@@ -279,11 +279,3 @@ void clusterlock_give_back(struct clusterlock *lock)
 	json_decref(answer.body);
 	lock->lease.id = 0;
 }
-
-void clusterlock_free(struct clusterlock *lock)
-{
-	etcd_bytes_free(&lock->queue);
-	etcd_bytes_free(&lock->value);
-	etcd_bytes_free(&lock->key);
-	etcd_entry_free(&lock->holder);
-}
