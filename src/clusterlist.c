@@ -97,14 +97,14 @@ static bool take_item(const struct etcd_entry *entry, size_t prefix, struct item
 	if (!entry->lease || !slash || strcmp(slash + 1, lease) != 0 || (size_t)(slash - entry->key.bytes) < prefix)
 		return false;
 	*item = (struct item){ .created = entry->created, .holder = clustervalue_read(&entry->value) };
-	item->exact_name = strndup(entry->key.bytes + prefix, (size_t)(slash - entry->key.bytes) - prefix);
-	if (!item->exact_name || stravis(&item->name, item->exact_name, VIS_OCTAL | VIS_NL | VIS_TAB) == -1)
-		err(CONFIG_EXIT_ERROR, "memory");
 	make_visible(item->holder.host, sizeof(item->holder.host));
 	make_visible(item->holder.start, sizeof(item->holder.start));
 	make_visible(item->holder.command, sizeof(item->holder.command));
 	(void)snprintf(item->pid, sizeof(item->pid), "%ld", (long)item->holder.pid);
 	tell_time(item->holder.start, item->since);
+	item->exact_name = strndup(entry->key.bytes + prefix, (size_t)(slash - entry->key.bytes) - prefix);
+	if (!item->exact_name || stravis(&item->name, item->exact_name, VIS_OCTAL | VIS_NL | VIS_TAB) == -1)
+		err(CONFIG_EXIT_ERROR, "memory");
 	return true;
 }
 
