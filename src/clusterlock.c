@@ -169,11 +169,11 @@ static enum clusterlock_result keep_lease(struct clusterlock *lock)
 // watch may be dead without a word.
 static enum clusterlock_result await_change(struct clusterlock *lock, const struct etcd_bytes *key, uint64_t revision, uint64_t deadline)
 {
-	uint64_t now = lease_clock(), end = now + lock->lease.ttl < deadline ? now + lock->lease.ttl : deadline;
+	uint64_t last = lease_clock() + lock->lease.ttl, end = last < deadline ? last : deadline;
 	enum clusterlock_result result = CLUSTERLOCK_HELD;
 
 	etcd_watch(lock->etcd, etcd_ask_watch(key, revision));
-	while (result == CLUSTERLOCK_HELD && !etcd_watch_is_over(lock->etcd) && (now = lease_clock()) < end) {
+	while (result == CLUSTERLOCK_HELD && !etcd_watch_is_over(lock->etcd) && lease_clock() < end) {
 		uint64_t due = lease_begin(&lock->lease, LEASE_DUE);
 
 		if (!etcd_sleep(lock->etcd, due < end ? due : end))
