@@ -91,20 +91,22 @@ static void make_visible(char *text, size_t size)
 static bool take_item(const struct etcd_entry *entry, size_t prefix, struct item *item)
 {
 	const char *slash = memrchr(entry->key.bytes, '/', entry->key.length);
-	char lease[TEXT_MAX];
+	char lease[TEXT_MAX], *name, *visible;
 
 	(void)snprintf(lease, sizeof(lease), "%" PRIx64, entry->lease);
 	if (!entry->lease || !slash || strcmp(slash + 1, lease) != 0 || (size_t)(slash - entry->key.bytes) < prefix)
 		return false;
 	*item = (struct item){ .created = entry->created, .holder = clustervalue_read(&entry->value) };
-	item->exact_name = strndup(entry->key.bytes + prefix, (size_t)(slash - entry->key.bytes) - prefix);
-	if (!item->exact_name || stravis(&item->name, item->exact_name, VIS_OCTAL | VIS_NL | VIS_TAB) == -1)
-		err(CONFIG_EXIT_ERROR, "memory");
 	make_visible(item->holder.host, sizeof(item->holder.host));
 	make_visible(item->holder.start, sizeof(item->holder.start));
 	make_visible(item->holder.command, sizeof(item->holder.command));
 	(void)snprintf(item->pid, sizeof(item->pid), "%ld", (long)item->holder.pid);
 	tell_time(item->holder.start, item->since);
+	name = strndup(entry->key.bytes + prefix, (size_t)(slash - entry->key.bytes) - prefix);
+	if (!name || stravis(&visible, name, VIS_OCTAL | VIS_NL | VIS_TAB) == -1)
+		err(CONFIG_EXIT_ERROR, "memory");
+	item->exact_name = name;
+	item->name = visible;
 	return true;
 }
 
@@ -139,8 +141,10 @@ static struct list look(const struct clustersettings *settings, const struct etc
 	if (!list.items)
 		err(CONFIG_EXIT_ERROR, "memory");
 	for (size_t i = 0; etcd_read_entry(answer, i, &entry); i++) {
-		if (take_item(&entry, strlen(settings->prefix), &list.items[list.count]))
-			list.count++;
+		struct item item;
+
+		if (take_item(&entry, strlen(settings->prefix), &item))
+			list.items[list.count++] = item;
 		etcd_entry_free(&entry);
 	}
 	json_decref(answer);

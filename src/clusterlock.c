@@ -156,40 +156,67 @@ static enum clusterlock_result enter_again(struct clusterlock *lock, uint64_t *o
 	return result;
 }
 
-// One turn in the queue, where our place is OWN: sleeps until whoever is before us goes, and sees whether that makes us the first. HELD: it
-// does not yet.
-static enum clusterlock_result wait_in_queue(struct clusterlock *lock, uint64_t *own, uint64_t deadline)
+// Renews the lease where that is due. HELD: it is not known to be gone.
+static enum clusterlock_result keep_lease(struct clusterlock *lock)
 {
-	struct etcd_entry before;
-	bool was_first;
-	uint64_t revision, until = lease_begin(&lock->lease, LEASE_DUE);
-	enum etcd_result result = look(lock, etcd_ask_predecessor(&lock->queue, *own), lease_end(lock), &before, &revision);
-	bool goes_on = true;
+	if (lease_phase(&lock->lease, lease_clock()) == LEASE_FRESH || renew_lease(lock) != RENEWAL_GONE)
+		return CLUSTERLOCK_HELD;
+	lock->lease.sent = 0;
+	return fail(lock, "the lease ended while this waited for the lock");
+}
+
+// Sleeps until KEY, of whoever is before us, has changed after REVISION, and renews the lease meanwhile. For the time of a lease at most: a
+// watch may be dead without a word.
+static enum clusterlock_result await_change(struct clusterlock *lock, const struct etcd_bytes *key, uint64_t revision, uint64_t deadline)
+{
+	uint64_t last = lease_clock() + lock->lease.ttl, end = last < deadline ? last : deadline;
+	enum clusterlock_result result = CLUSTERLOCK_HELD;
+
+	etcd_watch(lock->etcd, etcd_ask_watch(key, revision));
+	while (result == CLUSTERLOCK_HELD && !etcd_watch_is_over(lock->etcd) && lease_clock() < end) {
+		uint64_t due = lease_begin(&lock->lease, LEASE_DUE);
+
+		if (!etcd_sleep(lock->etcd, due < end ? due : end))
+			return CLUSTERLOCK_INTERRUPTED;
+		result = keep_lease(lock);
+	}
+	return result;
+}
+
+// Whose turn it is. FIRST: it was to be ours, at the place OWN, for there is nobody before us.
+static enum clusterlock_result look_for_turn(struct clusterlock *lock, uint64_t *own, bool first)
+{
+	struct etcd_entry entry;
+	uint64_t revision;
+	enum etcd_result result = look(lock, etcd_ask_first(&lock->queue), lease_end(lock), &entry, &revision);
 
 	if (result != ETCD_DONE)
 		return not_done(lock, result);
-	was_first = !before.created;
-	if (!was_first) {
-		etcd_watch(lock->etcd, etcd_ask_watch(&before.key, revision));
-		goes_on = etcd_sleep(lock->etcd, until < deadline ? until : deadline);
-	}
-	etcd_entry_free(&before);
-	if (!goes_on)
-		return CLUSTERLOCK_INTERRUPTED;
-	if (lease_phase(&lock->lease, lease_clock()) != LEASE_FRESH && renew_lease(lock) == RENEWAL_GONE) {
-		lock->lease.sent = 0;
-		return fail(lock, "the lease ended while this waited for the lock");
-	}
-	result = look(lock, etcd_ask_first(&lock->queue), lease_end(lock), &before, &revision);
-	if (result != ETCD_DONE)
-		return not_done(lock, result);
-	remember_holder(lock, &before);
-	if (was_first && !is_own(lock, &lock->holder))
+	remember_holder(lock, &entry);
+	if (first && !is_own(lock, &lock->holder))
 		return enter_again(lock, own);
 	if (!is_own(lock, &lock->holder) || lock->holder.created != *own || lease_phase(&lock->lease, lease_clock()) != LEASE_FRESH)
 		return CLUSTERLOCK_HELD;
 	lock->fence = *own;
 	return CLUSTERLOCK_TAKEN;
+}
+
+// One turn in the queue, where our place is OWN: sleeps until whoever is before us goes, and sees whether that makes us the first. HELD: it
+// does not yet.
+static enum clusterlock_result wait_in_queue(struct clusterlock *lock, uint64_t *own, uint64_t deadline)
+{
+	struct etcd_entry before;
+	uint64_t revision;
+	enum etcd_result looked = look(lock, etcd_ask_predecessor(&lock->queue, *own), lease_end(lock), &before, &revision);
+	enum clusterlock_result result;
+	bool first;
+
+	if (looked != ETCD_DONE)
+		return not_done(lock, looked);
+	first = !before.created;
+	result = first ? keep_lease(lock) : await_change(lock, &before.key, revision, deadline);
+	etcd_entry_free(&before);
+	return result == CLUSTERLOCK_HELD ? look_for_turn(lock, own, first) : result;
 }
 
 static enum clusterlock_result wait_for_turn(struct clusterlock *lock, uint64_t own, uint64_t deadline)
@@ -278,12 +305,4 @@ void clusterlock_give_back(struct clusterlock *lock)
 	(void)etcd_call(lock->etcd, "lease/revoke", etcd_ask_lease(lock->lease.id), lease_clock() + END_TIME, END_TRY, &answer);
 	json_decref(answer.body);
 	lock->lease.id = 0;
-}
-
-void clusterlock_free(struct clusterlock *lock)
-{
-	etcd_bytes_free(&lock->queue);
-	etcd_bytes_free(&lock->value);
-	etcd_bytes_free(&lock->key);
-	etcd_entry_free(&lock->holder);
 }

@@ -40,6 +40,4 @@ bool clusterlock_renew(struct clusterlock *lock);
 // Gives back what there is, in a bounded time.
 void clusterlock_give_back(struct clusterlock *lock);
 
-void clusterlock_free(struct clusterlock *lock);
-
 #endif

@@ -2,6 +2,7 @@
 #include "etcdclient.h"
 
 #include "lease.h"
+#include "text.h"
 #include "transfer.h"
 
 #include <errno.h>
@@ -29,11 +30,20 @@ struct etcd {
 	char *complaint;
 };
 
+// The library for TLS takes its time to begin.
+static long features(const struct clustersettings *settings)
+{
+	for (size_t i = 0; i < settings->count; i++)
+		if (text_begins(settings->endpoints[i], "https:"))
+			return CURL_GLOBAL_DEFAULT;
+	return CURL_GLOBAL_NOTHING;
+}
+
 struct etcd *etcd_open(const struct clustersettings *settings, etcd_waiter *waiter, void *owner)
 {
 	struct etcd *etcd = calloc(1, sizeof(*etcd));
 
-	if (!etcd || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+	if (!etcd || curl_global_init(features(settings)) != CURLE_OK) {
 		free(etcd);
 		return NULL;
 	}

@@ -111,16 +111,34 @@ static struct family look(void)
 	return found;
 }
 
+// Cheap: the kernel knows without looking at all processes.
+static bool has_children(void)
+{
+	siginfo_t info;
+
+	return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 || errno != ECHILD;
+}
+
 int offspring_adopt(void)
 {
-	strangers = look();
+	strangers = has_children() ? look() : (struct family){ .count = 0 };
 	return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+}
+
+bool offspring_is_none(void)
+{
+	return !has_children();
 }
 
 bool offspring_has(pid_t pid)
 {
-	struct family family = look();
-	bool has = find(&family, pid) != NULL;
+	struct family family;
+	bool has;
+
+	if (!has_children())
+		return false;
+	family = look();
+	has = find(&family, pid) != NULL;
 
 	free(family.members);
 	return has;
@@ -147,10 +165,13 @@ static int signal_one(const struct relative *one, int signal)
 
 int offspring_signal(int signal, int *denied)
 {
-	struct family family = look();
+	struct family family;
 	int count = 0;
 
 	*denied = 0;
+	if (!has_children())
+		return 0;
+	family = look();
 	for (size_t i = 0; i < family.count; i++) {
 		if (family.members[i].ended)
 			continue;

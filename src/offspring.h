@@ -10,6 +10,9 @@
 // Makes this process the one that orphans come to, and remembers which children it has already. Returns 0, or -1 and errno.
 int offspring_adopt(void);
 
+// Whether there is none at all, strangers included.
+bool offspring_is_none(void);
+
 bool offspring_has(pid_t pid);
 
 // Sends SIGNAL to every descendant that has not ended. Returns how many there are; DENIED of them may not be signalled.

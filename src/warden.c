@@ -91,7 +91,7 @@ static bool is_over(const struct watch *watch)
 {
 	int denied;
 
-	if (!watch->ended || watch->report.lost)
+	if (!watch->ended || watch->report.lost || offspring_is_none())
 		return watch->ended;
 	return watch->tree ? offspring_signal(0, &denied) == 0 : !localhold_is_inherited(watch->hold);
 }

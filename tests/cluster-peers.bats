@@ -87,7 +87,7 @@ begin_etcdctl() {
 
 @test "one whose key somebody deletes while it waits gets its turn all the same" {
 	hold_on web1 sh -c "$STAYS" "$ORACLE"
-	begin_on web2 --wait flock -n "$ORACLE" echo alone
+	begin_on web2 --wait flock "$ORACLE" echo alone
 	poll queue_is 2
 	etcdctl del --prefix "$NAME/"
 	poll grep -q alone "$BATS_TEST_TMPDIR/web2.out"
