@@ -28,6 +28,8 @@
 #define LOOK_FOR_HOLDER_US 20000
 // How long an own lock is tried for again after exec; contenders have it for microseconds.
 #define RESUME_NS (1000 * MILLISECOND)
+// How long a predecessor's end alone is waited for: mostly it is on its way out, and the kernel needs milliseconds to end another watch.
+#define BRIEF_NS (50 * MILLISECOND)
 // How long a start that does not wait lets a predecessor die that has deleted the file already.
 #define DYING_NS (1000 * MILLISECOND)
 // How long a peer may take between creating the file and writing its PID.
@@ -74,9 +76,12 @@ static enum claim_result await_predecessor(struct lockfile *lock, uint64_t deadl
 static enum claim_result keep_turn(const struct lockfile *lock, uint64_t deadline, bool accept_empty, struct claim *claim)
 {
 	enum claim_result result = CLAIM_HELD;
+	uint64_t now, brief;
 
-	while (result == CLAIM_HELD && pause_clock() < deadline) {
-		watch_holder(claim->holder, lock->path, deadline);
+	while (result == CLAIM_HELD && (now = pause_clock()) < deadline) {
+		brief = deadline - now < BRIEF_NS ? deadline : now + BRIEF_NS;
+		if (watch_process(claim->holder, brief) == -1)
+			watch_holder(claim->holder, lock->path, deadline);
 		if (!claim_is_at(lock->path, &claim->status))
 			return CLAIM_AGAIN;
 		result = claim_judge(lock->path, &lock->self, accept_empty, claim);

@@ -23,6 +23,8 @@
 // Where nothing can wake us, and as a second look where a wake-up could be missed.
 #define LOOK_AGAIN_NS 20000000
 #define LOOK_AGAIN_SAFELY_NS 1000000000
+// Between the end of a process and its being seen to have ended.
+#define LOOK_AGAIN_US 500
 // A sandbox that lets a call return so for ever is not to make us spin.
 #define INTERRUPTED_MAX 100
 
@@ -68,12 +70,15 @@ int watch_process(pid_t pid, uint64_t deadline)
 
 void watch_holder(pid_t pid, const char *path, uint64_t deadline)
 {
-	struct pollfd files[2] = {
-		{ .fd = pidfd_open(pid, 0), .events = POLLIN },
-		{ .fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK), .events = POLLIN },
-	};
+	struct pollfd files[2] = { { .fd = pidfd_open(pid, 0), .events = POLLIN }, { .events = POLLIN } };
 	uint64_t limit = LOOK_AGAIN_SAFELY_NS;
 
+	// It has just ended.
+	if (files[0].fd == -1 && errno == ESRCH) {
+		pause_us(LOOK_AGAIN_US);
+		return;
+	}
+	files[1].fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	// The watch is set now and the record was read before: what happened in between is seen at the next, safe look.
 	if (files[1].fd == -1 ||
 	    inotify_add_watch(files[1].fd, path, IN_DELETE_SELF | IN_MOVE_SELF | IN_MODIFY | IN_ATTRIB | IN_DONT_FOLLOW) == -1 ||
