@@ -93,7 +93,7 @@ def attribute(processes, library):
 def normalized(text, process):
     text = re.sub(rf"/proc/{process.pid}(?=[/\"])", "/proc/OWN", text)
     text = re.sub(r"/proc/\d+(?=[/\"])", "/proc/PID", text)
-    text = re.sub(r"exlock\.[0-9a-f]{64}", "exlock.DIGEST", text)
+    text = re.sub(r"@\"exlock\..*\.(?=\d\")", "@\"TOMBSTONE.", text)
     for name, variable in (("DIR", "EXCLUSIVELOCK_DIR"), ("BUILD", "EXLOCK_BUILD")):
         if os.environ.get(variable):
             text = text.replace(os.environ[variable], name)
@@ -124,15 +124,27 @@ def without_walks(calls):
             yield call
 
 
+def without_texts(calls):
+    """How many mappings a process has is its own matter, and whether the kernel tells of them without text, or is asked again for that."""
+    maps = None
+    for call in calls:
+        if maps is not None:
+            maps = None if call.name == "close" and call.arguments == maps else maps
+            continue
+        if call.name == "openat" and re.search(r'"/proc/\w+/maps"', call.arguments) and not call.error:
+            maps = call.result
+        yield call
+
+
 def listed(processes):
     for number, process in enumerate(processes):
         if number > 0:
             yield "(another process)"
         last = None
-        for call in without_walks(process.own):
+        for call in without_texts(without_walks(process.own)):
             line = described(call, process)
             # A file in /proc is as long as it is.
-            if line != "read" or last != "read":
+            if line != last or (line != "read" and "/maps" not in line):
                 yield line
             last = line
 
