@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the hop has in libc's place, with the shim's door: a libc's own start costs as much as all that the hop does. The end of
+// What the launcher has in libc's place, with the shim's door: a libc's own start costs as much as all that the launcher does. The end of
 // the process runs one handler; what the shim needs not is a system call here, too.
 #pragma GCC visibility push(hidden)
 #include "complain.h"

@@ -24,7 +24,6 @@
 
 #define LIBRARY "libexlock.so"
 #define LAUNCHER "exlock-launch"
-#define HOP "exlock-hop"
 #define DIRECTORY_ADVICE "EXCLUSIVELOCK_DIR can name another directory"
 #define UNGUARDED_ADVICE "running unguarded, as EXCLUSIVELOCK_ON_ERROR says"
 
@@ -154,9 +153,8 @@ static bool export_flagged(const struct guard *guard, pid_t holder)
 static bool is_selected(struct guard *guard)
 {
 	const char *only = config_get(guard->environment, CONFIG_PREFIX "ONLY");
-	const char *program = guard->start.execfn ? text_basename(guard->start.execfn) : "";
 
-	if (strcmp(program, LAUNCHER) == 0 || strcmp(program, HOP) == 0)
+	if (guard->start.execfn && strcmp(text_basename(guard->start.execfn), LAUNCHER) == 0)
 		return false;
 	return !only || lockname_of_program(guard->start.execfn, guard->start.argv, kept.texts, &guard->script) == -1 ||
 	       pattern_selects(only, kept.texts);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The keeper: what the launcher's hop becomes in the command's place where the lock is a cluster's. It is the command's parent, takes the
+// The keeper: what the launcher becomes in the command's place where the lock is a cluster's. It is the command's parent, takes the
 // cluster's lock for it, renews the lease while it runs, and lets it not live longer than that.
 //
 //	exlock-keeper --file=FILE [--shim=LIBRARY] [--preload=LIST] [--deadline=NANOSECONDS] -- COMMAND [ARG...]
@@ -77,7 +77,7 @@ static void leave_local(void)
 		localhold_leave(&keeper.hold);
 }
 
-// The lock that the hop took is given back whatever happens from here on.
+// The lock that the launcher took is given back whatever happens from here on.
 static void resume_local(void)
 {
 	if (!localhold_resume(&keeper.hold))

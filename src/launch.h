@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the launcher's hop knows of the start it makes, and its way to change the environment.
+// What the launcher knows of the start it makes, and its way to change the environment.
 #ifndef EXLOCK_LAUNCH_H
 #define EXLOCK_LAUNCH_H
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The machine's own lock, which the hop took in this process before that became the keeper. It goes over to the command: its process
+// The machine's own lock, which the launcher took in this process before that became the keeper. It goes over to the command: its process
 // is the one that the lock file names, whatever becomes of the keeper. Until then the keeper has the flock.
 #ifndef EXLOCK_LOCALHOLD_H
 #define EXLOCK_LOCALHOLD_H

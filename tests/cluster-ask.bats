@@ -242,12 +242,11 @@ datetime.datetime.strptime(value["start"], "%Y-%m-%dT%H:%M:%SZ")' "${lines[1]}" 
 }
 
 @test "a build without the keeper says how to come by it" {
-	sed "s|^keeper=.*|keeper=''|" "$LAUNCH" >launcher
-	chmod +x launcher
-	run -125 ./launcher --cluster=h:1 -n "$NAME" touch intruder
+	place_launcher "$PWD"
+	run -125 ./exlock-launch --cluster=h:1 -n "$NAME" touch intruder
 	[[ $output == *"--cluster needs exlock-keeper"*"-Dcluster=enabled"* ]]
 	file_is_gone intruder
-	run -0 ./launcher -n "$NAME" true
+	run -0 ./exlock-launch -n "$NAME" true
 }
 
 @test "only exlock-launch calls the keeper" {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: MIT
-# Every system call of the constructor, the exit handler and the launcher's hop fails in turn, transfers less, is the last one before
+# Every system call of the constructor, the exit handler and the launcher fails in turn, transfers less, is the last one before
 # a SIGKILL, or lasts until somebody else has started. The calls come from a trace, so a new one needs nothing here.
 # EXLOCK_FAULTS=all: with every error that it can return, once and from then on; otherwise with some of them.
 # shellcheck disable=SC2153 # the helper sets it
@@ -24,7 +24,7 @@ assert_bears_faults() {
 	local situation
 	for situation in "$@"; do
 		mkdir "$BATS_TEST_TMPDIR/$situation"
-		run "${INSIDE[@]}" "$HELPERS/faulty" "${PLACE:-$BATS_TEST_TMPDIR/$situation}" "$SHIM" "$BUILD/exlock-hop" "$situation" \
+		run "${INSIDE[@]}" "$HELPERS/faulty" "${PLACE:-$BATS_TEST_TMPDIR/$situation}" "$SHIM" "$BUILD/exlock-launch" "$situation" \
 			${EXLOCK_FAULTS:+"$EXLOCK_FAULTS"}
 		[[ $status -ne 88 ]] || skip "needs ptrace(2), on x86-64"
 		[[ $status -eq 0 ]] || { echo "$output"; return 1; }
@@ -78,12 +78,12 @@ assert_bears_faults() {
 	assert_bears_faults exec exec-tree tree
 }
 
-@test "whatever system call of the launcher's hop fails, the command is exclusive or does not run" {
+@test "whatever system call of the launcher fails, the command is exclusive or does not run" {
 	assert_bears_faults hop hop-bare hop-held
 }
 
 @test "the test of faults sees a program that nothing guards" {
-	SHIM='' run "${INSIDE[@]}" "$HELPERS/faulty" "$BATS_TEST_TMPDIR" "" "$BUILD/exlock-hop" fresh
+	SHIM='' run "${INSIDE[@]}" "$HELPERS/faulty" "$BATS_TEST_TMPDIR" "" "$BUILD/exlock-launch" fresh
 	[[ $status -ne 88 ]] || skip "needs ptrace(2), on x86-64"
 	[[ $status -eq 1 && $output == *"in main, and another one is, too"* ]]
 }

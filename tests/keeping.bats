@@ -14,12 +14,11 @@ teardown() {
 	remove_public_place
 }
 
-# The launcher, with its library and its hop, where every user can run it.
+# The launcher, with its library, where every user can run it.
 make_public_launcher() {
 	make_public_place
-	cp "$BUILD/exlock-hop" "$BUILD/tests/hold-static" "$PLACE"
-	sed "s|^shim=.*|shim=$PLACE/libexlock.so|; s|^hop=.*|hop=$PLACE/exlock-hop|" "$LAUNCH" >"$PLACE/exlock-launch"
-	chmod 755 "$PLACE/exlock-launch"
+	cp "$BUILD/tests/hold-static" "$PLACE"
+	place_launcher "$PLACE"
 }
 
 # Sets HOLDER to the PID that a program started in the background, by way of others, has said it has.

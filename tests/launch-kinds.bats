@@ -115,9 +115,8 @@ assert_exclusive() {
 as_ordinary_user() {
 	[[ $EUID -eq 0 ]] || skip "needs root"
 	[[ $(findmnt -n -o OPTIONS -T "$OPEN") != *nosuid* ]] || skip "/tmp is mounted nosuid"
-	cp "$SHIM" "$BUILD/exlock-hop" "$HELPERS/hold" "$HELPERS/closeall" "$OPEN"
-	sed "s|$BUILD|$OPEN|g" "$LAUNCH" >"$OPEN/exlock-launch"
-	chmod 755 "$OPEN/exlock-launch"
+	cp "$HELPERS/hold" "$HELPERS/closeall" "$OPEN"
+	place_launcher "$OPEN"
 	LAUNCH=$OPEN/exlock-launch
 	LOCKS=$OPEN/locks
 	export EXCLUSIVELOCK_DIR=$LOCKS

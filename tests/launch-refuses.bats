@@ -19,9 +19,7 @@ teardown() {
 
 # A launcher of the test's own, with a library that can be spoilt.
 private_launcher() {
-	cp "$SHIM" "$BUILD/exlock-hop" "$OPEN"
-	sed "s|$BUILD|$OPEN|g" "$LAUNCH" >"$OPEN/exlock-launch"
-	chmod 755 "$OPEN/exlock-launch"
+	place_launcher "$OPEN"
 	run -0 "$OPEN/exlock-launch" -n job printenv LD_PRELOAD
 	[[ $output == "$OPEN/libexlock.so" ]]
 }
@@ -165,12 +163,6 @@ assert_nothing_runs() {
 	assert_nothing_runs libexlock.so "$OPEN/exlock-launch" -n job touch intruder
 }
 
-@test "a missing hop: nothing runs, 125" {
-	private_launcher
-	rm "$OPEN/exlock-hop"
-	assert_nothing_runs exlock-hop "$OPEN/exlock-launch" -n job touch intruder
-}
-
 @test "an unreadable library: nothing runs, 125" {
 	private_launcher
 	chmod 000 "$OPEN/libexlock.so"
@@ -188,10 +180,4 @@ assert_nothing_runs() {
 @test "no lock file is printed without a command or a name, nor for a directory with a path that is too long" {
 	assert_nothing_runs "no command given" "$LAUNCH" -p
 	assert_nothing_runs "too long" "$LAUNCH" -p -n job -d "/$(printf '%04090d' 0)"
-}
-
-@test "the launcher's hop starts nothing when something else calls it" {
-	assert_nothing_runs exlock-launch "$BUILD/exlock-hop" touch intruder
-	assert_nothing_runs exlock-launch "$BUILD/exlock-hop" --shim="$SHIM" touch intruder
-	assert_nothing_runs frobnicate "$BUILD/exlock-hop" --frobnicate --shim="$SHIM" -- touch intruder
 }

@@ -202,3 +202,8 @@ assert_sets() {
 	assert_refused A "$HOLDER"
 	assert_refused B "$inner"
 }
+
+@test "the command sees every variable, also one whose name no shell could have" {
+	run -0 env 'a.b=as it was' "$LAUNCH" -n job printenv a.b
+	[[ $output == "as it was" ]]
+}

@@ -107,6 +107,6 @@ on_a_copy() {
 	cd "$BATS_TEST_TMPDIR"
 	tar xzf fresh/meson-dist/exlock-*.tar.gz
 	meson setup made exlock-*/ >/dev/null
-	ninja -C made libexlock.so exlock-hop >/dev/null
+	ninja -C made libexlock.so exlock-launch >/dev/null
 	[[ -s made/libexlock.so ]]
 }

@@ -72,6 +72,14 @@ file_is_gone() { [[ ! -e $1 ]]; }
 file_has_content() { [[ -s $1 ]]; }
 process_is_gone() { ! kill -0 "$1" 2>/dev/null; }
 
+# Puts a launcher into FOLDER, with a library of its own there: FOLDER/exlock-launch.
+place_launcher() {
+	cp "$BUILD/libexlock.so" "$1"
+	cp "$BUILD/exlock-launch" "$1/moved"
+	printf '#!/bin/sh\nexec "%s/moved" --shim="%s/libexlock.so" --keeper= "$@"\n' "$1" "$1" >"$1/exlock-launch"
+	chmod 755 "$1/exlock-launch"
+}
+
 # Starts COMMAND under the shim in the background and waits until it says "ready" on its standard output.
 # Sets HOLDER to its PID. Its output goes to $BATS_TEST_TMPDIR/holder.out and .err.
 start_holder() {

@@ -93,7 +93,7 @@ static void begin_image(struct trace *trace)
 	length = readlink(name, path, sizeof path - 1);	// NOLINT(readability-suspicious-call-argument): not swapped
 	path[length < 0 ? 0 : length] = '\0';
 	*trace->image = (struct trace_image){ .number = trace->image->number + 1, .occurrence = trace->image->occurrence };
-	trace->image->hop = length > 11 && strcmp(path + length - 11, "/exlock-hop") == 0;
+	trace->image->hop = length > 14 && strcmp(path + length - 14, "/exlock-launch") == 0;
 }
 
 static bool is_own(struct trace *trace, const struct syscall_info *info)

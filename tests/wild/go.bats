@@ -93,7 +93,7 @@ assert_exclusive() {
 }
 
 # As Go does it, without Go: from the kernel's block, not by libc.
-@test "the initial block of environment, as /proc/PID/environ shows it, has the marks after the launcher's hop" {
+@test "the initial block of environment, as /proc/PID/environ shows it, has the marks after the launcher" {
 	start_in_block() {
 		: >out
 		"$@" >out 2>err 3>&- &

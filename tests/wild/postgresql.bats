@@ -15,9 +15,7 @@ setup() {
 	if [[ $EUID -eq 0 ]]; then
 		# The server does not run as root.
 		make_public_place
-		cp "$BUILD/exlock-hop" "$PLACE"
-		sed "s|^shim=.*|shim=$PLACE/libexlock.so|; s|^hop=.*|hop=$PLACE/exlock-hop|" "$LAUNCH" >"$PLACE/exlock-launch"
-		chmod 755 "$PLACE/exlock-launch"
+		place_launcher "$PLACE"
 		LAUNCH=$PLACE/exlock-launch
 		owner=(as_user)
 	fi

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
-// The launcher's hop: understands the options, takes the lock in this process, by the shim's own code, makes sure of it, and becomes the
-// command. The PID stays the same, so that the lock also holds for a command which takes no preload.
+// exlock-launch: understands the options, takes the lock in this process, by the shim's own code, makes sure of it, and becomes the
+// command. The PID stays the same, so that the lock also holds for a command which takes no preload. A script would cost more than all
+// of this by its shell's start alone, and lose what of the environment no shell can name.
 //
-//	exlock-hop --shim=LIBRARY --keeper=PROGRAM [OPTION...] [--] COMMAND [ARG...]
+//	exlock-launch [--shim=LIBRARY --keeper=PROGRAM] [OPTION...] [--] COMMAND [ARG...]
 //
-// OPTION... are exlock-launch's. For a cluster's lock it becomes PROGRAM instead, which runs COMMAND then.
+// For a cluster's lock it becomes PROGRAM instead, which runs COMMAND then.
 #include "become.h"
 #include "canonical.h"
 #include "commandfile.h"
@@ -42,14 +43,17 @@ static _Noreturn void print(const char *text)
 	exit(write(STDOUT_FILENO, text, length) == (ssize_t)length ? EXIT_SUCCESS : CONFIG_EXIT_ERROR);
 }
 
-// What the launcher says before the user's own arguments. Returns where these begin.
+// Where the library and the keeper are: where they were built or installed; or with a launcher that was moved, where whoever calls it says
+// before all options. Returns where these begin.
 static char **take_places(struct launch *launch, char **argv)
 {
 	static const char shim[] = "--shim=", keeper[] = "--keeper=";
 	char **at = argv[0] ? argv + 1 : argv;
 
+	launch->shim = SHIM_PATH;
+	launch->keeper = KEEPER_PATH;
 	if (!at[0] || !text_begins(at[0], shim) || !at[1] || !text_begins(at[1], keeper))
-		FAIL(at[0] ? at[0] : "", ": it is exlock-launch that calls this");
+		return at;
 	launch->shim = at[0] + sizeof(shim) - 1;
 	launch->keeper = at[1] + sizeof(keeper) - 1;
 	return at + 2;
