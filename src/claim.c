@@ -146,7 +146,6 @@ static enum claim_result judge_record(const char *path, const struct process_sel
 	}
 	if (claim->holder != 0)
 		return CLAIM_HELD;
-	claim->left = (claim->status.st_mode & RECORD_HINT_LEFT) != 0;
 	if (claim->writable && write_record(path, self, claim) == CLAIM_FAILED)
 		return CLAIM_FAILED;
 	if (claim_is_at(path, &claim->status))
@@ -167,6 +166,7 @@ enum claim_result claim_judge(const char *path, const struct process_self *self,
 		return fail(claim, 0, "is not a regular file");
 	if (claim->status.st_nlink > 1)
 		return fail(claim, 0, "has more than one link");
+	claim->left = (claim->status.st_mode & RECORD_HINT_LEFT) != 0;
 	if (record_lock(claim->fd, claim->writable ? F_WRLCK : F_RDLCK, &claim->holder) == -1)
 		return errno == EWOULDBLOCK ? CLAIM_HELD : fail(claim, errno, NULL);
 	result = judge_record(path, self, accept_empty, claim);

@@ -23,7 +23,7 @@ struct claim {
 	int fd;			// -1: not open
 	bool created;		// by us, just now
 	bool writable;
-	bool left;		// by a predecessor that left nobody behind, so that none but itself is to be waited for
+	bool left;		// the record said, when it was judged, that its process has left: RECORD_HINT_LEFT
 	struct stat status;	// once judged
 	pid_t holder;		// where it is held; 0: not known
 	bool vouched;		// the holder's PID is not just what anybody may have written

@@ -75,12 +75,11 @@ static enum claim_result await_predecessor(struct lockfile *lock, uint64_t deadl
 // does without the flock (resume()). It may also give the lock back and live on.
 static enum claim_result keep_turn(const struct lockfile *lock, uint64_t deadline, bool accept_empty, struct claim *claim)
 {
+	bool was_left = claim->left;
 	enum claim_result result = CLAIM_HELD;
-	uint64_t now, brief;
 
-	while (result == CLAIM_HELD && (now = pause_clock()) < deadline) {
-		brief = deadline - now < BRIEF_NS ? deadline : now + BRIEF_NS;
-		if (watch_process(claim->holder, brief) == -1)
+	for (uint64_t now; result == CLAIM_HELD && (now = pause_clock()) < deadline;) {
+		if (watch_process(claim->holder, deadline - now < BRIEF_NS ? deadline : now + BRIEF_NS) == -1)
 			watch_holder(claim->holder, lock->path, deadline);
 		if (!claim_is_at(lock->path, &claim->status))
 			return CLAIM_AGAIN;
@@ -88,6 +87,8 @@ static enum claim_result keep_turn(const struct lockfile *lock, uint64_t deadlin
 		if (result == CLAIM_HELD)
 			pause_us(LOOK_AGAIN_US);
 	}
+	// Set in our turn, it is the recorded process' own word. Another one's may stand in a file that later holders could not write to.
+	claim->left = claim->left && !was_left;
 	return result;
 }
 
@@ -104,6 +105,8 @@ static enum claim_result attempt(struct lockfile *lock, uint64_t deadline, bool 
 	result = claim_judge(lock->path, &lock->self, accept_empty, claim);
 	if (deadline && result == CLAIM_HELD)
 		result = keep_turn(lock, deadline, accept_empty, claim);
+	else
+		claim->left = false;
 	if (result != CLAIM_TAKEN && result != CLAIM_OWN) {
 		(void)close(claim->fd);
 		return result;

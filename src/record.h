@@ -21,7 +21,8 @@
 // two are never taken back while the file exists: what they hint at is then looked at closely. The third goes with the record.
 #define RECORD_HINT_WAITERS S_ISVTX	// somebody waited for the flock
 #define RECORD_HINT_MAPPED S_IXUSR	// somebody keeps the lock by a mapping that has not got the flock
-#define RECORD_HINT_LEFT S_IXGRP	// the recorded process has left the flock to one who waited, and none of its own kept it
+#define RECORD_HINT_LEFT S_IXGRP	// the recorded process has left the flock to one who waited, and none of its own kept it. Said to that
+					// one alone: who may not write a record takes this over, too
 
 struct record {
 	pid_t pid;		// 0: names no process
