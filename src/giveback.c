@@ -101,10 +101,11 @@ static bool has_heir(const struct lockfile *lock, const struct mapped_file *file
 	return taker != 0 && taker != getpid() && taker != lock->self.pid && process_alive(taker, PROCESS_NO_STAMP);
 }
 
-// The next one has none but us to wait for: says so, if that is certain.
+// The next one has none but us to wait for: says so, if that is certain. Where the record does not name us, an heir may have written
+// its own by now.
 static void leave_word(const struct lockfile *lock, int fd, const struct stat *status)
 {
-	if (!has_family(lock))
+	if ((lock->recorded || lock->resumed) && !has_family(lock))
 		record_hint(fd, status, RECORD_HINT_LEFT);
 }
 

@@ -151,7 +151,7 @@ static bool is_left_to_waiter(const struct lockfile *lock, const struct stat *st
 bool lockfile_share(struct lockfile *lock, ino_t inode)
 {
 	struct stat status;
-	int fd = record_open(lock->path, O_RDONLY, &status);
+	int fd = record_open_to_hint(lock->path, &status);
 
 	if (fd == -1)
 		return false;
@@ -260,7 +260,7 @@ enum lockfile_result lockfile_try(struct lockfile *lock, bool patient, struct lo
 static void announce(const char *path)
 {
 	struct stat status;
-	int fd = record_open(path, O_RDONLY, &status);
+	int fd = record_open_to_hint(path, &status);
 
 	if (fd == -1)
 		return;

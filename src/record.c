@@ -90,6 +90,13 @@ int record_open(const char *path, int access, struct stat *status)
 	return -1;
 }
 
+int record_open_to_hint(const char *path, struct stat *status)
+{
+	int fd = record_open(path, O_RDWR, status);
+
+	return fd == -1 ? record_open(path, O_RDONLY, status) : fd;
+}
+
 // A write past RLIMIT_FSIZE brings SIGXFSZ, and one that crosses it leaves half a PID: 1 for 123. So the limit is looked
 // at first; who may raise it does so for a moment. Returns false if LENGTH bytes cannot be written.
 static bool raise_limit(size_t length, struct rlimit *saved)
@@ -181,11 +188,6 @@ void record_close(int fd, const struct stat *status)
 		(void)ftruncate(fd, CONTENT_MAX);
 }
 
-void record_hint(int fd, const struct stat *status, mode_t hint)
-{
-	if (!(status->st_mode & hint))
-		(void)fchmod(fd, (status->st_mode & 07777) | hint);
-}
 
 bool record_is_alive(const struct record *record)
 {
@@ -239,4 +241,21 @@ void record_unlock(int fd)
 	struct flock lock = { .l_type = F_UNLCK, .l_whence = SEEK_SET };
 
 	(void)fcntl(fd, F_OFD_SETLK, &lock);
+}
+
+// A mode is written as a whole: from a look before the lock it would take back what others have set since, or bring the last word of
+// one long gone back. Without the lock only that is worth the risk without which somebody could get in beside another one.
+void record_hint(int fd, const struct stat *status, mode_t hint)
+{
+	struct stat now;
+	pid_t writer;
+	bool locked;
+
+	if (status->st_mode & hint)
+		return;
+	locked = record_lock(fd, F_WRLCK, &writer) == 0;
+	if ((locked || hint == RECORD_HINT_MAPPED) && fstat(fd, &now) == 0)
+		(void)fchmod(fd, (now.st_mode & 07777) | hint);
+	if (locked)
+		record_unlock(fd);
 }

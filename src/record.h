@@ -43,6 +43,9 @@ int record_peek(const char *path, struct record *record, struct stat *status);
 // with one link, so nothing is done through what somebody planted. Returns a descriptor, or -1.
 int record_open(const char *path, int access, struct stat *status);
 
+// The same to set a hint: for writing if we may, else for reading.
+int record_open_to_hint(const char *path, struct stat *status);
+
 // Writes the record of the process with PID and START to FD. STATUS is the file's, before and after that. Without a start
 // time, or where the file cannot carry it (it is not ours, or its file system drops nanoseconds), one without stamp.
 // Never half a record: with RLIMIT_FSIZE too low the file is left empty, which is no error: the flock alone has to do.
@@ -53,7 +56,7 @@ int record_write(int fd, pid_t pid, uint64_t start, struct stat *status);
 // still is at the path it names a process that always lives. Over what it says now, so that no peer sees it empty.
 void record_close(int fd, const struct stat *status);
 
-// Sets HINT on the lock file FD, which has STATUS, if we may.
+// Sets HINT on the lock file FD, which had STATUS, if we may. Takes the record lock, for which FD is to be open for writing.
 void record_hint(int fd, const struct stat *status, mode_t hint);
 
 // Whether the record names a living process.

@@ -43,7 +43,11 @@ assert_each() {
 }
 
 @test "In every order of steps who waits gets in after its predecessor has gone, and none is left asleep" {
-	assert_each holds wait wait-crash
+	assert_each holds wait wait-crash left
+}
+
+@test "In every order of steps a holder that calls exec, or has forked, keeps the lock beside those who keep their turn" {
+	assert_each holds wait-exec wait-fork wait-exec-fork
 }
 
 @test "In every order of steps a Python peer excludes and is excluded, but for its own gap between open and lock" {
@@ -76,6 +80,10 @@ assert_each() {
 
 @test "The model finds the run that breaks a start, or a deletion, that does not wait for those who are just ending" {
 	assert_each breaks no-wait-for-endings created-for-ever no-wait-for-family
+}
+
+@test "The model finds the run that breaks a last word that is given beside children, is not taken back, or comes back with an old mode" {
+	assert_each breaks left-with-family left-for-ever stale-hints
 }
 
 @test "The model finds each gap that it excuses: the peers' own, and those that the README names" {

@@ -13,13 +13,15 @@
    Prober. kernel.pml: files and processes; state.pml: what the code has seen, and what it asks; steps-*.pml: the code, a rule for
    each system call that others can see, named after the functions in src/. KILLS of them are killed, at any step.
 
-   What is left out, and why that does no harm. A descriptor and a mapping are owners of one open file description, and so is all
-   that tree scope would add. Content and stamp of a record are written in two steps but read in one: a reader that sees halves
-   sees a dead process, as in between the two writes. record_peek() opens and reads in one step: what it reads of a file that is
-   replaced just then leads to a refusal or to another look. Deadlines have no length: what may time out may do so at any time, or
-   never; but holder_await_endings() always waits to the end (the code: for a second), and resume() tries as long as nobody maps
-   the file (the code: for a second; RESUME_GIVES_UP). The number of tombstones is not limited; TOMBSTONES_FAIL is the same. An
-   inode number is used again at once. Not here: scope tree, lost marks, namespaces, directories without /proc, errors.
+   What is left out, and why that does no harm. A descriptor and a mapping are owners of one open file description, and so is
+   all that tree scope would add. Content and stamp of a record are written in two steps but read in one: a reader that sees
+   halves sees a dead process, as in between the two writes. record_peek() opens and reads in one step: what it reads of a file
+   that is replaced just then leads to a refusal or to another look. Deadlines have no length: what may time out may do so at
+   any time, or never; but holder_await_endings() always waits to the end (the code: for a second), and resume() tries as long
+   as nobody maps the file and no other has its flock (the code: for a second; RESUME_GIVES_UP). Each hint is set in one step,
+   for that is done under the short lock (STALE_HINTS), and LEFT goes in one step with the old record: without it there is more
+   to be waited for, not less. The number of tombstones is not limited; TOMBSTONES_FAIL is the same. An inode number is used
+   again at once. Not here: scope tree, lost marks, namespaces, directories without /proc, errors.
 
    What is excused, each by a switch that a test turns over to see the run it hides. PEER_GAP: a peer does not look at the path
    again after it got its lock, so between its open and its lock a deletion makes it the owner of nothing. EXEC_GAP: between a
@@ -70,6 +72,12 @@
 #ifndef LEAVES_TO_WAITERS
 #define LEAVES_TO_WAITERS true
 #endif
+#ifndef LEFT_WITH_FAMILY
+#define LEFT_WITH_FAMILY false
+#endif
+#ifndef LEFT_FOR_EVER
+#define LEFT_FOR_EVER false
+#endif
 #ifndef NO_LIVING_ANCESTOR
 #define LIVING_ANCESTOR (MARK_LIVES && HAS_ANCESTOR(1))
 #else
@@ -104,9 +112,9 @@
 mtype = { Unborn, Begin, Main, Die, Dying, Done,
 	Open, Create, TakeFlock, CheckPath, Judge, Decide, Write, Stamp, LastLook, Keep, Endings, AwaitEndings, Tombs, AwaitTomb,
 	GiveUp, GiveUpLook, GiveUpName, GiveUpFlock, Busy, JudgeBusy, BusyDead, Find, FoundMapper, Refused,
-	Replace, ReplaceLock, ReplaceWrite, ReplaceStamp, Announce, Linger, Watch,
+	ShareHint, Replace, ReplaceLock, ReplaceWrite, ReplaceStamp, Announce, AnnounceHint, KeepTurn,
 	Mark, MarkedFileIsGone, MarkIsRecorded, MarkIsNot,
-	Leave, LeaveJudge, Raise, Release, Reopen, TakeBack, CheckBack, HandOn, WatchFlock, HandOnMapped, Family, AwaitFamily, Delete, Unlink, Rest,
+	Leave, LeaveJudge, Raise, Release, TakeBack, Heir, HandOn, WatchFlock, HandOnMapped, Word, Family, AwaitFamily, Delete, Unlink, Rest,
 	PythonCreate, PythonOpen, PythonLock, PythonJudge, PythonWrite, PythonInside, PythonUnlink,
 	FlockOpen, FlockTake, FlockInside };
 
@@ -220,7 +228,8 @@ init {
 #ifdef STALE
 		create_file();
 		record_pid[path] = SLOTS + 1;
-		record_stamp[path] = 0
+		record_stamp[path] = 0;
+		hints[path] = STALE
 #endif
 	}
 }

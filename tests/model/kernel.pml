@@ -30,8 +30,10 @@ byte record_pid[INODES + 1];	/* 0: empty */
 byte record_stamp[INODES + 1];	/* a start time; 0: the record has no stamp */
 byte record_locked[INODES + 1];	/* the process that has the short lock: lockf, OFD */
 byte flocked[INODES + 1];	/* the open file description that has the flock */
-bool hint_waiters[INODES + 1];
-bool hint_mapped[INODES + 1];
+byte hints[INODES + 1];	/* of the file's mode, which is changed as a whole */
+#define WAITERS_HINT 1
+#define MAPPED_HINT 2
+#define LEFT_HINT 4
 
 /* Open file descriptions. */
 byte inode_of[OPENS + 1];
@@ -89,8 +91,7 @@ inline collect(inode)
 	:: k > OPENS && path != inode ->
 		record_pid[inode] = 0;
 		record_stamp[inode] = 0;
-		hint_waiters[inode] = false;
-		hint_mapped[inode] = false
+		hints[inode] = 0
 	:: else
 	fi
 }
@@ -200,6 +201,8 @@ inline forget()
 	seen_stamp[p] = 0;
 	other[p] = 0;
 	set[p] = 0;
+	seen_hints[p] = 0;
 	created[p] = false;
+	awaited[p] = false;
 	again[p] = false
 }

@@ -3,11 +3,13 @@
 
 byte seen_pid[SLOTS + 1];	/* a record, as read */
 byte seen_stamp[SLOTS + 1];
+byte seen_hints[SLOTS + 1];
 byte other[SLOTS + 1];		/* the process it waits for, or is about to record */
 byte set[SLOTS + 1];		/* the processes that were ending when it looked, one bit each */
 byte remembered[SLOTS + 1];	/* struct lockfile's inode, or mapped_file's */
 bool created[SLOTS + 1];
 bool again[SLOTS + 1];		/* resume(), or the second try of lockfile_leave() */
+bool awaited[SLOTS + 1];	/* who leaves has seen somebody wait */
 bool own[SLOTS + 1];		/* this image was exec'd by the holder */
 
 #define INSTANCE(p) (parent[p] -> parent[p] : p)
@@ -31,16 +33,27 @@ bool own[SLOTS + 1];		/* this image was exec'd by the holder */
 #define ENDING_BIT(q) ((life[q] == ENDING) << q)
 #define ENDINGS (ENDING_BIT(1) | ENDING_BIT(2) | ENDING_BIT(3) BITS4(ENDING_BIT(4)) BITS5(ENDING_BIT(5)) BITS6(ENDING_BIT(6)))
 
-/* What await_family() asks: whether this process was forked from the holder, or has children that it has not waited for. */
+/* has_family(): whether this process was forked from the holder, or has children that it has not waited for. */
 #define IS_CHILD(q) (parent[q] == p && (life[q] == LIVES || life[q] == ENDING))
 #define HAS_FAMILY (role[p] == Child || EACH_PROCESS(IS_CHILD))
 #define DELETE_STEP (HAS_FAMILY && !NO_FAMILY -> Family : Delete)
 
 #define KEEPS_MAPPING(q) (q != p && map[q] && inode_of[map[q]] == remembered[p])
 
-/* is_leaving(): the recorded process is on its way out, by the kernel's word or by its tombstone. */
-#define LEAVES(q) (IS(q, seen_pid[p], STAMP(seen_stamp[p])) && (life[q] == ENDING || tomb[q]))
-#define SEES_LEAVING EACH_PROCESS(LEAVES)
+/* keep_turn(): the recorded process lives, or the one that keeps the lock by a mapping still has it. */
+#define KEEPS_LOCK(q) (map[q] && inode_of[map[q]] == FILE)
+#define STILL_HELD (other[p] -> KEEPS_LOCK(other[p]) : SEES_LIVING)
+#define SAME_RECORD (record_pid[FILE] == seen_pid[p] && record_stamp[FILE] == seen_stamp[p])
+
+/* Who has taken the flock is neither this process nor the one from which it was forked, and lives: has_heir(), is_left_to_waiter(). */
+#define FLOCK_TAKER opener[flocked[remembered[p]]]
+#define OTHER_HAS_FLOCK (flocked[remembered[p]] && pid_of[FLOCK_TAKER] != pid_of[p] && \
+	pid_of[FLOCK_TAKER] != pid_of[INSTANCE(p)] && PID_LIVES(pid_of[FLOCK_TAKER]))
+#define IS_LEFT_TO_WAITER (SEES_HINT(WAITERS_HINT) && OTHER_HAS_FLOCK)
+#define SEES_HINT(which) ((seen_hints[p] & which) != 0)
+#define IS_LAST (flocked[FILE] == fd[p])
+#define MAPPED_STEP (SEES_HINT(MAPPED_HINT) -> HandOnMapped : LAST_STEP)
+#define LAST_STEP (IS_LAST -> DELETE_STEP : Word)
 
 #ifdef NO_PATH_CHECK
 #define SAME_FILE true
@@ -70,7 +83,33 @@ inline unlock_record() { if :: record_locked[FILE] == p -> record_locked[FILE] =
 inline see(inode)
 {
 	seen_pid[p] = record_pid[inode];
-	seen_stamp[p] = record_stamp[inode]
+	seen_stamp[p] = record_stamp[inode];
+	seen_hints[p] = hints[inode]
+}
+
+/* record_hint(), on the open file: a mode is read, and written as a whole. */
+#ifndef STALE_HINTS
+#define MODE hints[FILE]
+#define MODE_IS_FREE(inode) (record_locked[inode] == NOBODY)
+#else
+#define MODE seen_hints[p]
+#define MODE_IS_FREE(inode) true
+#endif
+inline set_hint(which)
+{
+	if
+	:: SEES_HINT(which)
+	:: else -> hints[FILE] = MODE | which
+	fi
+}
+
+/* With the record that it was said of. */
+inline unhint_left()
+{
+	if
+	:: SEES_HINT(LEFT_HINT) && !LEFT_FOR_EVER -> hints[FILE] = seen_hints[p] - LEFT_HINT
+	:: else
+	fi
 }
 
 /* other[p]: a process that maps the inode; 0: none. */
@@ -119,13 +158,12 @@ inline enter()
 	at[p] = Main
 }
 
-/* How an attempt ends that found the lock held; for who waits see WAIT_STEPS. */
+/* How an attempt ends that found the lock held. Who waits keeps the flock. */
 inline held()
 {
 	if
 	:: role[p] != Waiter -> close_file(); at[p] = Refused
-	:: role[p] == Waiter && SEES_LEAVING -> unlock_record(); at[p] = Linger
-	:: else -> close_file(); at[p] = Watch
+	:: else -> unlock_record(); at[p] = KeepTurn
 	fi
 }
 
@@ -155,7 +193,8 @@ byte given_up[SLOTS + 1];
 bool leaving[SLOTS + 1];
 
 #define WAITS(q) (at[q] == TakeFlock && role[q] == Waiter && inode_of[fd[q]] == remembered[p])
-#define HAS_WAITERS EACH_PROCESS(WAITS)
+/* keepers_has_waiters(): where nobody has the flock the kernel's list does not tell. */
+#define HAS_WAITERS (EACH_PROCESS(WAITS) || flocked[remembered[p]] == 0)
 
 /* A peer locks what it has opened without a second look at the path. If the file was deleted in between, it runs under a lock
    that nobody can see: it excludes nobody, not even its own kind. Such a run is not followed any further, unless asked. */

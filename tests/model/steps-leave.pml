@@ -1,50 +1,38 @@
 /* SPDX-License-Identifier: MIT */
-/* The exit handler gives the lock back: lockfile_leave(), holder_hand_on(), delete(). Until its process is gone the
-   program is still inside: its buffers are flushed and its sockets closed after this. */
+/* The exit handler gives the lock back: lockfile_leave(). Until its process is gone the program is still inside: its buffers are
+   flushed and its sockets closed after this. The file stays open until then, as FD. */
+/* open_own() */
 :: d_step { at[p] == Leave ->
 	leaving[p] = true;
 	if
 	:: path == 0 || path != remembered[p] -> at[p] = Rest
-	:: else -> see(path); at[p] = LeaveJudge
+	:: else -> open_file(); see(path); at[p] = LeaveJudge
 	fi }
 :: d_step { at[p] == LeaveJudge ->
-	if
-	:: IS_OTHER && SEES_LIVING -> at[p] = Rest
-	:: !(IS_OTHER && SEES_LIVING) && LEAVES_TO_WAITERS && hint_waiters[remembered[p]] && HAS_WAITERS ->
-		find_mapper(remembered[p]);
-		at[p] = (seen_pid[p] == pid_of[p] && other[p] -> Replace : Rest)
-	:: else -> at[p] = Raise
-	fi }
+	awaited[p] = LEAVES_TO_WAITERS && SEES_HINT(WAITERS_HINT) && HAS_WAITERS;
+	at[p] = (IS_OTHER && SEES_LIVING -> Rest : Raise) }
 :: d_step { at[p] == Raise -> tomb[p] = HAS_TOMBSTONES; at[p] = Release }
 /* No socket is to be had: the kernel gives up what there is. */
-:: d_step { at[p] == Raise && TOMBSTONES_FAIL -> at[p] = Rest }
-:: d_step { at[p] == Release -> given_up[p] = 1; give_up(map[p]); at[p] = Reopen }
-/* claim_open(), flopen() */
-:: d_step { at[p] == Reopen ->
-	if
-	:: path == 0 -> at[p] = Rest
-	:: else -> open_file(); at[p] = TakeBack
-	fi }
+:: d_step { at[p] == Raise && TOMBSTONES_FAIL -> at[p] = (awaited[p] -> HandOn : Rest) }
+:: d_step { at[p] == Release -> given_up[p] = 1; give_up(map[p]); at[p] = (awaited[p] -> Heir : TakeBack) }
+/* flock(FD) */
 :: d_step { at[p] == TakeBack ->
 	if
-	:: flocked[FILE] == 0 -> flocked[FILE] = fd[p]; at[p] = CheckBack
-	:: else -> close_file(); at[p] = (again[p] -> Rest : HandOn)
+	:: flocked[FILE] == 0 -> flocked[FILE] = fd[p]; at[p] = MAPPED_STEP
+	:: else -> at[p] = (again[p] -> MAPPED_STEP : Heir)
 	fi }
-:: d_step { at[p] == CheckBack ->
-	if
-	:: SAME_FILE -> at[p] = (hint_mapped[FILE] -> HandOnMapped : DELETE_STEP)
-	:: else -> close_file(); at[p] = Reopen
-	fi }
+/* has_heir(). Who waits may wake up after our last look. */
+:: d_step { at[p] == Heir -> at[p] = (OTHER_HAS_FLOCK -> MAPPED_STEP : HandOn) }
 /* holder_hand_on(): who has the flock is a process forked from this one, or a contender, for an instant. */
 :: d_step { at[p] == HandOn ->
 	again[p] = true;
 	if
-	:: path == 0 -> at[p] = Reopen
+	:: path == 0 -> at[p] = (awaited[p] -> Rest : TakeBack)
 	:: path != 0 && record_pid[path] != pid_of[p] -> at[p] = Rest
-	:: else -> see(path); at[p] = WatchFlock
+	:: else -> seen_pid[p] = record_pid[path]; seen_stamp[p] = record_stamp[path]; at[p] = WatchFlock
 	fi }
-:: d_step { at[p] == WatchFlock && (path == 0 || flocked[path] == 0) -> at[p] = Reopen }
-:: d_step { at[p] == WatchFlock && path != 0 && flocked[path] != 0 ->
+:: d_step { at[p] == WatchFlock && !awaited[p] && (path == 0 || flocked[path] == 0) -> at[p] = TakeBack }
+:: d_step { at[p] == WatchFlock && (awaited[p] || (path != 0 && flocked[path] != 0)) ->
 	find_mapper(remembered[p]);
 	at[p] = (other[p] && HANDS_ON -> Replace : Rest) }
 /* A mapper that does not stay: it is about to call exec, or to end. The grace is over. */
@@ -53,10 +41,13 @@
 :: d_step { at[p] == HandOnMapped ->
 	find_mapper(remembered[p]);
 	if
-	:: other[p] && path != 0 -> see(path); close_file(); at[p] = Replace
+	:: other[p] && path != 0 -> seen_pid[p] = record_pid[path]; seen_stamp[p] = record_stamp[path]; at[p] = Replace
 	:: other[p] && path == 0 -> at[p] = Rest
-	:: else -> at[p] = DELETE_STEP
+	:: else -> at[p] = LAST_STEP
 	fi }
+/* leave_word() */
+:: d_step { at[p] == Word && HAS_FAMILY && !LEFT_WITH_FAMILY -> at[p] = Rest }
+:: d_step { at[p] == Word && (!HAS_FAMILY || LEFT_WITH_FAMILY) && MODE_IS_FREE(FILE) -> set_hint(LEFT_HINT); at[p] = Rest }
 /* await_family(): the kernel may take a forked process' mapping before its other files (several threads, a reader of its maps). */
 :: d_step { at[p] == Family -> set[p] = ENDINGS; at[p] = AwaitFamily }
 :: d_step { at[p] == AwaitFamily && (set[p] & (ENDINGS)) == 0 -> set[p] = 0; at[p] = Delete }

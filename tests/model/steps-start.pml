@@ -14,7 +14,7 @@
 	:: path != 0 -> at[p] = Open
 	:: else -> create_file(); open_file(); created[p] = true; at[p] = TakeFlock
 	fi }
-:: d_step { at[p] == TakeFlock && (flocked[FILE] == 0 || role[p] != Waiter) ->
+:: d_step { at[p] == TakeFlock && (flocked[FILE] == 0 || role[p] != Waiter || own[p]) ->
 	if
 	:: flocked[FILE] == 0 -> flocked[FILE] = fd[p]; at[p] = CheckPath
 	:: else -> close_file(); at[p] = Busy
@@ -36,18 +36,23 @@
 	:: !(SEES_OWN) && IS_OTHER && SEES_LIVING -> held()
 	:: else ->
 		if
-		:: hint_mapped[FILE] -> find_mapper(FILE)
+		:: SEES_HINT(MAPPED_HINT) -> find_mapper(FILE)
 		:: else
 		fi;
 		if
-		:: other[p] -> seen_pid[p] = pid_of[other[p]]; seen_stamp[p] = other[p]; other[p] = 0; held()
+		:: other[p] -> held()
 		:: else -> at[p] = Write
 		fi
 	fi }
 /* Empty, and not created by us: a peer may be about to write. After some time it is taken for nobody's. */
 :: d_step { at[p] == Decide && seen_pid[p] == 0 && !created[p] && (role[p] != Prober || !ACCEPTS_EMPTY) -> close_file(); at[p] = AGAIN_STEP }
 :: d_step { at[p] == Decide && seen_pid[p] == 0 && !created[p] && ACCEPTS_EMPTY -> at[p] = Write }
-:: d_step { at[p] == Write -> record_pid[FILE] = pid_of[p]; record_stamp[FILE] = BAD_STAMP; at[p] = Stamp }
+/* record_write() first takes the last word of the one before away, which is of no use to anybody then. */
+:: d_step { at[p] == Write ->
+	unhint_left();
+	record_pid[FILE] = pid_of[p];
+	record_stamp[FILE] = BAD_STAMP;
+	at[p] = Stamp }
 :: d_step { at[p] == Stamp -> record_stamp[FILE] = p; at[p] = LastLook }
 :: d_step { at[p] == LastLook ->
 	if
@@ -61,7 +66,7 @@
 	fd[p] = 0;
 	if
 	:: SEES_OWN -> enter()
-	:: else -> at[p] = (created[p] || NO_ENDINGS -> Tombs : Endings)
+	:: else -> at[p] = (created[p] || SEES_HINT(LEFT_HINT) || NO_ENDINGS -> Tombs : Endings)
 	fi }
 :: d_step { at[p] == Endings -> set[p] = ENDINGS; at[p] = AwaitEndings }
 :: d_step { at[p] == AwaitEndings && (set[p] & (ENDINGS)) == 0 -> set[p] = 0; at[p] = Tombs }
@@ -106,14 +111,14 @@
 	fi }
 :: d_step { at[p] == BusyDead -> at[p] = Open }
 :: d_step { at[p] == BusyDead -> at[p] = Find }
-/* resume(): tries again; or lockfile_share() */
+/* resume(): tries again; or, with the flock a child's or with one who waits, lockfile_share() */
 :: d_step { at[p] == Busy && again[p] -> at[p] = Open }
-:: d_step { at[p] == Busy && again[p] && (RESUME_GIVES_UP || EACH_PROCESS(KEEPS_MAPPING)) ->
+:: d_step { at[p] == Busy && again[p] && (RESUME_GIVES_UP || EACH_PROCESS(KEEPS_MAPPING) || IS_LEFT_TO_WAITER) ->
 	if
-	:: path == remembered[p] -> open_file(); map[p] = fd[p]; fd[p] = 0; hint_mapped[path] = true
-	:: else
-	fi;
-	enter() }
+	:: path == remembered[p] -> open_file(); seen_hints[p] = hints[path]; map[p] = fd[p]; owners[fd[p]]++; at[p] = ShareHint
+	:: else -> enter()
+	fi }
+:: d_step { at[p] == ShareHint && MODE_IS_FREE(FILE) -> set_hint(MAPPED_HINT); close_file(); enter() }
 /* holder_find() */
 :: d_step { at[p] == Find ->
 	if
@@ -131,16 +136,24 @@
 	at[p] = Die }
 :: d_step { at[p] == Replace ->
 	if
-	:: path == remembered[p] -> open_file(); at[p] = ReplaceLock
+	:: path == remembered[p] ->
+		if
+		:: fd[p] == 0 -> open_file()
+		:: else
+		fi;
+		at[p] = ReplaceLock
 	:: else -> at[p] = AFTER_REPLACE
 	fi }
 :: d_step { at[p] == ReplaceLock && RECORD_IS_FREE ->
 	if
-	:: record_pid[FILE] == seen_pid[p] && record_stamp[FILE] == seen_stamp[p] &&
-	   map[other[p]] != 0 && inode_of[map[other[p]]] == FILE -> lock_record(); at[p] = ReplaceWrite
+	:: SAME_RECORD && KEEPS_LOCK(other[p]) -> lock_record(); seen_hints[p] = hints[FILE]; at[p] = ReplaceWrite
 	:: else -> close_file(); at[p] = AFTER_REPLACE
 	fi }
-:: d_step { at[p] == ReplaceWrite -> record_pid[FILE] = pid_of[other[p]]; record_stamp[FILE] = BAD_STAMP; at[p] = ReplaceStamp }
+:: d_step { at[p] == ReplaceWrite ->
+	unhint_left();
+	record_pid[FILE] = pid_of[other[p]];
+	record_stamp[FILE] = BAD_STAMP;
+	at[p] = ReplaceStamp }
 :: d_step { at[p] == ReplaceStamp ->
 	record_stamp[FILE] = other[p];
 	given_up[p] = (leaving[p] -> 2 : 0);

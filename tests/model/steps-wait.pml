@@ -1,12 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /* lockfile_wait(): TakeFlock blocks for who waits. */
-:: d_step { at[p] == Announce ->
+#ifndef STALE_HINTS
+:: d_step { at[p] == Announce && (path == 0 || MODE_IS_FREE(path)) ->
 	if
-	:: path != 0 -> hint_waiters[path] = true
+	:: path != 0 -> hints[path] = hints[path] | WAITERS_HINT
 	:: else
 	fi;
 	at[p] = Open }
-:: d_step { at[p] == Linger && !SEES_LIVING -> at[p] = Judge }
-:: d_step { at[p] == Linger && SEES_LIVING -> close_file(); at[p] = Watch }
-:: d_step { at[p] == Watch && (!SEES_LIVING || path == 0 || record_pid[path] != seen_pid[p] ||
-	record_stamp[path] != seen_stamp[p]) -> at[p] = Announce }
+#else
+:: d_step { at[p] == Announce ->
+	if
+	:: path != 0 -> open_file(); seen_hints[p] = hints[path]; at[p] = AnnounceHint
+	:: else -> at[p] = Open
+	fi }
+:: d_step { at[p] == AnnounceHint -> set_hint(WAITERS_HINT); close_file(); at[p] = Open }
+#endif
+/* keep_turn(). The code looks again every second, too, which finds nothing else. */
+:: d_step { at[p] == KeepTurn && (path != FILE || !SAME_RECORD || !(STILL_HELD)) ->
+	other[p] = 0;
+	if
+	:: path != FILE -> close_file(); at[p] = Announce
+	:: else -> at[p] = Judge
+	fi }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static struct record parsed(const char *content)
@@ -63,6 +64,7 @@ static void a_record_is_read_as_it_was_written(void **state)
 
 	(void)state;
 	assert_int_equal(pwrite(fd, "1234567890123\n", 14, 0), 14);
+	assert_int_equal(fstat(fd, &status), 0);
 	assert_int_equal(record_write(fd, self.pid, self.start, &status), 0);
 	assert_int_equal(record_read(fd, &record, &status), 0);
 	assert_int_equal(record.pid, self.pid);
@@ -79,10 +81,41 @@ static void a_recycled_pid_is_not_alive(void **state)
 	int fd = temporary_file();
 
 	(void)state;
+	assert_int_equal(fstat(fd, &status), 0);
 	assert_int_equal(record_write(fd, self.pid, self.start + 1, &status), 0);
 	assert_int_equal(record_read(fd, &record, &status), 0);
 	assert_false(record_is_of(&record, &self));
 	assert_false(record_is_alive(&record));
+	close(fd);
+}
+
+static void a_hint_leaves_alone_what_others_have_hinted_at_since(void **state)
+{
+	struct stat before, now;
+	int fd = temporary_file();
+
+	(void)state;
+	assert_int_equal(fchmod(fd, 0644 | RECORD_HINT_LEFT), 0);
+	assert_int_equal(fstat(fd, &before), 0);
+	assert_int_equal(fchmod(fd, 0644 | RECORD_HINT_MAPPED), 0);
+	record_hint(fd, &before, RECORD_HINT_WAITERS);
+	assert_int_equal(fstat(fd, &now), 0);
+	assert_int_equal(now.st_mode & 07777, 0644 | RECORD_HINT_MAPPED | RECORD_HINT_WAITERS);
+	close(fd);
+}
+
+static void a_written_record_takes_the_last_word_of_the_one_before_away(void **state)
+{
+	struct process_self self = process_self();
+	struct stat status;
+	int fd = temporary_file();
+
+	(void)state;
+	assert_int_equal(fchmod(fd, 0644 | RECORD_HINT_LEFT | RECORD_HINT_WAITERS), 0);
+	assert_int_equal(fstat(fd, &status), 0);
+	assert_int_equal(record_write(fd, self.pid, self.start, &status), 0);
+	assert_int_equal(fstat(fd, &status), 0);
+	assert_int_equal(status.st_mode & 07777, 0644 | RECORD_HINT_WAITERS);
 	close(fd);
 }
 
@@ -93,6 +126,7 @@ static void without_a_start_time_the_record_has_no_stamp(void **state)
 	int fd = temporary_file();
 
 	(void)state;
+	assert_int_equal(fstat(fd, &status), 0);
 	assert_int_equal(record_write(fd, getpid(), PROCESS_START_UNKNOWN, &status), 0);
 	assert_int_equal(record_read(fd, &record, &status), 0);
 	assert_int_equal(record.pid, getpid());
@@ -130,6 +164,8 @@ int main(void)
 		cmocka_unit_test(what_is_no_pid_names_no_process),
 		cmocka_unit_test(a_record_is_read_as_it_was_written),
 		cmocka_unit_test(a_recycled_pid_is_not_alive),
+		cmocka_unit_test(a_hint_leaves_alone_what_others_have_hinted_at_since),
+		cmocka_unit_test(a_written_record_takes_the_last_word_of_the_one_before_away),
 		cmocka_unit_test(without_a_start_time_the_record_has_no_stamp),
 		cmocka_unit_test(a_number_that_goes_on_behind_what_is_read_is_no_pid),
 	};
