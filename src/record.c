@@ -17,8 +17,11 @@
 // The PID of a process that always lives.
 #define FIRST_PROCESS '1'
 #define LOOKS_SHORT 3
-#define LOCK_TRIES 25
+#define LOCK_TRIES 30
 #define LOCK_PAUSE_US 4000
+// At first: others of ours have it for microseconds, and somebody may wait for us to end.
+#define LOCK_TRIES_SHORT 5
+#define LOCK_PAUSE_SHORT_US 100
 
 struct record record_parse(const char *content, size_t length, long nanoseconds)
 {
@@ -188,7 +191,6 @@ void record_close(int fd, const struct stat *status)
 		(void)ftruncate(fd, CONTENT_MAX);
 }
 
-
 bool record_is_alive(const struct record *record)
 {
 	return record->pid > 0 && process_alive(record->pid, record->stamp);
@@ -222,7 +224,7 @@ int record_lock(int fd, short type, pid_t *writer)
 			return 0;
 		if (errno != EAGAIN && errno != EACCES)
 			return -1;
-		pause_us(LOCK_PAUSE_US);
+		pause_us(tries < LOCK_TRIES_SHORT ? LOCK_PAUSE_SHORT_US : LOCK_PAUSE_US);
 	}
 	other = lock;
 	// Beside a reader that never lets go we are a reader, too: that keeps writers out. One of many writers may just have let go;
