@@ -31,9 +31,8 @@ storm() {
 }
 
 @test "the storm sees that two run at once where etcdctl's process is killed" {
-	local round
 	# Which of the launchers is killed is chance: the storm goes on until it was one that held.
-	for round in {1..8}; do
+	for _ in {1..8}; do
 		run storm 4 etcdctl lock --ttl '{ttl}' storm
 		[[ $output != *"overlap: "* ]] || break
 	done
