@@ -107,6 +107,17 @@ static bool parse_timeout(const char *value, struct config *config)
 	return parse_seconds(value, &config->timeout_ns);
 }
 
+static bool parse_replaced(const char *value, struct config *config)
+{
+	const char *at = value, *end = value + strlen(value);
+	uint64_t number;
+
+	if (!text_parse_number(&at, end, &number) || at < end || number > INT32_MAX)
+		return false;
+	config->replaced = (pid_t)number;
+	return true;
+}
+
 static bool parse_by(const char *value, struct config *config)
 {
 	return parse_choice(value, "exe", "args", &config->by_args);
@@ -139,6 +150,7 @@ bool config_parse(char *const *environment, struct config *config, struct config
 		{ CONFIG_PREFIX "DIR", parse_dir, "must be an absolute path" },
 		{ CONFIG_PREFIX "ON_HELD", parse_on_held, "must be abort, flag or wait" },
 		{ CONFIG_PREFIX "TIMEOUT", parse_timeout, "must be a number of seconds, as in 2 or 0.5" },
+		{ CONFIG_PREFIX "REPLACED", parse_replaced, "must be a PID" },
 		{ CONFIG_PREFIX "EXIT_CODE", parse_exit_code, "must be a number from 0 to 255" },
 		{ CONFIG_PREFIX "QUIET", parse_quiet, "must be 0 or 1" },
 		{ CONFIG_PREFIX "LOG", parse_log, "must be stderr or an absolute path" },

@@ -377,6 +377,7 @@ void exlock_start(bool preloaded)
 	kept.lock.self = process_self();
 	kept.lock.keep_descriptor = kept.config.scope_tree;
 	kept.lock.brief = !preloaded;
+	kept.lock.asked_to_end = kept.config.replaced;
 	own = is_own(&guard);
 	if (own && resumes(&guard)) {
 		taken(&guard);

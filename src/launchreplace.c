@@ -8,6 +8,7 @@
 
 #include <unistd.h>
 
+#define REPLACED CONFIG_PREFIX "REPLACED"
 // How long a process may take to go that has been killed: it may have much memory.
 #define EXTRA_SECONDS 10
 
@@ -23,13 +24,14 @@ static uint64_t grace_of(struct launch *launch)
 	return config.timeout_ns;
 }
 
-static void wait_for(struct launch *launch, uint64_t grace)
+static void wait_for(struct launch *launch, const char *holder, uint64_t grace)
 {
 	char seconds[TEXT_NUMBER_MAX];
 	struct text text = text_in(seconds, sizeof(seconds));
 	const struct setting settings[] = {
 		{ CONFIG_PREFIX "ON_HELD", "wait" },
 		{ CONFIG_PREFIX "TIMEOUT", seconds },
+		{ REPLACED, holder },
 	};
 
 	text_number(&text, grace / 1000000000 + EXTRA_SECONDS);
@@ -50,11 +52,12 @@ void launch_replace(struct launch *launch)
 	if (result == -1)
 		FAIL(launch->lock_path, " is held by pid ", holder, ", and ", why, ": not replaced, nothing is started");
 	if (replacement.holder)
-		wait_for(launch, grace);
+		wait_for(launch, holder, grace);
 	exlock_start(false);
 	killed = replace_finish(&replacement);
 	environment_remove(environ, CONFIG_PREFIX "ON_HELD");
 	environment_remove(environ, CONFIG_PREFIX "TIMEOUT");
+	environment_remove(environ, REPLACED);
 	if (replacement.holder && !launch->config.quiet)
 		COMPLAIN("replaced pid ", holder, ", which ", killed ? "had to be killed" : "ended when asked");
 }

@@ -15,6 +15,7 @@ struct lockfile {
 	const char *path;		// absolute; the caller's, unchanged while the lock is held
 	struct process_self self;
 	bool keep_descriptor;		// an open descriptor for what is exec'd: scope tree; set where no record could be written
+	pid_t asked_to_end;		// who was asked to end so that this process takes the lock; 0: nobody
 	bool brief;			// exec follows: nothing here closes a descriptor, and what is exec'd has the record
 	bool threads;			// other threads may be at work: nothing of the whole process may be changed
 

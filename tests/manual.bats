@@ -58,8 +58,9 @@ options_of() {
 	local documented source
 	documented=$(sed -n '/^# ENVIRONMENT/,/^# [FN]/p' "$MAN/libexlock.7.scd" "$MAN/exlock-cluster.7.scd" |
 		grep -oE '^\*EXCLUSIVELOCK_.*' | grep -oE 'EXCLUSIVELOCK_[A-Z_]+' | sort -u)
+	# REPLACED is between the launcher and its hop.
 	source=$(grep -ohE 'CONFIG_PREFIX "[A-Z_]+"' "$SOURCE"/src/*.c | sed 's/.*"\(.*\)"/EXCLUSIVELOCK_\1/' |
-		sort -u)
+		grep -v REPLACED | sort -u)
 	diff <(echo "$documented") <(echo "$source")
 }
 

@@ -5,9 +5,9 @@
 
 #include <errno.h>
 
-static const char *const variables[] = { "NAME", "BY", "DIR", "ON_HELD", "TIMEOUT", "EXIT_CODE", "QUIET", "LOG", "SCOPE",
+static const char *const variables[] = { "NAME", "BY", "DIR", "ON_HELD", "TIMEOUT", "REPLACED", "EXIT_CODE", "QUIET", "LOG", "SCOPE",
 	"ON_ERROR" };
-enum { NAME, BY, DIR, ON_HELD, TIMEOUT, EXIT_CODE, QUIET, LOG, SCOPE, ON_ERROR, COUNT };
+enum { NAME, BY, DIR, ON_HELD, TIMEOUT, REPLACED, EXIT_CODE, QUIET, LOG, SCOPE, ON_ERROR, COUNT };
 
 // As getenv(3) looks, but empty is unset.
 static const char *value_of(char *const *environment, const char *variable)
@@ -61,6 +61,13 @@ static bool exit_code(const char *value, int *code)
 	return value[strspn(value, "0123456789")] == '\0' && errno != ERANGE && strtoul(value, NULL, 10) <= 255;
 }
 
+static bool pid(const char *value, pid_t *number)
+{
+	errno = 0;
+	*number = (pid_t)strtoul(value, NULL, 10);
+	return value[0] != '\0' && value[strspn(value, "0123456789")] == '\0' && errno != ERANGE && strtoul(value, NULL, 10) <= INT32_MAX;
+}
+
 // Sets what VALUE of variable I says. False: it cannot be understood.
 static bool set(struct config *config, int i, const char *value)
 {
@@ -74,6 +81,7 @@ static bool set(struct config *config, int i, const char *value)
 	case DIR: config->dir = value; return value[0] == '/';
 	case ON_HELD: config->on_held = (enum on_held)choice; return choice >= 0;
 	case TIMEOUT: return seconds(value, &config->timeout_ns);
+	case REPLACED: return pid(value, &config->replaced);
 	case EXIT_CODE: return exit_code(value, &config->exit_code);
 	case QUIET: config->quiet = choice == 1; return choice >= 0;
 	case LOG:
@@ -89,7 +97,7 @@ static void check_same(const struct config *a, const struct config *b)
 {
 	CHECK(a->name == b->name && a->dir == b->dir && a->log_path == b->log_path);
 	CHECK(a->timeout_ns == b->timeout_ns);
-	CHECK(a->on_held == b->on_held && a->exit_code == b->exit_code);
+	CHECK(a->replaced == b->replaced && a->on_held == b->on_held && a->exit_code == b->exit_code);
 	CHECK(a->by_args == b->by_args && a->quiet == b->quiet && a->log_stderr == b->log_stderr);
 	CHECK(a->scope_tree == b->scope_tree && a->run_on_error == b->run_on_error);
 }
