@@ -93,6 +93,8 @@ static bool has_heir(const struct lockfile *lock, const struct mapped_file *file
 {
 	pid_t taker = 0;
 
+	if (process_proc_is_foreign())
+		return false;
 	for (int looks = 0; taker == 0 && looks < LOOKS_FOR_HEIR; looks++) {
 		if (looks > 0)
 			pause_us(LOOK_AGAIN_US);

@@ -28,8 +28,8 @@
 #define LOOK_FOR_HOLDER_US 20000
 // How long an own lock is tried for again after exec; contenders have it for microseconds.
 #define RESUME_NS (1000 * MILLISECOND)
-// How long a predecessor's end alone is waited for: mostly it is on its way out, and the kernel needs milliseconds to end another watch.
-#define BRIEF_NS (50 * MILLISECOND)
+// How long a waiter keeps the flock, and with it its turn, while the process that gave it up is still dying.
+#define LINGER_NS (1000 * MILLISECOND)
 // How long a start that does not wait lets a predecessor die that has deleted the file already.
 #define DYING_NS (1000 * MILLISECOND)
 // How long a peer may take between creating the file and writing its PID.
@@ -71,22 +71,32 @@ static enum claim_result await_predecessor(struct lockfile *lock, uint64_t deadl
 	return error == ETIME ? CLAIM_HELD : CLAIM_FAILED;
 }
 
-// Who waits keeps the flock, and with it the turn, while the recorded process lives: it may be on its way out, or have called exec, which
-// does without the flock (resume()). It may also give the lock back and live on.
+// Whether the process that gave the flock up is on its way out, by the kernel's word or by its own.
+static bool is_leaving(const struct lockfile *lock, pid_t holder)
+{
+	pid_t owner;
+
+	return process_is_ending(holder) || (tombstone_await(lock->path, 0, &owner) == -1 && owner == holder);
+}
+
+// Until when to keep the flock, and with it the turn, while HOLDER still lives by the record; 0: not at all. One that called exec wants
+// it back: of what it forks later other users and other PID namespaces see nothing but that. Who was asked to end has all the time there
+// is: without the flock somebody else could get in before us.
+static uint64_t linger_until(const struct lockfile *lock, pid_t holder, uint64_t deadline)
+{
+	if (lock->asked_to_end && holder == lock->asked_to_end)
+		return deadline;
+	return is_leaving(lock, holder) ? pause_clock() + LINGER_NS : 0;
+}
+
 static enum claim_result keep_turn(const struct lockfile *lock, uint64_t deadline, bool accept_empty, struct claim *claim)
 {
-	bool was_left = claim->left;
+	uint64_t until = linger_until(lock, claim->holder, deadline);
 	enum claim_result result = CLAIM_HELD;
+	bool was_left = claim->left;
 
-	for (uint64_t now; result == CLAIM_HELD && (now = pause_clock()) < deadline;) {
-		if (watch_process(claim->holder, deadline - now < BRIEF_NS ? deadline : now + BRIEF_NS) == -1)
-			watch_holder(claim->holder, lock->path, deadline);
-		if (!claim_is_at(lock->path, &claim->status))
-			return CLAIM_AGAIN;
+	if (until && watch_process(claim->holder, until) == 0)
 		result = claim_judge(lock->path, &lock->self, accept_empty, claim);
-		if (result == CLAIM_HELD)
-			pause_us(LOOK_AGAIN_US);
-	}
 	// Set in our turn, it is the recorded process' own word. Another one's may stand in a file that later holders could not write to.
 	claim->left = claim->left && !was_left;
 	return result;
@@ -140,14 +150,6 @@ static void remember(struct lockfile *lock, const struct stat *status)
 	lock->resumed = true;
 }
 
-// Whether one who waits has the flock, and will keep it.
-static bool is_left_to_waiter(const struct lockfile *lock, const struct stat *status, const struct mapped_file *file)
-{
-	pid_t taker = (status->st_mode & RECORD_HINT_WAITERS) ? keepers_find_taker(file) : 0;
-
-	return taker != 0 && taker != lock->self.pid && process_alive(taker, PROCESS_NO_STAMP);
-}
-
 bool lockfile_share(struct lockfile *lock, ino_t inode)
 {
 	struct stat status;
@@ -165,7 +167,7 @@ bool lockfile_share(struct lockfile *lock, ino_t inode)
 }
 
 // The record is our own, from before exec, but the flock is busy. Mostly a contender has it for an instant; a child of ours
-// from before may have it for good, one who waits keeps its turn by it, and a second copy of this library in this very process has it already. The record
+// from before may have it for good, and a second copy of this library in this very process has it already. The record
 // alone holds the lock, so none of this may make the program fail.
 static void resume(struct lockfile *lock, const struct stat *status)
 {
@@ -179,7 +181,7 @@ static void resume(struct lockfile *lock, const struct stat *status)
 	for (int tries = 1; pause_clock() < end; tries++) {
 		if (attempt(lock, 0, true, &claim) == CLAIM_OWN)
 			return;
-		if (is_left_to_waiter(lock, status, &file) || (tries % 16 == 0 && keepers_find_mapper(&file) != 0))
+		if (tries % 16 == 0 && keepers_find_mapper(&file) != 0)
 			break;
 		pause_us(LOOK_AGAIN_US);
 	}
@@ -284,7 +286,8 @@ enum lockfile_result lockfile_wait(struct lockfile *lock, uint64_t deadline, str
 		blocks = watch_arm(&alarm, deadline) == 0;
 		result = attempt(lock, blocks ? deadline : 0, pause_clock() - start > EMPTY_NS, &claim);
 		watch_disarm(&alarm);
-		// The flock is free, but the record names a living process: one that called exec, or a Python peer.
+		// The flock is free, but the record names a living process: one that called exec, or a Python peer. The flock
+		// was given up again, for the former wants it back.
 		if (result == CLAIM_HELD)
 			watch_holder(claim.holder, lock->path, deadline);
 		else if (is_final(result))
