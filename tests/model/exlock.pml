@@ -112,7 +112,7 @@
 mtype = { Unborn, Begin, Main, Die, Dying, Done,
 	Open, Create, TakeFlock, CheckPath, Judge, Decide, Write, Stamp, LastLook, Keep, Endings, AwaitEndings, Tombs, AwaitTomb,
 	GiveUp, GiveUpLook, GiveUpName, GiveUpFlock, Busy, JudgeBusy, BusyDead, Find, FoundMapper, Refused,
-	ShareHint, Replace, ReplaceLock, ReplaceWrite, ReplaceStamp, Announce, AnnounceHint, KeepTurn,
+	ShareHint, Replace, ReplaceLock, ReplaceWrite, ReplaceStamp, Announce, AnnounceHint, KeepTurn, Watch,
 	Mark, MarkedFileIsGone, MarkIsRecorded, MarkIsNot,
 	Leave, LeaveJudge, Raise, Release, TakeBack, Heir, HandOn, WatchFlock, HandOnMapped, Word, Family, AwaitFamily, Delete, Unlink, Rest,
 	PythonCreate, PythonOpen, PythonLock, PythonJudge, PythonWrite, PythonInside, PythonUnlink,

@@ -45,11 +45,15 @@ bool own[SLOTS + 1];		/* this image was exec'd by the holder */
 #define STILL_HELD (other[p] -> KEEPS_LOCK(other[p]) : SEES_LIVING)
 #define SAME_RECORD (record_pid[FILE] == seen_pid[p] && record_stamp[FILE] == seen_stamp[p])
 
-/* Who has taken the flock is neither this process nor the one from which it was forked, and lives: has_heir(), is_left_to_waiter(). */
+/* is_leaving(): by the kernel's word or by its tombstone. */
+#define IS_GOING(q) (life[q] == ENDING || tomb[q])
+#define LEAVES(q) (IS(q, seen_pid[p], STAMP(seen_stamp[p])) && IS_GOING(q))
+#define SEES_LEAVING (other[p] -> IS_GOING(other[p]) : EACH_PROCESS(LEAVES))
+
+/* Who has taken the flock is neither this process nor the one from which it was forked, and lives: has_heir(). */
 #define FLOCK_TAKER opener[flocked[remembered[p]]]
 #define OTHER_HAS_FLOCK (flocked[remembered[p]] && pid_of[FLOCK_TAKER] != pid_of[p] && \
 	pid_of[FLOCK_TAKER] != pid_of[INSTANCE(p)] && PID_LIVES(pid_of[FLOCK_TAKER]))
-#define IS_LEFT_TO_WAITER (SEES_HINT(WAITERS_HINT) && OTHER_HAS_FLOCK)
 #define SEES_HINT(which) ((seen_hints[p] & which) != 0)
 #define IS_LAST (flocked[FILE] == fd[p])
 #define MAPPED_STEP (SEES_HINT(MAPPED_HINT) -> HandOnMapped : LAST_STEP)
@@ -158,12 +162,13 @@ inline enter()
 	at[p] = Main
 }
 
-/* How an attempt ends that found the lock held. Who waits keeps the flock. */
+/* How an attempt ends that found the lock held. Who waits keeps the flock while the holder is leaving. */
 inline held()
 {
 	if
 	:: role[p] != Waiter -> close_file(); at[p] = Refused
-	:: else -> unlock_record(); at[p] = KeepTurn
+	:: role[p] == Waiter && SEES_LEAVING -> unlock_record(); at[p] = KeepTurn
+	:: else -> close_file(); at[p] = Watch
 	fi
 }
 

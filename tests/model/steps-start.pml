@@ -111,9 +111,9 @@
 	fi }
 :: d_step { at[p] == BusyDead -> at[p] = Open }
 :: d_step { at[p] == BusyDead -> at[p] = Find }
-/* resume(): tries again; or, with the flock a child's or with one who waits, lockfile_share() */
+/* resume(): tries again; or, with the flock a child's, lockfile_share() */
 :: d_step { at[p] == Busy && again[p] -> at[p] = Open }
-:: d_step { at[p] == Busy && again[p] && (RESUME_GIVES_UP || EACH_PROCESS(KEEPS_MAPPING) || IS_LEFT_TO_WAITER) ->
+:: d_step { at[p] == Busy && again[p] && (RESUME_GIVES_UP || EACH_PROCESS(KEEPS_MAPPING)) ->
 	if
 	:: path == remembered[p] -> open_file(); seen_hints[p] = hints[path]; map[p] = fd[p]; owners[fd[p]]++; at[p] = ShareHint
 	:: else -> enter()

@@ -15,7 +15,12 @@
 	fi }
 :: d_step { at[p] == AnnounceHint -> set_hint(WAITERS_HINT); close_file(); at[p] = Open }
 #endif
-/* keep_turn(). The code looks again every second, too, which finds nothing else. */
+/* watch_holder(): the flock was given up again, for a holder that has called exec wants it back. */
+:: d_step { at[p] == Watch && (path == 0 || other[p] || !SEES_LIVING || record_pid[path] != seen_pid[p] || record_stamp[path] != seen_stamp[p]) ->
+	other[p] = 0;
+	at[p] = Announce }
+/* keep_turn(), which takes a second at most. */
+:: d_step { at[p] == KeepTurn -> close_file(); at[p] = Watch }
 :: d_step { at[p] == KeepTurn && (path != FILE || !SAME_RECORD || !(STILL_HELD)) ->
 	other[p] = 0;
 	if
