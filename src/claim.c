@@ -167,7 +167,8 @@ enum claim_result claim_judge(const char *path, const struct process_self *self,
 	if (claim->status.st_nlink > 1)
 		return fail(claim, 0, "has more than one link");
 	claim->left = (claim->status.st_mode & RECORD_HINT_LEFT) != 0;
-	if (record_lock(claim->fd, claim->writable ? F_WRLCK : F_RDLCK, &claim->holder) == -1)
+	claim->unread = record_lock(claim->fd, claim->writable ? F_WRLCK : F_RDLCK, &claim->holder) == -1;
+	if (claim->unread)
 		return errno == EWOULDBLOCK ? CLAIM_HELD : fail(claim, errno, NULL);
 	result = judge_record(path, self, accept_empty, claim);
 	record_unlock(claim->fd);

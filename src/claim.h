@@ -23,6 +23,7 @@ struct claim {
 	int fd;			// -1: not open
 	bool created;		// by us, just now
 	bool writable;
+	bool unread;		// held as far as is known: somebody does not let go of the record's lock
 	bool left;		// the record said, when it was judged, that its process has left: RECORD_HINT_LEFT
 	struct stat status;	// once judged
 	pid_t holder;		// where it is held; 0: not known

@@ -76,7 +76,8 @@ static bool is_leaving(const struct lockfile *lock, pid_t holder)
 {
 	pid_t owner;
 
-	return process_is_ending(holder) || (tombstone_await(lock->path, 0, &owner) == -1 && owner == holder);
+	// In this order: a tombstone that is no more to be seen is that of a process that has ended by now.
+	return (tombstone_await(lock->path, 0, &owner) == -1 && owner == holder) || process_is_ending(holder);
 }
 
 // Until when to keep the flock, and with it the turn, while HOLDER still lives by the record; 0: not at all. One that called exec wants
@@ -89,16 +90,29 @@ static uint64_t linger_until(const struct lockfile *lock, pid_t holder, uint64_t
 	return is_leaving(lock, holder) ? pause_clock() + LINGER_NS : 0;
 }
 
+// Who leaves says so under the record's lock just when the next one wants to read it; on a busy machine such an instant may last, and is not to
+// cost the turn.
+static enum claim_result read_in_turn(const struct lockfile *lock, uint64_t deadline, bool accept_empty, struct claim *claim)
+{
+	enum claim_result result = CLAIM_HELD;
+
+	while (result == CLAIM_HELD && claim->unread && pause_clock() < deadline)
+		result = claim_judge(lock->path, &lock->self, accept_empty, claim);
+	return result;
+}
+
 static enum claim_result keep_turn(const struct lockfile *lock, uint64_t deadline, bool accept_empty, struct claim *claim)
 {
-	uint64_t until = linger_until(lock, claim->holder, deadline);
-	enum claim_result result = CLAIM_HELD;
-	bool was_left = claim->left;
+	enum claim_result result = read_in_turn(lock, deadline, accept_empty, claim);
+	uint64_t until = result == CLAIM_HELD ? linger_until(lock, claim->holder, deadline) : 0;
+	bool left_before = claim->left || !until;
 
-	if (until && watch_process(claim->holder, until) == 0)
-		result = claim_judge(lock->path, &lock->self, accept_empty, claim);
-	// Set in our turn, it is the recorded process' own word. Another one's may stand in a file that later holders could not write to.
-	claim->left = claim->left && !was_left;
+	if (until && watch_process(claim->holder, until) == 0) {
+		claim->unread = true;
+		result = read_in_turn(lock, deadline, accept_empty, claim);
+	}
+	// Said in our turn, it is the recorded process' own word. Another one's may stand in a file that later holders could not write to.
+	claim->left = claim->left && !left_before;
 	return result;
 }
 
