@@ -75,7 +75,7 @@ int openat(int directory, const char *path, int flags, ...)
 		va_list list;
 
 		va_start(list, flags);
-		mode = va_arg(list, mode_t);
+		mode = va_arg(list, mode_t);	// NOLINT(clang-analyzer-valist.Uninitialized): it is initialized one line above
 		va_end(list);
 	}
 	return (int)CALL4(SYS_openat, directory, path, flags | O_NONBLOCK, mode);

@@ -16,8 +16,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-// How often it is looked who has got the flock that we have just given up.
-#define LOOKS_FOR_HEIR 20
+// How often it is looked who has got the flock that we have just given up. While we are there no other one gets in before who waited.
+#define LOOKS_FOR_HEIR 100
 #define LOOK_AGAIN_US 50
 
 // Whether processes have been forked from the one that took the lock, as far as this one can tell.
