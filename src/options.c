@@ -14,7 +14,7 @@
 enum value { NONE, NEEDED, POSSIBLE };
 enum special { VARIABLE, NAME, USER, REPLACE, NO_PRELOAD, PRINT, CLUSTER, HELP, VERSION };
 
-static const struct option {
+static const struct option {	// NOLINT(clang-analyzer-optin.performance.Padding): in the order in which the table reads
 	char letter;		// 0: none
 	const char *word;
 	enum value value;
@@ -77,7 +77,7 @@ static enum options_request apply(struct options *options, const struct option *
 	if (option->fixed.variable)
 		set(options, option->fixed.variable, option->fixed.value);
 	switch (option->special) {
-	case NAME: options->name = value[0] ? value : NULL; break;
+	case NAME: options->name = value && value[0] ? value : NULL; break;
 	case REPLACE: options->replace = value && value[0] ? value : REPLACE_SECONDS; break;
 	case NO_PRELOAD: options->no_preload = true; break;
 	case PRINT: options->print = true; break;

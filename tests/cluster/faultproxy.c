@@ -159,19 +159,19 @@ static void read_commands(void)
 static void serve(void)
 {
 	static struct pollfd polled[1 + WAYS + 2 * RELAYS];
-	struct pollfd *of_ways = polled + 1, *of_relays = of_ways + way_count;
+	struct pollfd *of_ways = polled + 1, (*of_relays)[2] = (struct pollfd (*)[2])(of_ways + way_count);
 	int timeout_ms = FOREVER_MS, count = relay_count;
 
 	polled[0] = (struct pollfd){ .fd = STDIN_FILENO, .events = POLLIN };
 	for (int i = 0; i < way_count; i++)
 		of_ways[i] = (struct pollfd){ .fd = ways[i].treatment.mode == DROP ? -1 : ways[i].listener, .events = POLLIN };
 	for (int i = 0; i < count; i++)
-		relay_prepare(relays[i], &of_relays[i * 2], &timeout_ms);
-	if (poll(polled, (nfds_t)(1 + way_count + 2 * count), timeout_ms) < 0 && errno != EINTR)
+		relay_prepare(relays[i], of_relays[i], &timeout_ms);
+	if (poll(polled, 1 + (nfds_t)way_count + 2 * (nfds_t)count, timeout_ms) < 0 && errno != EINTR)
 		fail("poll");
 	// From the end: what takes the place of one that is over has had its turn.
 	for (int i = count - 1; i >= 0; i--)
-		if (!relay_move(relays[i], &of_relays[i * 2]))
+		if (!relay_move(relays[i], of_relays[i]))
 			relays[i] = relays[--relay_count];
 	for (int i = 0; i < way_count; i++)
 		if (of_ways[i].fd >= 0 && of_ways[i].revents)

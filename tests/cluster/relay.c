@@ -142,7 +142,7 @@ static bool pass_on(struct relay *relay, int end)
 static bool move_all(struct relay *relay, const struct pollfd got[2])
 {
 	for (int end = CLIENT; end <= MEMBER; end++) {
-		short ready = got[end].fd >= 0 ? got[end].revents : 0;
+		int ready = got[end].fd >= 0 ? got[end].revents : 0;
 
 		if (ready && (got[end].events & POLLOUT) && !pass_on(relay, end))
 			return false;

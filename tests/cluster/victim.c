@@ -183,7 +183,7 @@ int main(int argc, char **argv)
 	write_who(children, argv[3]);
 	if (children)
 		have_children();
-	for (until = now() + atol(argv[3]) / 1000.0; now() < until && !is_to_end; usleep(WRITE_EVERY_US))
+	for (until = now() + (double)atol(argv[3]) / 1000; now() < until && !is_to_end; usleep(WRITE_EVERY_US))
 		use_resource(false);
 	if (children)
 		end_children();

@@ -20,8 +20,9 @@ static void check_settings(char *const *arguments, const char *runtime, const st
 	CHECK(options->count <= OPTIONS_SETTINGS);
 	for (int i = 0; i < options->count; i++) {
 		const struct setting *setting = &options->settings[i];
-		bool known = setting->value == runtime || is_within(arguments, setting->value);
+		bool known = setting->value && (setting->value == runtime || is_within(arguments, setting->value));
 
+		CHECK(setting->value);
 		for (size_t word = 0; word < sizeof(fixed) / sizeof(*fixed); word++)
 			known |= strcmp(setting->value, fixed[word]) == 0;
 		CHECK(known && strncmp(setting->variable, CONFIG_PREFIX, sizeof(CONFIG_PREFIX) - 1) == 0);
