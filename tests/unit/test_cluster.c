@@ -274,6 +274,7 @@ static void a_very_long_command_is_cut(void **state)
 	struct clusterholder holder;
 
 	(void)state;
+	assert_non_null(command[0]);
 	memset(command[0], 'x', 99999);
 	assert_true(clustervalue_write(&value, &bytes));
 	assert_true(bytes.length < 2000);
