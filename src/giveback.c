@@ -173,8 +173,9 @@ bool lockfile_leave(struct lockfile *lock)
 
 	if (fd == -1)
 		return true;
-	// A worker: what it shares with the holder ends when it does.
-	if (record.pid != getpid() && record_is_alive(&record)) {
+	// A worker: what it shares with the holder ends when it does. Who took the lock is none, whoever's number stands in a stale file
+	// that it could not write to.
+	if (getpid() != lock->self.pid && record.pid != getpid() && record_is_alive(&record)) {
 		hold_leave_to_kernel(lock);
 		return false;
 	}

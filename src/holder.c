@@ -51,19 +51,28 @@ static void replace(const struct mapped_file *file, const struct record *old, pi
 	(void)close(fd);
 }
 
+// Who was seen asleep, and how often.
+struct sleeper {
+	pid_t pid;
+	int seen;
+};
+
 // A child between fork and exec has the mapping, too. Recorded, it would keep the lock beyond its exec. But it neither sleeps
-// nor works for long.
-static bool stays(pid_t pid)
+// nor works for long. On a busy machine one that stays waits for its turn between two sleeps, so SLEEPER is kept from look to look.
+static bool stays(pid_t pid, struct sleeper *sleeper)
 {
 	struct process_stat status;
 
-	for (int look = 0; look < LOOKS_ASLEEP; look++) {
+	if (pid != sleeper->pid)
+		*sleeper = (struct sleeper){ .pid = pid };
+	while (sleeper->seen < LOOKS_ASLEEP) {
 		if (process_read_stat(pid, &status) == -1)
 			return false;
 		if (status.cpu_ticks >= WORKS_TICKS)
 			return true;
 		if (status.state != 'S' && status.state != 'T')
 			return false;
+		sleeper->seen++;
 		pause_us(LOOK_AGAIN_US);
 	}
 	return true;
@@ -71,6 +80,7 @@ static bool stays(pid_t pid)
 
 pid_t holder_find(const char *path)
 {
+	struct sleeper sleeper = { 0 };
 	struct mapped_file file = { .path = path };
 	struct record record;
 	struct stat status;
@@ -85,7 +95,7 @@ pid_t holder_find(const char *path)
 	pid = keepers_find_mapper(&file);
 	if (pid == 0)
 		return keepers_find_locker(&file);
-	if (stays(pid))
+	if (stays(pid, &sleeper))
 		replace(&file, &record, pid);
 	return pid;
 }
@@ -103,6 +113,7 @@ bool holder_flock_is_free(const char *path)
 bool holder_hand_on(const struct mapped_file *file, bool watch_flock)
 {
 	uint64_t end = pause_clock() + GRACE_NS;
+	struct sleeper sleeper = { 0 };
 	struct record record;
 	struct stat status;
 	pid_t pid;
@@ -120,7 +131,7 @@ bool holder_hand_on(const struct mapped_file *file, bool watch_flock)
 		if (pid == 0 && !watch_flock)
 			return false;
 		missed += pid == 0 && tries >= 4;
-		if (pid != 0 && stays(pid)) {
+		if (pid != 0 && stays(pid, &sleeper)) {
 			replace(file, &record, pid);
 			break;
 		}

@@ -146,6 +146,17 @@ protect() {
 	[[ $(stat -c '%i %.9Y %s %u %a' "$LOCK") == "$before" ]]
 }
 
+@test "a holder that could not write its record raises a tombstone at its end, whoever's PID the stale file has by then" {
+	command -v strace >/dev/null || skip "no strace"
+	stale_file_of root
+	start_ready as_user strace -f -o "$LOCKS/trace" -e trace=bind env LD_PRELOAD="$SHIM" "$HELPERS/hold"
+	sleep 1000 3>&- &
+	ENDLATER+=("$!")
+	printf '%d' "$!" >"$LOCK"
+	end_holder TERM
+	poll grep -q 'bind(.*exlock' "$LOCKS/trace"
+}
+
 @test "another user's process counts as alive when a peer recorded it" {
 	sleep 1000 3>&- &
 	HOLDER=$!

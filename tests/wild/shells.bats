@@ -105,7 +105,7 @@ assert_terminal_shown() {
 		needs "$shell"
 		for ending in 'exit 7' 'exec sh -c "exit 8"' 'kill -TERM $$' 'kill -KILL $$' 'trap "exit 9" TERM; kill -TERM $$' \
 			'trap "echo end" EXIT; false' 'set -e; false; echo not here' 'exec no-such-command' 'exec >&-; echo lost' \
-			'trap "" TERM; kill -TERM $$; echo alive' 'sleep 1000 & kill $!; wait $!' ': ${nothing:?is not set}'; do
+			'trap "" TERM; kill -TERM $$; echo alive' 'sleep 1000 & kill $!; wait $! 2>/dev/null' ': ${nothing:?is not set}'; do
 			compare_briefly "$shell" -c "$ending"
 		done
 	done

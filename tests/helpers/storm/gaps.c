@@ -193,7 +193,9 @@ static enum gap gap_beside(enum kind kind, const struct file *file)
 		return UNSEEN;
 	if (kind == FLOCK && (tally->pid_alone || went_on_without_flock()))
 		return UNSEEN;
-	return is_ending() && (kind == FLOCK || !is_same_file(tally->inode, tally->version, file)) ? LAST_INSTANT : NO_GAP;
+	if (!is_ending())
+		return NO_GAP;
+	return kind == FLOCK || !is_same_file(tally->inode, tally->version, file) || was_killed(tally, overtaken_pid, -1) ? LAST_INSTANT : NO_GAP;
 }
 
 __attribute__((noreturn)) static void overlap(enum kind kind, const struct file *file)
