@@ -16,9 +16,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-// How often it is looked who has got the flock that we have just given up. While we are there no other one gets in before who waited.
+// How often it is looked who has got the flock that we have just given up.
 #define LOOKS_FOR_HEIR 100
 #define LOOK_AGAIN_US 50
+// How long one who waited is expected to have it. On a busy machine it may take some time to wake up, and while we are there no other
+// one gets in before it.
+#define WAKES_UP_NS UINT64_C(500000000)
 
 // Whether processes have been forked from the one that took the lock, as far as this one can tell.
 static bool has_family(const struct lockfile *lock)
@@ -64,7 +67,7 @@ void lockfile_release(struct lockfile *lock)
 	if (claim.fd == -1)
 		return;
 	if (fstat(claim.fd, &status) == 0 && status.st_dev == lock->device && status.st_ino == lock->inode) {
-		if (!alone || ((status.st_mode & RECORD_HINT_WAITERS) && keepers_has_waiters(&file))) {
+		if (!alone || ((status.st_mode & RECORD_HINT_WAITERS) && keepers_find_waiters(&file) != WAITERS_NONE)) {
 			disown_record(claim.fd);
 		} else {
 			await_family(lock);
@@ -88,14 +91,14 @@ static int open_own(const struct lockfile *lock, struct record *record, struct s
 }
 
 // Whether one of those who wait has the flock now. If it is under our own PID, or that of one who has ended, a child forked from us
-// keeps it. One who waited has to wake up first.
-static bool has_heir(const struct lockfile *lock, const struct mapped_file *file)
+// keeps it. It is looked for until then at least.
+static bool has_heir(const struct lockfile *lock, const struct mapped_file *file, uint64_t until)
 {
 	pid_t taker = 0;
 
 	if (process_proc_is_foreign())
 		return false;
-	for (int looks = 0; taker == 0 && looks < LOOKS_FOR_HEIR; looks++) {
+	for (int looks = 0; taker == 0 && (looks < LOOKS_FOR_HEIR || pause_clock() < until); looks++) {
 		if (looks > 0)
 			pause_us(LOOK_AGAIN_US);
 		taker = keepers_find_taker(file);
@@ -118,14 +121,14 @@ static bool is_kept_by_mapping(const struct stat *status, const struct mapped_fi
 
 // The file stays for those who wait. Under a tombstone the first of them can wake up while we are still ending, and where it has got
 // the flock nobody has to be looked for who may keep it. Returns whether the lock was given back.
-static bool leave_to_waiters(struct lockfile *lock, int fd, const struct stat *status, const struct mapped_file *file)
+static bool leave_to_waiters(struct lockfile *lock, int fd, const struct stat *status, const struct mapped_file *file, enum waiters waiters)
 {
 	if (process_proc_is_foreign() || tombstone_raise(lock->path) == -1) {
 		hold_leave_to_kernel(lock);
 		return !holder_hand_on(file, false);
 	}
 	hold_end(lock);
-	if (!has_heir(lock, file))
+	if (!has_heir(lock, file, waiters == WAITERS_SEEN ? pause_clock() + WAKES_UP_NS : 0))
 		return !holder_hand_on(file, false);
 	if (is_kept_by_mapping(status, file))
 		return false;
@@ -148,7 +151,7 @@ static bool let_go(struct lockfile *lock, int fd, const struct stat *status, con
 	last = flock(fd, LOCK_EX | LOCK_NB) == 0;
 	if (!last && errno != EWOULDBLOCK)
 		return true;
-	if (!last && !has_heir(lock, file)) {
+	if (!last && !has_heir(lock, file, 0)) {
 		if (holder_hand_on(file, true))
 			return false;
 		last = flock(fd, LOCK_EX | LOCK_NB) == 0;
@@ -167,6 +170,7 @@ static bool let_go(struct lockfile *lock, int fd, const struct stat *status, con
 bool lockfile_leave(struct lockfile *lock)
 {
 	const struct mapped_file file = { lock->device, lock->inode, lock->path, false };
+	enum waiters waiters = WAITERS_NONE;
 	struct record record;
 	struct stat status;
 	int fd = open_own(lock, &record, &status);
@@ -179,7 +183,9 @@ bool lockfile_leave(struct lockfile *lock)
 		hold_leave_to_kernel(lock);
 		return false;
 	}
-	if ((status.st_mode & RECORD_HINT_WAITERS) && keepers_has_waiters(&file))
-		return leave_to_waiters(lock, fd, &status, &file);
+	if (status.st_mode & RECORD_HINT_WAITERS)
+		waiters = keepers_find_waiters(&file);
+	if (waiters != WAITERS_NONE)
+		return leave_to_waiters(lock, fd, &status, &file, waiters);
 	return let_go(lock, fd, &status, &file);
 }

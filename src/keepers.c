@@ -247,12 +247,14 @@ static bool visit_waiter_line(void *context, const char *line, size_t length)
 
 // Between two reads the kernel goes on by counting: when another lock goes meanwhile, one is passed over. But who waits is listed
 // directly behind the flock, so a list that has the one has the other.
-bool keepers_has_waiters(const struct mapped_file *file)
+enum waiters keepers_find_waiters(const struct mapped_file *file)
 {
 	struct waiter_search search = { .file = file };
 
 	for (int look = 0; look < LOOKS_LOCKS && !search.listed; look++)
 		if (procfile_lines("/proc/locks", visit_waiter_line, &search) == -1)
-			return true;
-	return search.waits || !search.listed;
+			return WAITERS_UNKNOWN;
+	if (search.waits)
+		return WAITERS_SEEN;
+	return search.listed ? WAITERS_NONE : WAITERS_UNKNOWN;
 }

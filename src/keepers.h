@@ -46,7 +46,13 @@ pid_t keepers_find_locker(const struct mapped_file *file);
 // Whether anybody has the flock on FILE, from /proc/locks; false if that cannot be read.
 bool keepers_is_locked(const struct mapped_file *file);
 
-// Whether anybody waits for the flock on FILE, which somebody has, from /proc/locks; also true if that does not tell.
-bool keepers_has_waiters(const struct mapped_file *file);
+enum waiters {
+	WAITERS_NONE,
+	WAITERS_SEEN,
+	WAITERS_UNKNOWN,
+};
+
+// Whether anybody waits for the flock on FILE, which somebody has, from /proc/locks.
+enum waiters keepers_find_waiters(const struct mapped_file *file);
 
 #endif

@@ -95,7 +95,8 @@ waits() { [[ $(ctl --cluster --json status "$NAME") == *'"waiting": '"$1"* ]]; }
 	for value in '[1]' '{"pid":-5,"host":7}' '{"pid":1e9,"start":"now"}' 'x{' "{\"host\":\"$(printf 'h%.0s' {1..500})\",\"command\":\"\\u001b\"}"; do
 		lease=$(etcdctl lease grant 60)
 		lease=${lease#lease }
-		lease=${lease%% *}
+		# As in a queue's keys: without the zeros that etcdctl shows.
+		printf -v lease %x "0x${lease%% *}"
 		etcdctl put --lease "$lease" "$EXCLUSIVELOCK_CLUSTER_PREFIX$NAME/$lease" -- "$value"
 	done
 	run -0 ctl --cluster list

@@ -198,7 +198,7 @@ byte given_up[SLOTS + 1];
 bool leaving[SLOTS + 1];
 
 #define WAITS(q) (at[q] == TakeFlock && role[q] == Waiter && inode_of[fd[q]] == remembered[p])
-/* keepers_has_waiters(): where nobody has the flock the kernel's list does not tell. */
+/* keepers_find_waiters(): where nobody has the flock the kernel's list does not tell. */
 #define HAS_WAITERS (EACH_PROCESS(WAITS) || flocked[remembered[p]] == 0)
 
 /* A peer locks what it has opened without a second look at the path. If the file was deleted in between, it runs under a lock
