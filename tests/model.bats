@@ -86,7 +86,7 @@ assert_each() {
 	assert_each breaks left-with-family left-for-ever stale-hints
 }
 
-@test "The model finds each gap that it excuses: the peers' own, and those that the README names" {
+@test "The model finds each gap that it excuses: the peers' own, and those that libexlock(7) names" {
 	assert_each breaks gap-python gap-flock gap-exec gap-tombstone-python gap-tombstone-flock gap-python-fork
 }
 
