@@ -57,7 +57,7 @@ int __cxa_atexit(void (*handler)(void *), void *argument, void *owner);
 char **environ;
 void *__libc_stack_end;	// start.c looks here
 
-// Debian's libbsd and libmd are built with stack protection, whose guard the compiler looks for here.
+// See __stack_chk_fail in door.c: the guard.
 #ifdef __x86_64__
 static void *thread[6];	// at %fs:0x28
 
@@ -69,9 +69,6 @@ static void prepare_guard(void)
 		FAIL("ARCH_SET_FS: ", report_errno((int)-result));
 }
 #else
-extern void *__stack_chk_guard;
-void *__stack_chk_guard;
-
 static void prepare_guard(void)
 {
 }

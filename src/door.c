@@ -441,7 +441,11 @@ int sigaction(int signal, const struct sigaction *restrict action, struct sigact
 	return result;
 }
 
-// Debian's libbsd and libmd are built with stack protection.
+// Debian's libbsd and libmd are built with stack protection. Its guard is in the thread's memory on x86-64, and elsewhere a variable.
+#ifndef __x86_64__
+extern void *__stack_chk_guard;
+void *__stack_chk_guard;
+#endif
 void __stack_chk_fail(void);
 void __stack_chk_fail(void)
 {

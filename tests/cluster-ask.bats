@@ -7,29 +7,13 @@ load test_helper
 load cluster/etcd
 load cluster/hosts
 
-setup_file() {
-	etcd_needed
-	etcd_start 1
-}
-
 setup() {
 	cluster_environment
 	cd "$BATS_TEST_TMPDIR" || return
 }
 
-teardown() { end_processes; }
-
-teardown_file() { etcd_end; }
-
 # The launcher alone, with ARGUMENTS.
 launch() { "$LAUNCH" -n "$NAME" "$@"; }
-
-# Process PID, started by this test, ends with STATUS.
-ends_with() {
-	local status=0
-	wait "$2" || status=$?
-	((status == $1)) || { echo "ended with $status" && false; }
-}
 
 # Prints what is in the queue of NAME, keys and values.
 queue() { etcdctl get --prefix "$NAME/" "$@"; }

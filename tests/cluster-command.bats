@@ -7,25 +7,9 @@ load test_helper
 load cluster/etcd
 load cluster/hosts
 
-setup_file() {
-	etcd_needed
-	etcd_start 1
-}
-
 setup() {
 	cluster_environment
 	cd "$BATS_TEST_TMPDIR" || return
-}
-
-teardown() { end_processes; }
-
-teardown_file() { etcd_end; }
-
-# Process PID, started by this test, ends with STATUS.
-ends_with() {
-	local status=0
-	wait "$2" || status=$?
-	((status == $1)) || { echo "ended with $status" && false; }
 }
 
 # The processes whose parent is PID.

@@ -14,12 +14,6 @@ setup_file() {
 	etcd_start 1
 }
 
-setup() { cluster_environment; }
-
-teardown() { end_processes; }
-
-teardown_file() { etcd_end; }
-
 # A stubborn command on HOST, by way of WAY, which then has TREATMENT. The next host's finds nothing of it.
 cut_while_it_runs() {
 	ENDPOINTS=${WAY[way]} hold_on web1 sh -c "$STUBBORN" "$ORACLE"

@@ -8,13 +8,6 @@ load cluster/etcd
 load cluster/hosts
 load cluster/proxy
 
-setup_file() {
-	etcd_needed
-	etcd_start 1
-}
-
-setup() { cluster_environment; }
-
 teardown() {
 	local pid
 	for pid in "${STOPPED[@]}"; do
@@ -22,8 +15,6 @@ teardown() {
 	done
 	end_processes
 }
-
-teardown_file() { etcd_end; }
 
 # Sets CHILD to the only child of process PID.
 find_child() {

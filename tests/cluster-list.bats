@@ -19,10 +19,6 @@ setup() {
 	cd "$BATS_TEST_TMPDIR" || return
 }
 
-teardown() { end_processes; }
-
-teardown_file() { etcd_end; }
-
 ctl() { TZ=UTC "$BUILD/exlockctl" "$@"; }
 
 waits() { [[ $(ctl --cluster --json status "$NAME") == *'"waiting": '"$1"* ]]; }

@@ -12,14 +12,10 @@ setup_file() {
 	etcd_start 3
 }
 
-setup() { cluster_environment; }
-
 teardown() {
 	etcd_each member_signal CONT
 	end_processes
 }
-
-teardown_file() { etcd_end; }
 
 # Member N dies, others go on without it, and it comes back.
 lose_for_a_while() {

@@ -8,17 +8,6 @@ load cluster/etcd
 load cluster/hosts
 load cluster/proxy
 
-setup_file() {
-	etcd_needed
-	etcd_start 1
-}
-
-setup() { cluster_environment; }
-
-teardown() { end_processes; }
-
-teardown_file() { etcd_end; }
-
 # As begin_on, by etcdctl. It is ended by the end of its command, which alone gives its key back.
 begin_etcdctl() {
 	local out=$BATS_TEST_TMPDIR/$1.out

@@ -28,19 +28,6 @@ setup() {
 	OURS=(--cacert "$ETCD/ours/ca.crt" --cert "$ETCD/ours/web1.crt" --key "$ETCD/ours/web1.key")
 }
 
-teardown() { end_processes; }
-
-teardown_file() { etcd_end; }
-
-# Nothing is started, and the message names the endpoint and says WORD.
-assert_not_let_in() {
-	local word=$1
-	shift
-	run -125 on web1 "$@" touch "$BATS_TEST_TMPDIR/started"
-	[[ $output == "exlock: "*"$ETCDCTL_ENDPOINTS: "*"$word"* ]]
-	file_is_gone "$BATS_TEST_TMPDIR/started"
-}
-
 @test "with the authority, a certificate and its key, by options, a start gets in and keeps others out, etcdctl included" {
 	hold_on web1 "${OURS[@]}" sh -c "$STAYS" "$ORACLE"
 	lease_passes

@@ -23,19 +23,6 @@ setup() {
 	echo s3cret >"$BATS_TEST_TMPDIR/password"
 }
 
-teardown() { end_processes; }
-
-teardown_file() { etcd_end; }
-
-# Nothing is started, and the message says WORD.
-assert_not_let_in() {
-	local word=$1
-	shift
-	run -125 on web1 "$@" touch "$BATS_TEST_TMPDIR/started"
-	[[ $output == "exlock: "*"$ETCDCTL_ENDPOINTS: "*"$word"* ]]
-	file_is_gone "$BATS_TEST_TMPDIR/started"
-}
-
 @test "a user with a password from a file gets in, keeps others out, and outlives the token" {
 	hold_on web1 --cluster-user nightly --password-file "$BATS_TEST_TMPDIR/password" sh -c "$STAYS" "$ORACLE"
 	# A token is good for a second here.

@@ -49,10 +49,7 @@ assert_calm_here() {
 }
 
 # With peers; as root also from two users and in two PID namespaces.
-# Not in every run of the suite: in some 50,000 wins it still counts one or two overlaps beside Python, or of waiters of two PID namespaces, of
-# which nobody knows yet whether they are the peers', the tally's or ours.
 assert_calm_mixed() {
-	((SECONDS_OF_STORM >= 60)) || skip "mixed with peers only for EXLOCK_STORM_SECONDS of 60 and more"
 	gather_contenders
 	[[ $EUID -ne 0 ]] || set -- "$@" users namespaces
 	assert_calm "$PLACE/storm" "$PLACE" "$SHIM" "$@" peers

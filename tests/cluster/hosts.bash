@@ -6,6 +6,15 @@
 # As short as a lease may be: what is waited for here is mostly its end.
 CLUSTER_TTL=2
 
+# What a topic has that does not say otherwise: one member of etcd.
+setup_file() {
+	etcd_needed
+	etcd_start 1
+}
+setup() { cluster_environment; }
+teardown() { end_processes; }
+teardown_file() { etcd_end; }
+
 cluster_environment() {
 	clean_environment
 	ENDLATER=()
@@ -48,11 +57,23 @@ STAYS='exec 9>"$0"; flock -n 9 || { echo overlap; exit 9; }; echo "ready $$"; ex
 STUBBORN='trap "echo asked" TERM; exec 9>"$0"; flock -n 9 || { echo overlap; exit 9; }
 	(trap "" TERM; sleep 1000) & echo "ready $$"; while :; do wait; done'
 
-# The last one begun ends, with STATUS.
-assert_ends_with() {
+# Process PID, started by this test, ends with STATUS.
+ends_with() {
 	local status=0
-	wait "$KEEPER" || status=$?
-	((status == $1))
+	wait "$2" || status=$?
+	((status == $1)) || { echo "ended with $status" && false; }
+}
+
+# The last one begun does.
+assert_ends_with() { ends_with "$1" "$KEEPER"; }
+
+# assert_not_let_in WORD [OPTION...]: nothing is started, and the message names the endpoint and says WORD.
+assert_not_let_in() {
+	local word=$1
+	shift
+	run -125 on web1 "$@" touch "$BATS_TEST_TMPDIR/started"
+	[[ $output == "exlock: "*"$ETCDCTL_ENDPOINTS: "*"$word"* ]]
+	file_is_gone "$BATS_TEST_TMPDIR/started"
 }
 
 # The one that holds is on HOST; nobody else gets in.

@@ -44,7 +44,9 @@ static const struct {
 	{ SYS_utimensat, "utimensat", { EPERM, EACCES, EROFS, EINVAL, ENOSYS, EIO } },
 	{ SYS_unlinkat, "unlinkat", { EPERM, EACCES, EBUSY, EIO, ENOENT, EROFS, ENOMEM } },
 	{ SYS_readlinkat, "readlinkat", { EACCES, ENOENT, EINVAL, EIO, ELOOP, ENOMEM, ENOTDIR, ENOSYS } },
+#ifdef SYS_readlink
 	{ SYS_readlink, "readlink", { EACCES, ENOENT, EINVAL, EIO, ELOOP, ENOMEM, ENOTDIR, ENOSYS } },
+#endif
 	{ SYS_getcwd, "getcwd", { ENOENT, EACCES, ENOMEM, ERANGE } },
 	{ SYS_getdents64, "getdents64", { EIO, ENOENT, EINVAL, ENOMEM, ENOSYS, EINTR } },
 	{ SYS_mmap, "mmap", { ENOMEM, EACCES, EAGAIN, ENODEV, EPERM, ENFILE, EINVAL } },

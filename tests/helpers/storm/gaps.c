@@ -12,7 +12,8 @@
 //			another user's file. flock(1) sees no PID: the holder is between exec and its next image, takes no preload,
 //			or called exec while a worker had the flock.
 //	last instant	The holder is ending, and has deleted the file or let go of the flock: ours wait for its end, by the
-//			tombstone and by looking for dying processes; no peer does.
+//			tombstone and by looking for dying processes; no peer does. Who of ours waits so is in the record; killed
+//			meanwhile, it leaves its PID there.
 //	other peer	Python and flock(1) do not exclude each other, and two Python programs not always: here a lock among
 //			the peers does. Whoever of them does not get it at once withdraws.
 #define _GNU_SOURCE
@@ -193,9 +194,9 @@ static enum gap gap_beside(enum kind kind, const struct file *file)
 		return UNSEEN;
 	if (kind == FLOCK && (tally->pid_alone || went_on_without_flock()))
 		return UNSEEN;
-	if (!is_ending())
-		return NO_GAP;
-	return kind == FLOCK || !is_same_file(tally->inode, tally->version, file) || was_killed(tally, overtaken_pid, -1) ? LAST_INSTANT : NO_GAP;
+	if (is_ending() && (kind == FLOCK || !is_same_file(tally->inode, tally->version, file) || was_killed(tally, overtaken_pid, -1)))
+		return LAST_INSTANT;
+	return NO_GAP;
 }
 
 __attribute__((noreturn)) static void overlap(enum kind kind, const struct file *file)
