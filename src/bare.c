@@ -135,11 +135,6 @@ int lstat(const char *restrict path, struct stat *restrict status)
 	return fstatat(AT_FDCWD, path, status, AT_SYMLINK_NOFOLLOW);
 }
 
-pid_t fork(void)
-{
-	return (pid_t)CALL(SYS_clone, SIGCHLD, 0, 0, 0);
-}
-
 pid_t waitpid(pid_t pid, int *status, int options)
 {
 	return (pid_t)CALL(SYS_wait4, pid, status, options, 0);

@@ -104,6 +104,11 @@ char **environment_apply(char **environment, const struct setting *settings, int
 	return larger;
 }
 
+bool environment_has(char **environment, const char *variable)
+{
+	return find(environment, variable) != NULL;
+}
+
 void environment_remove(char **environment, const char *variable)
 {
 	char **to = find(environment, variable), **from = to;
@@ -117,6 +122,9 @@ void environment_remove(char **environment, const char *variable)
 		else
 			*to++ = *from;
 	while (*from++);
+	// On the initial stack the auxiliary vector is behind it, and whoever looks for that begins here.
+	while (to < from)
+		*to++ = NULL;
 }
 
 void environment_strip_entries(char *value, const char *library)

@@ -29,6 +29,9 @@ void *environment_take(struct environment_room *room, size_t size);
 // Returns the array to use, which may be ENVIRONMENT; or NULL: no memory, nothing but what fitted in place was changed.
 char **environment_apply(char **environment, const struct setting *settings, int count, struct environment_room *room);
 
+// Whether VARIABLE is there, with an empty value, too, which config_get() takes for none.
+bool environment_has(char **environment, const char *variable);
+
 // Takes VARIABLE out of ENVIRONMENT, in place. Pure.
 void environment_remove(char **environment, const char *variable);
 

@@ -62,8 +62,12 @@ static char **take_places(struct launch *launch, char **argv)
 static void find_file(struct launch *launch)
 {
 	char *candidate = launch_place(launch);
+	const char *search = config_get(environ, "PATH");
 
-	launch->file = commandfile_find(launch->options.command[0], config_get(environ, "PATH"), candidate);
+	// An empty one means the current directory.
+	if (!search && environment_has(environ, "PATH"))
+		search = "";
+	launch->file = commandfile_find(launch->options.command[0], search, candidate);
 	if (launch->file == candidate)
 		launch_keep(launch, candidate);
 }

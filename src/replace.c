@@ -2,6 +2,7 @@
 #include "replace.h"
 
 #include "pause.h"
+#include "rawcall.h"
 #include "record.h"
 #include "survey.h"
 #include "watch.h"
@@ -11,6 +12,7 @@
 #include <stdlib.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -47,10 +49,11 @@ static int ask(int fd, uint64_t grace_ns, struct replacement *replacement)
 		return -1;
 	// Stopped, it would not hear of it.
 	(void)pidfd_send_signal(fd, SIGCONT, NULL, 0);
-	replacement->killer = fork();
+	// Its end sends no signal: with SIGCHLD ignored, as the command may want it, the kernel would not tell how it ended.
+	replacement->killer = (pid_t)rawcall(SYS_clone, 0, 0, 0, 0, 0, 0);
 	if (replacement->killer == 0)
 		kill_late(parent, replacement->holder, fd, pause_clock() + grace_ns);
-	return replacement->killer == -1 ? -1 : 0;
+	return replacement->killer < 0 ? -1 : 0;
 }
 
 int replace_ask(const char *path, uint64_t grace_ns, struct replacement *replacement, const char **why)
@@ -86,8 +89,9 @@ bool replace_finish(struct replacement *replacement)
 
 	if (replacement->killer <= 0)
 		return false;
-	(void)kill(replacement->killer, SIGTERM);
-	while (waitpid(replacement->killer, &status, 0) == -1 && errno == EINTR)
+	// SIGTERM may be ignored.
+	(void)kill(replacement->killer, SIGKILL);
+	while (waitpid(replacement->killer, &status, __WALL) == -1 && errno == EINTR)
 		;
 	return WIFEXITED(status) && WEXITSTATUS(status) == EXIT_FAILURE;
 }

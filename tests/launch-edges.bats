@@ -57,3 +57,14 @@ teardown() { end_processes; }
 	run -0 "$LAUNCH" -n job ./script
 	[[ $output == "$(lock_file job)" ]]
 }
+
+@test "however often one of its marks is in the environment, the launcher takes the lock" {
+	local count
+	for count in 1 2 3 4 5; do
+		run -7 /usr/bin/python3 -c 'import ctypes, sys
+count, launch = int(sys.argv[1]), sys.argv[2].encode()
+words = [launch, b"-n", b"job", b"sh", b"-c", b"exit 7", None]
+marks = [b"PATH=/usr/bin:/bin"] + [b"EXCLUSIVELOCK_HOLDER=1"] * count + [None]
+ctypes.CDLL(None).execve(launch, (ctypes.c_char_p * len(words))(*words), (ctypes.c_char_p * len(marks))(*marks))' "$count" "$LAUNCH"
+	done
+}

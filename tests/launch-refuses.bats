@@ -78,6 +78,26 @@ assert_nothing_runs() {
 	assert_free job
 }
 
+@test "a path that cannot be followed to its end is 126, and the message says why" {
+	ln -s loop loop
+	touch file
+	for command in ./loop ./file/x "./$(printf 'n%.0s' {1..300})"; do
+		run -126 "$LAUNCH" -n job "$command"
+		[[ $output == *": cannot be run: "* ]]
+		run -126 env "$command"
+	done
+	[[ $EUID -eq 0 ]] || {
+		mkdir -m 0 closed
+		run -126 "$LAUNCH" -n job ./closed/x
+	}
+}
+
+@test "with a PATH that is empty a command is looked for in the current directory" {
+	printf '#!/bin/sh\nexit 7\n' >mine
+	chmod 755 mine
+	PATH='' run -7 "$LAUNCH" -n job mine
+}
+
 @test "a script whose interpreter is not there cannot be run" {
 	printf '#!/no/such/interpreter\n' >script
 	chmod 755 script

@@ -39,6 +39,12 @@ launch_holder() {
 	[[ ${lines[0]} == "exlock-launch: replaced pid $HOLDER, which had to be killed" && ${lines[1]} == in ]]
 }
 
+@test "that it had to be killed is told, too, where SIGCHLD and SIGTERM are ignored" {
+	launch_holder sh -c 'trap "" TERM; echo ready; while :; do read -r _ || :; done' <&2
+	run -0 env --ignore-signal=CHLD --ignore-signal=TERM "$LAUNCH" --replace=0.05 -n n echo in
+	[[ ${lines[0]} == "exlock-launch: replaced pid $HOLDER, which had to be killed" && ${lines[1]} == in ]]
+}
+
 @test "a stopped holder is replaced, too" {
 	launch_holder "$HELPERS/hold"
 	kill -STOP "$HOLDER"
