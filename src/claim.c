@@ -3,7 +3,6 @@
 
 #include "keepers.h"
 #include "procfile.h"
-#include "record.h"
 #include "text.h"
 
 #include <errno.h>
@@ -87,12 +86,24 @@ bool claim_open_or_create(const char *path, bool block, bool threads, struct cla
 	return false;
 }
 
+static bool is_at(const char *path, const struct stat *status, struct stat *now)
+{
+	return fstatat(AT_FDCWD, path, now, AT_SYMLINK_NOFOLLOW) == 0 && now->st_dev == status->st_dev && now->st_ino == status->st_ino;
+}
+
 bool claim_is_at(const char *path, const struct stat *status)
 {
 	struct stat now;
 
-	return fstatat(AT_FDCWD, path, &now, AT_SYMLINK_NOFOLLOW) == 0 && now.st_dev == status->st_dev &&
-	       now.st_ino == status->st_ino;
+	return is_at(path, status, &now);
+}
+
+// One look tells both, or somebody could take the second of two links away, the one at our path, between two.
+static bool is_alone_at(const char *path, const struct stat *status)
+{
+	struct stat now;
+
+	return is_at(path, status, &now) && now.st_nlink == 1;
 }
 
 static enum claim_result fail(struct claim *claim, int error, const char *why)
@@ -122,6 +133,13 @@ static pid_t find_mapper(const char *path, const struct stat *status)
 	return (status->st_mode & RECORD_HINT_MAPPED) ? keepers_find_mapper(&file) : 0;
 }
 
+void claim_set_holder(struct claim *claim, const struct record *record)
+{
+	claim->holder = record->pid;
+	claim->vouched = record_is_credible(record, &claim->status);
+	claim->nameless = record->pid == 1 && record->stamp == PROCESS_NO_STAMP;
+}
+
 // Under the record lock.
 static enum claim_result judge_record(const char *path, const struct process_self *self, bool accept_empty,
 				      struct claim *claim)
@@ -138,14 +156,15 @@ static enum claim_result judge_record(const char *path, const struct process_sel
 	if (record.empty && !claim->created && !accept_empty)
 		return CLAIM_EMPTY;
 	// A living process with our PID is we ourselves.
-	if (record.pid != self->pid && record_is_alive(&record)) {
-		claim->holder = record.pid;
-		claim->vouched = record_is_credible(&claim->status, record.pid);
-	} else {
+	if (record.pid != self->pid && record_is_alive(&record))
+		claim_set_holder(claim, &record);
+	else
 		claim->holder = find_mapper(path, &claim->status);
-	}
 	if (claim->holder != 0)
 		return CLAIM_HELD;
+	// A file that is elsewhere by now may be anything of ours: nothing is written into it.
+	if (claim->writable && !claim->created && !is_alone_at(path, &claim->status))
+		return CLAIM_AGAIN;
 	if (claim->writable && write_record(path, self, claim) == CLAIM_FAILED)
 		return CLAIM_FAILED;
 	if (claim_is_at(path, &claim->status))

@@ -4,6 +4,7 @@
 #define EXLOCK_CLAIM_H
 
 #include "process.h"
+#include "record.h"
 
 #include <stdbool.h>
 #include <sys/stat.h>
@@ -27,6 +28,7 @@ struct claim {
 	bool left;		// the record said, when it was judged, that its process has left: RECORD_HINT_LEFT
 	struct stat status;	// once judged
 	pid_t holder;		// where it is held; 0: not known
+	bool nameless;		// its PID is another process' here
 	bool vouched;		// the holder's PID is not just what anybody may have written
 	int error;		// where it failed, an errno; 0: see why
 	const char *why;
@@ -49,5 +51,8 @@ bool claim_is_at(const char *path, const struct stat *status);
 // Deletes the file open as FD, which is to be the one at PATH with DEVICE and INODE, if its record names this process or none that
 // lives. What peers still read in it refuses them. Returns whether.
 bool claim_delete(const char *path, int fd, dev_t device, ino_t inode);
+
+// The process of RECORD, in the file of CLAIM, holds.
+void claim_set_holder(struct claim *claim, const struct record *record);
 
 #endif

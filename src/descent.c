@@ -89,7 +89,7 @@ bool descent_by_mark(const struct mark *mark, const char *path)
 		return instance_lives(mark) || keeps_flock(mark, path) || is_late_child(mark);
 	// The process that took the lock left it to one that it forked, a daemon. Where that did not get into the record,
 	// or took a mark no further, it is found among the ancestors.
-	holder = record_is_alive(&record) && record_is_credible(&status, record.pid) ? record.pid : 0;
+	holder = record_is_alive(&record) && record_is_credible(&record, &status) ? record.pid : 0;
 	// While it has not quite ended, it is an ancestor itself, and may let go of its mapping any moment.
 	return descent_by_ancestry(holder, path, false) || (instance_lives(mark) && has_ancestor(mark->pid)) || is_late_child(mark);
 }

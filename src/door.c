@@ -300,6 +300,11 @@ int prlimit(pid_t pid, enum __rlimit_resource resource, const struct rlimit *lim
 	return (int)CALL4(SYS_prlimit64, pid, resource, limit, before);
 }
 
+int getrusage(enum __rusage_who who, struct rusage *usage)
+{
+	return (int)CALL2(SYS_getrusage, who, usage);
+}
+
 void _exit(int status)
 {
 	for (;;)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The end of a lock: lockfile_release() in a process that goes on, lockfile_leave() in one that ends.
 #include "claim.h"
+#include "descriptor.h"
 #include "hold.h"
 #include "holder.h"
 #include "keepers.h"
@@ -26,7 +27,7 @@
 // Whether processes have been forked from the one that took the lock, as far as this one can tell.
 static bool has_family(const struct lockfile *lock)
 {
-	return getpid() != lock->self.pid || process_has_children();
+	return getpid() != lock->self.pid || process_has_forked();
 }
 
 // With the flock in hand again, before the name goes with the file: a process that was forked from the holder may still be ending
@@ -77,13 +78,16 @@ void lockfile_release(struct lockfile *lock)
 	(void)close(claim.fd);
 }
 
-// Opens the file at the path if it is ours, for writing if we may. The kernel closes it.
+// Opens the file at the path if it is ours, for writing if we may. The kernel closes it, after what libc still flushes: to descriptors
+// that the program may have closed, and that would be this one.
 static int open_own(const struct lockfile *lock, struct record *record, struct stat *status)
 {
 	int fd = openat(AT_FDCWD, lock->path, O_RDWR | RECORD_OPEN_FLAGS);
 
 	if (fd == -1 && (errno == EACCES || errno == EROFS || errno == EPERM))
 		fd = openat(AT_FDCWD, lock->path, O_RDONLY | RECORD_OPEN_FLAGS);
+	if (fd != -1)
+		fd = descriptor_move_high(fd, false);
 	if (fd == -1 || (record_read(fd, record, status) == 0 && status->st_dev == lock->device && status->st_ino == lock->inode))
 		return fd;
 	(void)close(fd);

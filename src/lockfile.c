@@ -147,7 +147,7 @@ static enum claim_result attempt(struct lockfile *lock, uint64_t deadline, bool 
 static enum lockfile_result conclude(enum claim_result result, const struct claim *claim, struct lockfile_outcome *outcome)
 {
 	*outcome = (struct lockfile_outcome){
-		.holder = claim->holder,
+		.holder = claim->nameless ? 0 : claim->holder,
 		.vouched = claim->vouched,
 		.error = claim->error,
 		.why = claim->why,
@@ -233,8 +233,9 @@ static enum claim_result judge_busy(struct lockfile *lock, struct claim *claim)
 	}
 	if (!record_is_alive(&record))
 		return CLAIM_BUSY;
-	claim->holder = record.pid;
-	claim->vouched = record_is_credible(&claim->status, record.pid);
+	claim_set_holder(claim, &record);
+	// Who has the flock and could not write its stamp has a PID of another PID namespace, mostly.
+	claim->vouched = claim->vouched && record.stamp != PROCESS_NO_STAMP;
 	return CLAIM_HELD;
 }
 

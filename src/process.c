@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -224,11 +225,19 @@ bool process_is_ending(pid_t pid)
 	return (status.flags & PF_EXITING) != 0 && (status.state != 'Z' || status.threads == 1 || !has_working_thread(pid));
 }
 
-bool process_has_children(void)
+bool process_has_forked(void)
 {
+	struct sigaction action;
+	struct rusage ended;
 	siginfo_t child;
 
-	return waitid(P_ALL, 0, &child, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0 || errno != ECHILD;
+	if (waitid(P_ALL, 0, &child, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0 || errno != ECHILD)
+		return true;
+	// One that was waited for has left its page faults, and perhaps a child of its own.
+	if (getrusage(RUSAGE_CHILDREN, &ended) == -1 || ended.ru_minflt != 0)
+		return true;
+	// Here the kernel does not wait, nor count.
+	return sigaction(SIGCHLD, NULL, &action) == -1 || action.sa_handler == SIG_IGN || (action.sa_flags & SA_NOCLDWAIT);
 }
 
 bool process_is_orphan(void)

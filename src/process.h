@@ -62,8 +62,8 @@ bool process_is_instance(pid_t pid, uint64_t start);
 // Whether PID has begun to end, or has ended. (A process that calls exec gives up its mappings, too, but does not end.)
 bool process_is_ending(pid_t pid);
 
-// Whether this process has children, by fork: living, ending, or ended and not waited for. Also true if that cannot be told.
-bool process_has_children(void);
+// Whether this process has forked, ever, others that may have forked in turn. Also true if that cannot be told.
+bool process_has_forked(void);
 
 // Whether the process that forked this one has ended. Known only where whoever adopted it is of another session, and false
 // elsewhere.

@@ -196,15 +196,15 @@ bool record_is_alive(const struct record *record)
 	return record->pid > 0 && process_alive(record->pid, record->stamp);
 }
 
-bool record_is_credible(const struct stat *status, pid_t pid)
+bool record_is_credible(const struct record *record, const struct stat *status)
 {
 	char path[PROCFILE_PATH];
 	struct stat process;
 
-	if (status->st_mode & S_IWOTH)
+	if ((status->st_mode & S_IWOTH) || (record->pid == 1 && record->stamp == PROCESS_NO_STAMP))
 		return false;
 	return status->st_uid == 0 || status->st_uid == geteuid() ||
-	       (fstatat(AT_FDCWD, procfile_path(path, pid, ""), &process, 0) == 0 && status->st_uid == process.st_uid);
+	       (fstatat(AT_FDCWD, procfile_path(path, record->pid, ""), &process, 0) == 0 && status->st_uid == process.st_uid);
 }
 
 bool record_is_of(const struct record *record, const struct process_self *self)

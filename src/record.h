@@ -62,9 +62,9 @@ void record_hint(int fd, const struct stat *status, mode_t hint);
 // Whether the record names a living process.
 bool record_is_alive(const struct record *record);
 
-// Whether the file of STATUS is one that PID itself, this user or root has written: into a file of their own anybody can put
-// any PID, and the start time of its process.
-bool record_is_credible(const struct stat *status, pid_t pid);
+// Whether RECORD, in the file of STATUS, is one that its process itself, this user or root has written: into a file of their own anybody
+// can put any PID, and the start time of its process. A bare 1 is not: it is a PID of another PID namespace, and here everybody's ancestor.
+bool record_is_credible(const struct record *record, const struct stat *status);
 
 // Whether the record names the process SELF.
 bool record_is_of(const struct record *record, const struct process_self *self);

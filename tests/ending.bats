@@ -112,6 +112,25 @@ assert_free_after() {
 	run -0 timeout 300 "$HELPERS/monitored" worker 40 "$SHIM"
 }
 
+@test "a grandchild that nobody waits for, and that ends with the program, has ended before the next one starts" {
+	local round
+	for round in {1..5}; do
+		EXCLUSIVELOCK_NAME=ending guarded "$HELPERS/orphan" "orphan.$round"
+		EXCLUSIVELOCK_NAME=ending run -0 guarded flock --nonblock "orphan.$round" true
+	done
+}
+
+@test "what stdio still writes to descriptors that were closed does not get into the lock file of a child that goes on" {
+	local worker
+	mkfifo go
+	(exec env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME=ending "$HELPERS/heir" go true 2>worker >&- 3>&-)
+	worker=$(<worker)
+	ENDLATER+=("$worker")
+	[[ $(<"$(lock_file ending)") == "$worker" ]]
+	kill "$worker"
+	echo >go
+}
+
 @test "a program without children looks at no other process at its end" {
 	command -v strace >/dev/null || skip "needs strace"
 	run -0 strace -E LD_PRELOAD="$SHIM" -E EXCLUSIVELOCK_NAME=ending -o trace -e trace=openat,unlinkat "$HELPERS/leave" exit

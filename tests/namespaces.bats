@@ -68,6 +68,25 @@ assert_refused() {
 	run -7 guarded "$HELPERS/stages" 7
 }
 
+@test "a holder that is number 1 in a PID namespace with the /proc of another refuses everybody, whose number 1 is another's" {
+	[[ $EUID -eq 0 ]] || skip "needs root"
+	local other=(unshare --pid --fork --kill-child)
+	: >"$BATS_TEST_TMPDIR/inside"
+	"${other[@]}" env LD_PRELOAD="$SHIM" "$HELPERS/hold" >"$BATS_TEST_TMPDIR/inside" 3>&- &
+	ENDLATER+=("$!")
+	poll grep -q ready "$BATS_TEST_TMPDIR/inside"
+	[[ $(<"$LOCK") == 1 ]]
+	assert_refused env
+	assert_refused "${other[@]}" sh -c '"$@"; exit $?' sh
+	assert_refused "${INSIDE[@]}" sh -c '"$@"; exit $?' sh
+}
+
+@test "a Python program that is number 1 in a container does not make all others its children" {
+	printf 1 >"$LOCK"
+	run -1 timeout 20 env LD_PRELOAD="$SHIM" "$HELPERS/stages"
+	[[ $output == "Another 'job' process is already running." ]]
+}
+
 @test "two programs that are both number 1 in their PID namespaces exclude one another" {
 	start_holder_inside
 	assert_refused "${INSIDE[@]}"
