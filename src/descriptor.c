@@ -20,6 +20,15 @@ int descriptor_move_up(int fd)
 	return copy == -1 ? fd : copy;
 }
 
+int descriptor_move_aside(int fd)
+{
+	// In every process' first table of descriptors: threads that share one would all be waited for before a larger one is used.
+	const int lowest = 50;
+	int copy = fd >= lowest ? -1 : move(fd, lowest, F_DUPFD_CLOEXEC);
+
+	return copy == -1 ? descriptor_move_up(fd) : copy;
+}
+
 int descriptor_move_high(int fd, bool inheritable)
 {
 	// The usual soft limit is 1024; a table that reaches no further than that costs next to nothing.

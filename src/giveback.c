@@ -87,7 +87,7 @@ static int open_own(const struct lockfile *lock, struct record *record, struct s
 	if (fd == -1 && (errno == EACCES || errno == EROFS || errno == EPERM))
 		fd = openat(AT_FDCWD, lock->path, O_RDONLY | RECORD_OPEN_FLAGS);
 	if (fd != -1)
-		fd = descriptor_move_high(fd, false);
+		fd = descriptor_move_aside(fd);
 	if (fd == -1 || (record_read(fd, record, status) == 0 && status->st_dev == lock->device && status->st_ino == lock->inode))
 		return fd;
 	(void)close(fd);
