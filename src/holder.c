@@ -142,13 +142,23 @@ bool holder_hand_on(const struct mapped_file *file, bool watch_flock)
 
 bool holder_hand_on_mapped(const struct mapped_file *file)
 {
-	pid_t pid = keepers_find_mapper(file);
+	uint64_t end = pause_clock() + GRACE_NS;
+	struct sleeper sleeper = { 0 };
 	struct record record;
 	struct stat status;
+	pid_t pid;
 
-	if (pid != 0 && record_peek(file->path, &record, &status) == 0)
-		replace(file, &record, pid);
-	return pid != 0;
+	for (int tries = 0; (pid = keepers_find_mapper(file)) != 0; tries++) {
+		bool late = tries >= LOOKS_IN_GRACE && pause_clock() >= end;
+
+		if (late || stays(pid, &sleeper)) {
+			if (record_peek(file->path, &record, &status) == 0)
+				replace(file, &record, pid);
+			return true;
+		}
+		pause_us(LOOK_AGAIN_US << (tries < 5 ? tries : 5));
+	}
+	return false;
 }
 
 static void await_ending(void *deadline, pid_t pid)

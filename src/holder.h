@@ -12,7 +12,8 @@
 // then recorded if we may write (peers know only the record) and it is there to stay; else the one that took the flock. 0: not known.
 pid_t holder_find(const char *path);
 
-// Records a process that keeps FILE by a mapping without the flock, if one does. Returns whether.
+// Records a process that keeps FILE by a mapping without the flock, if one does: one that is there to stay, if that shows soon. Other
+// users cannot see the mapping. Returns whether.
 bool holder_hand_on_mapped(const struct mapped_file *file);
 
 // Whether nobody has the flock on the file at PATH. Takes it for an instant.

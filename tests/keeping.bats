@@ -109,6 +109,14 @@ $leaving" "$HELPERS/hold" 3>&-
 	done
 }
 
+@test "beside a child that is about to call exec, it is such a daemon that gets into the record" {
+	guarded EXCLUSIVELOCK_NAME=job "$HELPERS/relay" exit sleep >out 3>&-
+	poll grep -q ready out
+	daemon=$(sed -n 's/ready //p' out)
+	ENDLATER+=("$daemon" "$(sed -n 's/command //p' out)")
+	[[ $(<"$(lock_file job)") == "$daemon" ]]
+}
+
 # A refused start records who it finds to hold, once that has worked for a while.
 assert_gets_recorded() {
 	local tries

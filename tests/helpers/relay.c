@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
-// relay exit|_exit: forks a worker that keeps the flock, execs itself meanwhile, and that image becomes a daemon, which
-// says "ready PID" on standard output and waits for SIGTERM. Worker and parents leave by the way named.
+// relay exit|_exit [COMMAND]: forks a worker that keeps the flock, execs itself meanwhile, and that image becomes a daemon, which
+// says "ready PID" on standard output and waits for SIGTERM. Worker and parents leave by the way named. With a COMMAND that image has
+// ended the worker, and a child just before the daemon, which says "command PID", calls exec a little later.
 #include <string.h>
+#include <sys/wait.h>
+#include <time.h>
 
 #include "term.h"
 
@@ -12,12 +15,32 @@ static void leave(const char *way)
 	_exit(0);
 }
 
+static void start_command(const char *command, pid_t worker)
+{
+	const clock_t busy = CLOCKS_PER_SEC / 50;
+	pid_t child;
+
+	kill(worker, SIGTERM);
+	waitpid(worker, NULL, 0);
+	child = fork();
+	if (child == 0) {
+		while (clock() < busy)
+			;
+		execlp(command, command, "1000", (char *)NULL);
+		_exit(99);
+	}
+	printf("command %ld\n", (long)child);
+	fflush(stdout);
+}
+
 int main(int argc, char **argv)
 {
+	char number[24];
+
 	if (argc < 2)
 		return 99;
 	block_term();
-	if (argc == 2) {
+	if (argc <= 3) {
 		pid_t worker = fork();
 
 		if (worker == 0) {
@@ -26,9 +49,12 @@ int main(int argc, char **argv)
 		}
 		printf("worker %ld\n", (long)worker);
 		fflush(stdout);
-		execl("/proc/self/exe", argv[0], argv[1], "again", (char *)NULL);
+		snprintf(number, sizeof number, "%ld", (long)worker);
+		execl("/proc/self/exe", argv[0], argv[1], "again", number, argv[2], (char *)NULL);
 		return 99;
 	}
+	if (argc == 5)
+		start_command(argv[4], (pid_t)atol(argv[3]));
 	if (fork() != 0)
 		leave(argv[1]);
 	printf("ready %ld\n", (long)getpid());

@@ -37,6 +37,18 @@ static bool dies_far_away(const struct tally *tally)
 	       (winner_was_killed(tally) || (tally->ending && (tally->relatives > 1 || without_exit)));
 }
 
+// Who called exec beside a worker that had the flock goes on by its PID, and those that it forks by their mappings (RECORD_HINT_MAPPED),
+// which no other user sees. So when it ends without exit(), which would hand the record on.
+static bool is_unseen_here(const struct tally *tally)
+{
+	const char *path = getenv("EXCLUSIVELOCK_LOCKFILE");
+	bool without_exit = tally->step == DAEMON__EXIT || tally->step == RAW_EXIT || tally->step == ABORT || winner_was_killed(tally);
+	struct stat status;
+
+	return tally->kind == EXLOCK && tally->execed && without_exit && getuid() != 0 && path && stat(path, &status) == 0 &&
+	       (status.st_mode & S_IXUSR) && status.st_uid != getuid();
+}
+
 // One that was killed like that when it had just taken the oracle: the tally does not tell of it.
 static bool died_entering_far_away(const struct tally *tally)
 {
@@ -81,6 +93,8 @@ __attribute__((noreturn)) static void fail(struct tally *tally, int oracle)
 		withdraw(tally, UNSEEN);
 	if (dies_far_away(tally) || (!settled && died_entering_far_away(tally)))
 		withdraw(tally, FAR_DEATH);
+	if (is_unseen_here(tally))
+		withdraw(tally, UNSEEN);
 	dprintf(STDERR_FILENO, "overlap: %ld%s started before %ld%s was gone; last seen at: %s%s%s%s; its file: %lu, ours: %lu\n",
 		(long)getpid(), recorded ? "" : ", unrecorded,", (long)tally->winner, kinds[tally->kind], steps[tally->step],
 		tally->second_thread ? ", second thread" : "", tally->daemon ? ", daemon" : "",
