@@ -61,3 +61,14 @@ lose_for_a_while() {
 	poll member_is_healthy 2
 	assert_next_is_alone
 }
+
+@test "a command whose key somebody deletes is killed also where the member that would tell of it hangs" {
+	local others=${ETCDCTL_ENDPOINTS#*,}
+	hold_on web1 --ttl 6 sh -c "$STUBBORN" "$ORACLE"
+	member_signal STOP 0
+	poll env ETCDCTL_ENDPOINTS="$others" etcdctl del --prefix "$NAME/"
+	poll process_has_ended "$KEEPER"
+	assert_ends_with 125
+	grep -q deleted "$BATS_TEST_TMPDIR/web1.err"
+	flock -n "$ORACLE" true
+}
