@@ -91,8 +91,18 @@ enum renewal clusterlease_renew(struct clusterlock *lock)
 		renewal = RENEWED;
 	else if (result == ETCD_DONE && etcd_read_ttl(answer.body, &seconds) && seconds == 0)
 		renewal = RENEWAL_GONE;
+	// What is refused at once is not to be asked for without end.
+	if (renewal == RENEWAL_LATER)
+		lock->again = lease_clock() + lease_try(&lock->lease);
 	json_decref(answer.body);
 	return renewal;
+}
+
+uint64_t clusterlock_due(const struct clusterlock *lock)
+{
+	uint64_t due = lease_begin(&lock->lease, LEASE_DUE);
+
+	return due > lock->again ? due : lock->again;
 }
 
 enum etcd_result clusterlease_revoke(struct clusterlock *lock)

@@ -18,7 +18,7 @@ enum clusterlock_result clusterlease_grant(struct clusterlock *lock, uint64_t en
 
 enum renewal { RENEWED, RENEWAL_LATER, RENEWAL_GONE };
 
-// Renews the lease, trying until it is over.
+// Renews the lease, trying until it is over. LATER: it was refused, which may pass.
 enum renewal clusterlease_renew(struct clusterlock *lock);
 
 // When it is over.

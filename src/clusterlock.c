@@ -52,7 +52,9 @@ static enum etcd_result look(struct clusterlock *lock, json_t *request, uint64_t
 // Until when to look beside a renewal: the next one is not to wait for that.
 static uint64_t look_end(const struct clusterlock *lock)
 {
-	return lease_clock() + 2 * lease_try(&lock->lease);
+	uint64_t end = lease_clock() + 2 * lease_try(&lock->lease), over = clusterlease_end(lock);
+
+	return end < over ? end : over;
 }
 
 // Our key is gone: somebody has deleted it. To the end of the queue, where OWN is the new place.
@@ -68,7 +70,7 @@ static enum clusterlock_result enter_again(struct clusterlock *lock, uint64_t *o
 // Renews the lease where that is due. HELD: it is not known to be gone.
 static enum clusterlock_result keep_lease(struct clusterlock *lock)
 {
-	if (lease_phase(&lock->lease, lease_clock()) == LEASE_FRESH || clusterlease_renew(lock) != RENEWAL_GONE)
+	if (lease_clock() < clusterlock_due(lock) || clusterlease_renew(lock) != RENEWAL_GONE)
 		return CLUSTERLOCK_HELD;
 	lock->lease.sent = 0;
 	return clusterlock_fail(lock, "the lease ended while this waited for the lock");
@@ -97,7 +99,7 @@ static enum clusterlock_result await_change(struct clusterlock *lock, uint64_t o
 
 	etcd_watch(lock->etcd, etcd_ask_watch(&before->key, revision));
 	do {
-		uint64_t due = lease_begin(&lock->lease, LEASE_DUE);
+		uint64_t due = clusterlock_due(lock);
 
 		if (!etcd_sleep(lock->etcd, due < deadline ? due : deadline))
 			return CLUSTERLOCK_INTERRUPTED;
@@ -148,9 +150,12 @@ static enum clusterlock_result wait_for_turn(struct clusterlock *lock, uint64_t 
 	enum clusterlock_result result = CLUSTERLOCK_HELD;
 
 	while (result == CLUSTERLOCK_HELD && lease_clock() < deadline) {
+		uint64_t pause;
+
 		result = wait_in_queue(lock, &own, deadline);
 		// A member whose watches break off at once is not to be asked without end.
-		if (result == CLUSTERLOCK_HELD && !etcd_sleep(lock->etcd, lease_clock() + PAUSE))
+		pause = lease_clock() + PAUSE;
+		if (result == CLUSTERLOCK_HELD && !etcd_sleep(lock->etcd, pause > lock->again ? pause : lock->again))
 			result = CLUSTERLOCK_INTERRUPTED;
 	}
 	etcd_watch(lock->etcd, NULL);
@@ -207,14 +212,16 @@ bool clusterlock_renew(struct clusterlock *lock)
 {
 	struct etcd_entry first;
 	uint64_t revision, now = lease_clock();
+	enum renewal renewal = clusterlease_renew(lock);
 	bool there;
 
-	if (clusterlease_renew(lock) == RENEWAL_GONE) {
+	if (renewal == RENEWAL_GONE) {
 		lock->why = "etcd has ended the lease";
 		return false;
 	}
 	// A watch may be dead without a word: its member hangs, or the way to it.
-	if (look(lock, etcd_ask_first(&lock->queue), look_end(lock), &first, &revision) != ETCD_DONE)
+	if ((renewal != RENEWED && !etcd_watch_is_over(lock->etcd)) ||
+	    look(lock, etcd_ask_first(&lock->queue), look_end(lock), &first, &revision) != ETCD_DONE)
 		return true;
 	there = is_own(lock, &first) && first.created == lock->fence;
 	etcd_entry_free(&first);

@@ -261,8 +261,10 @@ bool etcd_sleep(struct etcd *etcd, uint64_t until)
 {
 	bool watches = etcd->watch && !etcd_watch_is_over(etcd);
 
-	while (lease_clock() < until && !(watches && etcd_watch_is_over(etcd)))
+	// Also where UNTIL has passed: whoever sleeps without end would see to nothing else.
+	do {
 		if (!turn(etcd, until))
 			return false;
+	} while (lease_clock() < until && !(watches && etcd_watch_is_over(etcd)));
 	return true;
 }

@@ -48,7 +48,7 @@ void etcd_watch(struct etcd *etcd, json_t *request);
 // own does not answer.
 bool etcd_watch_is_over(const struct etcd *etcd);
 
-// Sleeps until UNTIL, or until the watch is over. False: the owner wants no more of it.
+// Sleeps until UNTIL, or until the watch is over; sees to all else once at least. False: the owner wants no more of it.
 bool etcd_sleep(struct etcd *etcd, uint64_t until);
 
 // What became of the last tries, "ENDPOINT: WHY" for each endpoint, in memory of the client.

@@ -17,3 +17,22 @@ load cluster/hosts
 	flock -n "$ORACLE" true
 	grep -q deleted "$BATS_TEST_TMPDIR/web1.err"
 }
+
+@test "where renewals are refused at once they are tried again now and then, until the lease is over" {
+	gateway_start /v3/lease/keepalive=404
+	hold_on web1 --ttl 3 sh -c "$STUBBORN" "$ORACLE"
+	ENDPOINTS='' assert_next_is_alone
+	assert_ends_with 125
+	grep -q "/v3) does" "$BATS_TEST_TMPDIR/web1.err"
+	(($(grep -c /keepalive "$ASKED") < 20))
+}
+
+@test "so are those of a start that waits, which is not let in without a lease" {
+	hold_on web1 sh -c "$STAYS" "$ORACLE"
+	local holder=$COMMAND
+	gateway_start /v3/lease/keepalive=404
+	begin_on web2 --ttl 3 -t 4 flock -n "$ORACLE" echo alone
+	assert_ends_with 1
+	(($(grep -c /keepalive "$ASKED") < 30))
+	kill -TERM "$holder"
+}
