@@ -7,6 +7,7 @@
 #define START_TIME (6 * LEASE_SECOND)
 #define PAUSE (LEASE_SECOND / 100)
 #define WATCH_AGAIN LEASE_SECOND
+#define TOO_SLOW "the lease was over before etcd had answered: it is slow, or the lease too short"
 
 static void remember_holder(struct clusterlock *lock, const struct etcd_entry *first)
 {
@@ -182,15 +183,16 @@ static void watch_again(struct clusterlock *lock, uint64_t revision, uint64_t no
 		etcd_watch(lock->etcd, NULL);
 }
 
-static enum clusterlock_result take_once(struct clusterlock *lock, uint64_t deadline)
+// WAITS: whether it has come to that.
+static enum clusterlock_result take_once(struct clusterlock *lock, uint64_t deadline, uint64_t end, bool *waits)
 {
-	uint64_t end = lease_clock() + START_TIME;
 	enum clusterlock_result result = clusterlease_grant(lock, end);
 	struct etcd_queue queue = { .own = 0 };
 
 	if (result == CLUSTERLOCK_TAKEN)
 		result = enter(lock, deadline == 0, end, &queue);
-	if (result == CLUSTERLOCK_HELD && deadline)
+	*waits = result == CLUSTERLOCK_HELD && deadline;
+	if (*waits)
 		result = wait_for_turn(lock, queue.own, deadline);
 	if (result == CLUSTERLOCK_TAKEN)
 		watch_key(lock, lock->fence);
@@ -199,13 +201,23 @@ static enum clusterlock_result take_once(struct clusterlock *lock, uint64_t dead
 
 enum clusterlock_result clusterlock_take(struct clusterlock *lock, uint64_t deadline)
 {
-	enum clusterlock_result result;
+	uint64_t end = lease_clock() + START_TIME;
 
-	// Whose lease ends while it waits, the machine asleep or cut off, goes to the end of the queue.
-	do {
-		result = take_once(lock, deadline);
-	} while ((result == CLUSTERLOCK_FAILED || result == CLUSTERLOCK_INTERRUPTED) && lease_is_over(lock));
-	return result;
+	for (;;) {
+		bool waits;
+		enum clusterlock_result result = take_once(lock, deadline, end, &waits);
+
+		if ((result != CLUSTERLOCK_FAILED && result != CLUSTERLOCK_INTERRUPTED) || !lease_is_over(lock))
+			return result;
+		// Not to be held up by our own key; and whether it was the lease's end that interrupted us shows here.
+		if (clusterlease_revoke(lock) == ETCD_INTERRUPTED)
+			return CLUSTERLOCK_INTERRUPTED;
+		if (lease_clock() >= (waits || (deadline && deadline < end) ? deadline : end))
+			return waits ? CLUSTERLOCK_HELD : clusterlock_fail(lock, TOO_SLOW);
+		// Whose lease ends while it waits, the machine asleep or cut off, goes to the end of the queue.
+		if (waits)
+			end = lease_clock() + START_TIME;
+	}
 }
 
 bool clusterlock_renew(struct clusterlock *lock)

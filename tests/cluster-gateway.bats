@@ -36,3 +36,23 @@ load cluster/hosts
 	(($(grep -c /keepalive "$ASKED") < 30))
 	kill -TERM "$holder"
 }
+
+# A start with OPTIONS that gets no answer before its lease is over. Its tries leave nothing behind.
+start_too_slow() {
+	run -125 timeout 25 "$LAUNCH" --cluster="$ENDPOINTS" --ttl 2 -n "$NAME" "$@" touch "$BATS_TEST_TMPDIR/started"
+	[[ $output == "exlock: etcd: "*" (nothing is started)" ]]
+	[[ $output == *slow* || $output == *"no answer in time"* ]]
+	file_is_gone "$BATS_TEST_TMPDIR/started"
+	queue_is 0
+}
+
+@test "a start whose lease is shorter than the cluster takes to answer gives up in a bounded time, and says so" {
+	gateway_start /v3/kv/txn=4s
+	start_too_slow
+}
+
+@test "so does one that would wait for the lock, however long" {
+	gateway_start /v3/kv/txn=4s
+	start_too_slow --wait
+	start_too_slow -t 1
+}
