@@ -11,6 +11,8 @@
 #define END_TIME (2 * LEASE_SECOND)
 #define END_TRY (3 * LEASE_SECOND / 4)
 
+#define STRANGE "etcd's answer cannot be understood"
+
 enum clusterlock_result clusterlock_fail(struct clusterlock *lock, const char *why)
 {
 	lock->why = why;
@@ -19,7 +21,12 @@ enum clusterlock_result clusterlock_fail(struct clusterlock *lock, const char *w
 
 enum clusterlock_result clusterlock_not_done(struct clusterlock *lock, enum etcd_result result)
 {
-	return result == ETCD_INTERRUPTED ? CLUSTERLOCK_INTERRUPTED : clusterlock_fail(lock, etcd_complaint(lock->etcd));
+	const char *complaint;
+
+	if (result == ETCD_INTERRUPTED)
+		return CLUSTERLOCK_INTERRUPTED;
+	complaint = etcd_complaint(lock->etcd);
+	return clusterlock_fail(lock, result == ETCD_DONE || !complaint[0] ? STRANGE : complaint);
 }
 
 // The ID is our own choice: so a grant whose answer was lost is known again.
@@ -71,7 +78,7 @@ enum clusterlock_result clusterlease_grant(struct clusterlock *lock, uint64_t en
 	json_decref(answer.body);
 	if (granted)
 		return CLUSTERLOCK_TAKEN;
-	return result == ETCD_DONE ? clusterlock_fail(lock, CLUSTERLOCK_STRANGE) : clusterlock_not_done(lock, result);
+	return clusterlock_not_done(lock, result);
 }
 
 uint64_t clusterlease_end(const struct clusterlock *lock)

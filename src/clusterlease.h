@@ -5,13 +5,12 @@
 
 #include "clusterlock.h"
 
-// The lock has failed, by WHY; and what a request that was not done means for it.
+// The lock has failed, by WHY; and what a request that was not done means for it, or one (DONE) whose answer cannot be understood.
 enum clusterlock_result clusterlock_fail(struct clusterlock *lock, const char *why);
 enum clusterlock_result clusterlock_not_done(struct clusterlock *lock, enum etcd_result result);
 
 // How long one member may take at a start.
 #define CLUSTERLOCK_TRY (3 * LEASE_SECOND / 2)
-#define CLUSTERLOCK_STRANGE "etcd's answer cannot be understood"
 
 // Asks for a lease and chooses the key under it, until END.
 enum clusterlock_result clusterlease_grant(struct clusterlock *lock, uint64_t end);

@@ -30,9 +30,9 @@ static enum clusterlock_result enter(struct clusterlock *lock, bool try, uint64_
 
 	json_decref(answer.body);
 	if (!understood)
-		return result == ETCD_DONE ? clusterlock_fail(lock, CLUSTERLOCK_STRANGE) : clusterlock_not_done(lock, result);
+		return clusterlock_not_done(lock, result);
 	remember_holder(lock, &queue->first);
-	if (queue->own && (is_own(lock, &lock->holder) || !lock->holder.created)) {
+	if (queue->own && is_own(lock, &lock->holder)) {
 		lock->fence = queue->own;
 		return CLUSTERLOCK_TAKEN;
 	}

@@ -56,3 +56,16 @@ start_too_slow() {
 	start_too_slow --wait
 	start_too_slow -t 1
 }
+
+@test "where the holder's key cannot be understood nothing is started beside it" {
+	hold_on web1 sh -c "$STAYS" "$ORACLE"
+	gateway_start '/v3/kv/txn=s/"key":"/"key":"?/'
+	run -125 on web2 --wait touch "$BATS_TEST_TMPDIR/started"
+	[[ $output == "exlock: etcd: etcd's answer cannot be understood (nothing is started)" ]]
+	file_is_gone "$BATS_TEST_TMPDIR/started"
+	gateway_start '/v3/kv/range=s/"key":"/"key":"?/'
+	run -125 on web2 --wait touch "$BATS_TEST_TMPDIR/started"
+	[[ $output == "exlock: etcd: etcd's answer cannot be understood (nothing is started)" ]]
+	file_is_gone "$BATS_TEST_TMPDIR/started"
+	run -1 on web2 touch "$BATS_TEST_TMPDIR/started"
+}

@@ -6,6 +6,7 @@
 # gateway_start [PATH=TREATMENT...]: sets ENDPOINTS to one before member 0, and ASKED to the file of what it was asked. It ends with the test.
 gateway_start() {
 	ASKED=$BATS_TEST_TMPDIR/asked
+	rm -f "$ASKED"
 	/usr/bin/python3 "$BATS_TEST_DIRNAME/cluster/gateway.py" "$(<"$ETCD/0/client")" "$@" >"$ASKED" 3>&- &
 	ENDLATER+=("$!")
 	poll file_has_content "$ASKED"
