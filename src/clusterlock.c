@@ -73,7 +73,7 @@ static enum clusterlock_result keep_lease(struct clusterlock *lock)
 {
 	if (lease_clock() < clusterlock_due(lock) || clusterlease_renew(lock) != RENEWAL_GONE)
 		return CLUSTERLOCK_HELD;
-	lock->lease.sent = 0;
+	lease_end(&lock->lease);
 	return clusterlock_fail(lock, "the lease ended while this waited for the lock");
 }
 
