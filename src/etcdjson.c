@@ -260,10 +260,11 @@ bool etcd_is_end_of_watch(const json_t *message)
 
 struct etcd_error etcd_read_error(const json_t *answer)
 {
-	// A stream has it in an object of its own.
+	// A stream has it in an object of its own, where older gateways call the code otherwise.
 	const json_t *inner = json_object_get(answer, "error");
 	const json_t *error = json_is_object(inner) ? inner : answer;
-	const json_t *code = json_object_get(error, json_is_object(inner) ? "grpc_code" : "code");
+	const json_t *older = json_object_get(inner, "grpc_code");
+	const json_t *code = older ? older : json_object_get(error, "code");
 	const char *message = json_string_value(json_object_get(error, "message"));
 
 	if (!message)

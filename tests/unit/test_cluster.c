@@ -45,6 +45,16 @@ static void a_lease_of_a_second_that_a_fast_cluster_grants_is_over_at_once_rathe
 	assert_int_equal(lease_phase(&none, none.sent), LEASE_OVER);
 }
 
+static void a_lease_that_has_ended_is_over_at_any_time_since_the_machine_has_started(void **state)
+{
+	struct lease lease = lease_of(3600);
+
+	(void)state;
+	lease_end(&lease);
+	assert_int_equal(lease_phase(&lease, 1), LEASE_OVER);
+	assert_int_equal(lease.id, 1);
+}
+
 static void endpoints_become_urls(void **state)
 {
 	static const struct {
@@ -258,6 +268,9 @@ static void errors_have_a_code_and_a_message(void **state)
 		{ "{\"error\": \"e\", \"message\": \"m\", \"code\": 5}", 5, "m" },
 		{ "{\"error\": \"e\", \"code\": 5}", 5, "e" },
 		{ "{\"error\": {\"grpc_code\": 14, \"message\": \"m\"}}", 14, "m" },
+		{ "{\"error\": {\"code\": 14, \"message\": \"m\", \"details\": []}}", 14, "m" },
+		{ "{\"error\": {\"grpc_code\": 14, \"http_code\": 503, \"code\": 5}}", 14, NULL },
+		{ "{\"error\": {\"message\": \"m\"}}", -1, "m" },
 		{ "{}", -1, NULL },
 		{ "[]", -1, NULL },
 	};
@@ -334,6 +347,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_lease_is_renewed_asked_for_and_over_in_this_order_and_before_its_end),
 		cmocka_unit_test(a_lease_of_a_second_that_a_fast_cluster_grants_is_over_at_once_rather_than_too_late),
+		cmocka_unit_test(a_lease_that_has_ended_is_over_at_any_time_since_the_machine_has_started),
 		cmocka_unit_test(endpoints_become_urls),
 		cmocka_unit_test(what_is_no_endpoint_is_an_error),
 		cmocka_unit_test(requests_have_the_recipes_form),
