@@ -1,86 +1,13 @@
 // SPDX-License-Identifier: MIT
-#include "clusterlock.h"
+#include "clusterlease.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
-// How long a start looks for a member that does what is asked for, and how long one may take.
+// How long a start looks for a member that does what is asked for.
 #define START_TIME (6 * LEASE_SECOND)
-#define START_TRY (3 * LEASE_SECOND / 2)
-// How long the end does.
-#define END_TIME (2 * LEASE_SECOND)
-#define END_TRY (3 * LEASE_SECOND / 4)
 #define PAUSE (LEASE_SECOND / 100)
 #define WATCH_AGAIN LEASE_SECOND
-#define NO_MEMORY "no memory"
-#define STRANGE "etcd's answer cannot be understood"
-
-static enum clusterlock_result fail(struct clusterlock *lock, const char *why)
-{
-	lock->why = why;
-	return CLUSTERLOCK_FAILED;
-}
-
-// What a request that was not done means for the lock.
-static enum clusterlock_result not_done(struct clusterlock *lock, enum etcd_result result)
-{
-	return result == ETCD_INTERRUPTED ? CLUSTERLOCK_INTERRUPTED : fail(lock, etcd_complaint(lock->etcd));
-}
-
-// The ID is our own choice: so a grant whose answer was lost is known again.
-static bool choose_key(struct clusterlock *lock, uint64_t *id)
-{
-	char *key;
-	int length;
-
-	if (getrandom(id, sizeof(*id), 0) != (ssize_t)sizeof(*id))
-		return false;
-	*id = (*id & INT64_MAX) | 1;
-	etcd_bytes_free(&lock->key);
-	length = asprintf(&key, "%*s%" PRIx64, (int)lock->queue.length, "", *id);
-	if (length == -1)
-		return false;
-	memcpy(key, lock->queue.bytes, lock->queue.length);	// NOLINT(bugprone-not-null-terminated-result): the ID follows
-	lock->key = (struct etcd_bytes){ key, (size_t)length };
-	return true;
-}
-
-// What an answer says that grants or renews the lease ID. False: there is none.
-static bool take_lease(struct clusterlock *lock, uint64_t id, const struct etcd_answer *answer)
-{
-	uint64_t seconds;
-
-	if (!etcd_read_ttl(answer->body, &seconds) || seconds == 0 || seconds > UINT32_MAX)
-		return false;
-	lock->lease = (struct lease){ .id = id, .ttl = seconds * LEASE_SECOND, .sent = answer->sent };
-	return true;
-}
-
-static enum clusterlock_result grant(struct clusterlock *lock, uint64_t end)
-{
-	struct etcd_answer answer;
-	enum etcd_result result;
-	bool granted;
-	uint64_t id;
-
-	lock->lease.id = 0;
-	if (!choose_key(lock, &id))
-		return fail(lock, NO_MEMORY);
-	result = etcd_call(lock->etcd, "lease/grant", etcd_ask_grant(id, lock->ttl), end, START_TRY, &answer);
-	// Granted by a try before, whose answer was lost.
-	if (result == ETCD_REFUSED && answer.code == ETCD_CODE_PRECONDITION && answer.repeated) {
-		json_decref(answer.body);
-		result = etcd_call(lock->etcd, "lease/keepalive", etcd_ask_lease(id), end, START_TRY, &answer);
-	}
-	granted = result == ETCD_DONE && take_lease(lock, id, &answer);
-	json_decref(answer.body);
-	if (granted)
-		return CLUSTERLOCK_TAKEN;
-	return result == ETCD_DONE ? fail(lock, STRANGE) : not_done(lock, result);
-}
+#define TOO_SLOW "the lease was over before etcd had answered: it is slow, or the lease too short"
 
 static void remember_holder(struct clusterlock *lock, const struct etcd_entry *first)
 {
@@ -98,14 +25,14 @@ static enum clusterlock_result enter(struct clusterlock *lock, bool try, uint64_
 {
 	struct etcd_answer answer;
 	enum etcd_result result = etcd_call(lock->etcd, "kv/txn", etcd_ask_entry(&lock->queue, &lock->key, &lock->value, lock->lease.id, try),
-					    end, START_TRY, &answer);
+					    end, CLUSTERLOCK_TRY, &answer);
 	bool understood = result == ETCD_DONE && etcd_read_queue(answer.body, queue);
 
 	json_decref(answer.body);
 	if (!understood)
-		return result == ETCD_DONE ? fail(lock, STRANGE) : not_done(lock, result);
+		return clusterlock_not_done(lock, result);
 	remember_holder(lock, &queue->first);
-	if (queue->own && (is_own(lock, &lock->holder) || !lock->holder.created)) {
+	if (queue->own && is_own(lock, &lock->holder)) {
 		lock->fence = queue->own;
 		return CLUSTERLOCK_TAKEN;
 	}
@@ -123,34 +50,19 @@ static enum etcd_result look(struct clusterlock *lock, json_t *request, uint64_t
 	return result;
 }
 
-static uint64_t lease_end(const struct clusterlock *lock)
+// Until when to look beside a renewal: the next one is not to wait for that.
+static uint64_t look_end(const struct clusterlock *lock)
 {
-	return lease_begin(&lock->lease, LEASE_OVER);
-}
+	uint64_t end = lease_clock() + 2 * lease_try(&lock->lease), over = clusterlease_end(lock);
 
-enum renewal { RENEWED, RENEWAL_LATER, RENEWAL_GONE };
-
-static enum renewal renew_lease(struct clusterlock *lock)
-{
-	struct etcd_answer answer;
-	enum etcd_result result = etcd_call(lock->etcd, "lease/keepalive", etcd_ask_lease(lock->lease.id), lease_end(lock),
-					    lease_try(&lock->lease), &answer);
-	enum renewal renewal = RENEWAL_LATER;
-	uint64_t seconds;
-
-	if (result == ETCD_DONE && take_lease(lock, lock->lease.id, &answer))
-		renewal = RENEWED;
-	else if (result == ETCD_DONE && etcd_read_ttl(answer.body, &seconds) && seconds == 0)
-		renewal = RENEWAL_GONE;
-	json_decref(answer.body);
-	return renewal;
+	return end < over ? end : over;
 }
 
 // Our key is gone: somebody has deleted it. To the end of the queue, where OWN is the new place.
 static enum clusterlock_result enter_again(struct clusterlock *lock, uint64_t *own)
 {
 	struct etcd_queue queue = { .own = *own };
-	enum clusterlock_result result = enter(lock, false, lease_end(lock), &queue);
+	enum clusterlock_result result = enter(lock, false, clusterlease_end(lock), &queue);
 
 	*own = queue.own;
 	return result;
@@ -159,27 +71,42 @@ static enum clusterlock_result enter_again(struct clusterlock *lock, uint64_t *o
 // Renews the lease where that is due. HELD: it is not known to be gone.
 static enum clusterlock_result keep_lease(struct clusterlock *lock)
 {
-	if (lease_phase(&lock->lease, lease_clock()) == LEASE_FRESH || renew_lease(lock) != RENEWAL_GONE)
+	if (lease_clock() < clusterlock_due(lock) || clusterlease_renew(lock) != RENEWAL_GONE)
 		return CLUSTERLOCK_HELD;
-	lock->lease.sent = 0;
-	return fail(lock, "the lease ended while this waited for the lock");
+	lease_end(&lock->lease);
+	return clusterlock_fail(lock, "the lease ended while this waited for the lock");
 }
 
-// Sleeps until KEY, of whoever is before us, has changed after REVISION, and renews the lease meanwhile. For the time of a lease at most: a
-// watch may be dead without a word.
-static enum clusterlock_result await_change(struct clusterlock *lock, const struct etcd_bytes *key, uint64_t revision, uint64_t deadline)
+// Whether the key that was made at CREATED still is the last before our place OWN. Unknown: it is.
+static bool is_behind(struct clusterlock *lock, uint64_t own, uint64_t created)
 {
-	uint64_t last = lease_clock() + lock->lease.ttl, end = last < deadline ? last : deadline;
+	struct etcd_entry before;
+	uint64_t revision;
+	bool behind;
+
+	if (look(lock, etcd_ask_predecessor(&lock->queue, own), look_end(lock), &before, &revision) != ETCD_DONE)
+		return true;
+	behind = before.created == created;
+	etcd_entry_free(&before);
+	return behind;
+}
+
+// Sleeps until BEFORE, which is before our place OWN, has gone after REVISION, and renews the lease meanwhile. At each renewal it looks as
+// well: a watch may be dead without a word.
+static enum clusterlock_result await_change(struct clusterlock *lock, uint64_t own, const struct etcd_entry *before, uint64_t revision,
+					    uint64_t deadline)
+{
 	enum clusterlock_result result = CLUSTERLOCK_HELD;
 
-	etcd_watch(lock->etcd, etcd_ask_watch(key, revision));
-	while (result == CLUSTERLOCK_HELD && !etcd_watch_is_over(lock->etcd) && lease_clock() < end) {
-		uint64_t due = lease_begin(&lock->lease, LEASE_DUE);
+	etcd_watch(lock->etcd, etcd_ask_watch(&before->key, revision));
+	do {
+		uint64_t due = clusterlock_due(lock);
 
-		if (!etcd_sleep(lock->etcd, due < end ? due : end))
+		if (!etcd_sleep(lock->etcd, due < deadline ? due : deadline))
 			return CLUSTERLOCK_INTERRUPTED;
 		result = keep_lease(lock);
-	}
+	} while (result == CLUSTERLOCK_HELD && !etcd_watch_is_over(lock->etcd) && lease_clock() < deadline &&
+		 is_behind(lock, own, before->created));
 	return result;
 }
 
@@ -188,10 +115,10 @@ static enum clusterlock_result look_for_turn(struct clusterlock *lock, uint64_t 
 {
 	struct etcd_entry entry;
 	uint64_t revision;
-	enum etcd_result result = look(lock, etcd_ask_first(&lock->queue), lease_end(lock), &entry, &revision);
+	enum etcd_result result = look(lock, etcd_ask_first(&lock->queue), clusterlease_end(lock), &entry, &revision);
 
 	if (result != ETCD_DONE)
-		return not_done(lock, result);
+		return clusterlock_not_done(lock, result);
 	remember_holder(lock, &entry);
 	if (first && !is_own(lock, &lock->holder))
 		return enter_again(lock, own);
@@ -207,14 +134,14 @@ static enum clusterlock_result wait_in_queue(struct clusterlock *lock, uint64_t 
 {
 	struct etcd_entry before;
 	uint64_t revision;
-	enum etcd_result looked = look(lock, etcd_ask_predecessor(&lock->queue, *own), lease_end(lock), &before, &revision);
+	enum etcd_result looked = look(lock, etcd_ask_predecessor(&lock->queue, *own), clusterlease_end(lock), &before, &revision);
 	enum clusterlock_result result;
 	bool first;
 
 	if (looked != ETCD_DONE)
-		return not_done(lock, looked);
+		return clusterlock_not_done(lock, looked);
 	first = !before.created;
-	result = first ? keep_lease(lock) : await_change(lock, &before.key, revision, deadline);
+	result = first ? keep_lease(lock) : await_change(lock, *own, &before, revision, deadline);
 	etcd_entry_free(&before);
 	return result == CLUSTERLOCK_HELD ? look_for_turn(lock, own, first) : result;
 }
@@ -224,9 +151,12 @@ static enum clusterlock_result wait_for_turn(struct clusterlock *lock, uint64_t 
 	enum clusterlock_result result = CLUSTERLOCK_HELD;
 
 	while (result == CLUSTERLOCK_HELD && lease_clock() < deadline) {
+		uint64_t pause;
+
 		result = wait_in_queue(lock, &own, deadline);
 		// A member whose watches break off at once is not to be asked without end.
-		if (result == CLUSTERLOCK_HELD && !etcd_sleep(lock->etcd, lease_clock() + PAUSE))
+		pause = lease_clock() + PAUSE;
+		if (result == CLUSTERLOCK_HELD && !etcd_sleep(lock->etcd, pause > lock->again ? pause : lock->again))
 			result = CLUSTERLOCK_INTERRUPTED;
 	}
 	etcd_watch(lock->etcd, NULL);
@@ -244,15 +174,25 @@ static void watch_key(struct clusterlock *lock, uint64_t revision)
 	lock->watched = lease_clock();
 }
 
-static enum clusterlock_result take_once(struct clusterlock *lock, uint64_t deadline)
+// One that breaks off again and again has to wait for the next renewal.
+static void watch_again(struct clusterlock *lock, uint64_t revision, uint64_t now)
 {
-	uint64_t end = lease_clock() + START_TIME;
-	enum clusterlock_result result = grant(lock, end);
+	if (now >= lock->watched + WATCH_AGAIN)
+		watch_key(lock, revision);
+	else
+		etcd_watch(lock->etcd, NULL);
+}
+
+// WAITS: whether it has come to that.
+static enum clusterlock_result take_once(struct clusterlock *lock, uint64_t deadline, uint64_t end, bool *waits)
+{
+	enum clusterlock_result result = clusterlease_grant(lock, end);
 	struct etcd_queue queue = { .own = 0 };
 
 	if (result == CLUSTERLOCK_TAKEN)
 		result = enter(lock, deadline == 0, end, &queue);
-	if (result == CLUSTERLOCK_HELD && deadline)
+	*waits = result == CLUSTERLOCK_HELD && deadline;
+	if (*waits)
 		result = wait_for_turn(lock, queue.own, deadline);
 	if (result == CLUSTERLOCK_TAKEN)
 		watch_key(lock, lock->fence);
@@ -261,48 +201,52 @@ static enum clusterlock_result take_once(struct clusterlock *lock, uint64_t dead
 
 enum clusterlock_result clusterlock_take(struct clusterlock *lock, uint64_t deadline)
 {
-	enum clusterlock_result result;
+	uint64_t end = lease_clock() + START_TIME;
 
-	// Whose lease ends while it waits, the machine asleep or cut off, goes to the end of the queue.
-	do {
-		result = take_once(lock, deadline);
-	} while ((result == CLUSTERLOCK_FAILED || result == CLUSTERLOCK_INTERRUPTED) && lease_is_over(lock));
-	return result;
+	for (;;) {
+		bool waits;
+		enum clusterlock_result result = take_once(lock, deadline, end, &waits);
+
+		if ((result != CLUSTERLOCK_FAILED && result != CLUSTERLOCK_INTERRUPTED) || !lease_is_over(lock))
+			return result;
+		// Not to be held up by our own key; and whether it was the lease's end that interrupted us shows here.
+		if (clusterlease_revoke(lock) == ETCD_INTERRUPTED)
+			return CLUSTERLOCK_INTERRUPTED;
+		if (lease_clock() >= (waits || (deadline && deadline < end) ? deadline : end))
+			return waits ? CLUSTERLOCK_HELD : clusterlock_fail(lock, TOO_SLOW);
+		// Whose lease ends while it waits, the machine asleep or cut off, goes to the end of the queue.
+		if (waits)
+			end = lease_clock() + START_TIME;
+	}
 }
 
 bool clusterlock_renew(struct clusterlock *lock)
 {
 	struct etcd_entry first;
 	uint64_t revision, now = lease_clock();
-	bool there = true;
+	enum renewal renewal = clusterlease_renew(lock);
+	bool there;
 
-	if (renew_lease(lock) == RENEWAL_GONE) {
+	if (renewal == RENEWAL_GONE) {
 		lock->why = "etcd has ended the lease";
 		return false;
 	}
-	if (etcd_watch_is_over(lock->etcd) &&
-	    look(lock, etcd_ask_first(&lock->queue), lease_end(lock), &first, &revision) == ETCD_DONE) {
-		there = is_own(lock, &first) && first.created == lock->fence;
-		etcd_entry_free(&first);
-		// One that breaks off again and again has to wait for the next renewal.
-		if (there && now >= lock->watched + WATCH_AGAIN)
-			watch_key(lock, revision);
-		else
-			etcd_watch(lock->etcd, NULL);
-	}
+	// A watch may be dead without a word: its member hangs, or the way to it.
+	if ((renewal != RENEWED && !etcd_watch_is_over(lock->etcd)) ||
+	    look(lock, etcd_ask_first(&lock->queue), look_end(lock), &first, &revision) != ETCD_DONE)
+		return true;
+	there = is_own(lock, &first) && first.created == lock->fence;
+	etcd_entry_free(&first);
 	if (!there)
 		lock->why = "somebody has deleted the lock's key";
+	else if (etcd_watch_is_over(lock->etcd))
+		watch_again(lock, revision, now);
 	return there;
 }
 
 void clusterlock_give_back(struct clusterlock *lock)
 {
-	struct etcd_answer answer;
-
 	etcd_watch(lock->etcd, NULL);
-	if (!lock->lease.id)
-		return;
-	(void)etcd_call(lock->etcd, "lease/revoke", etcd_ask_lease(lock->lease.id), lease_clock() + END_TIME, END_TRY, &answer);
-	json_decref(answer.body);
-	lock->lease.id = 0;
+	if (lock->lease.id)
+		(void)clusterlease_revoke(lock);
 }

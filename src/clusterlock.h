@@ -18,6 +18,7 @@ struct clusterlock {
 	struct etcd_bytes value;	// of our own
 	struct etcd_bytes key;
 	struct lease lease;		// with an id of 0: none
+	uint64_t again;			// not to be renewed before
 	uint64_t fence;			// the revision that created the key, once it holds
 	uint64_t watched;		// when a watch on the key was begun last
 	struct etcd_entry holder;	// who does, where another one does
@@ -36,6 +37,9 @@ enum clusterlock_result clusterlock_take(struct clusterlock *lock, uint64_t dead
 
 // Renews the lease, and makes sure that the key still is there. False: one of them is gone. Where etcd does not answer it is as before.
 bool clusterlock_renew(struct clusterlock *lock);
+
+// When the lease is to be renewed.
+uint64_t clusterlock_due(const struct clusterlock *lock);
 
 // Gives back what there is, in a bounded time.
 void clusterlock_give_back(struct clusterlock *lock);

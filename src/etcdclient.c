@@ -26,6 +26,7 @@ struct etcd {
 	size_t endpoint;			// the one that answered last
 	char *token;				// NULL: none yet
 	struct transfer *watch;			// NULL: none
+	size_t watched;				// its endpoint
 	char messages[CLUSTER_ENDPOINTS_MAX][MESSAGE_MAX];
 	char *complaint;
 };
@@ -247,20 +248,23 @@ void etcd_watch(struct etcd *etcd, json_t *request)
 	if (etcd->watch)
 		transfer_end(etcd->curl, etcd->watch);
 	etcd->watch = request ? begin(etcd, "watch", request, 0) : NULL;
+	etcd->watched = etcd->endpoint;
 	json_decref(request);
 }
 
 bool etcd_watch_is_over(const struct etcd *etcd)
 {
-	return !etcd->watch || transfer_is_over(etcd->watch);
+	return !etcd->watch || etcd->watched != etcd->endpoint || transfer_is_over(etcd->watch);
 }
 
 bool etcd_sleep(struct etcd *etcd, uint64_t until)
 {
 	bool watches = etcd->watch && !etcd_watch_is_over(etcd);
 
-	while (lease_clock() < until && !(watches && etcd_watch_is_over(etcd)))
+	// Also where UNTIL has passed: whoever sleeps without end would see to nothing else.
+	do {
 		if (!turn(etcd, until))
 			return false;
+	} while (lease_clock() < until && !(watches && etcd_watch_is_over(etcd)));
 	return true;
 }

@@ -44,10 +44,11 @@ enum etcd_result etcd_call(struct etcd *etcd, const char *path, json_t *request,
 
 // Begins to watch what REQUEST, which is given away, asks for, in the place of any other watch; NULL: ends it.
 void etcd_watch(struct etcd *etcd, json_t *request);
-// Whether the watch has come to its end: a message of it says so, or it broke off.
+// Whether the watch has come to its end: a message of it says so, it broke off, or requests have gone to another endpoint since, for its
+// own does not answer.
 bool etcd_watch_is_over(const struct etcd *etcd);
 
-// Sleeps until UNTIL, or until the watch is over. False: the owner wants no more of it.
+// Sleeps until UNTIL, or until the watch is over; sees to all else once at least. False: the owner wants no more of it.
 bool etcd_sleep(struct etcd *etcd, uint64_t until);
 
 // What became of the last tries, "ENDPOINT: WHY" for each endpoint, in memory of the client.

@@ -205,10 +205,35 @@ bool etcd_read_entry(const json_t *answer, size_t index, struct etcd_entry *entr
 	return false;
 }
 
+// What cannot be read is somebody's: only an answer without keys says that there is nobody.
+static bool read_one_or_none(const json_t *answer, struct etcd_entry *entry)
+{
+	const json_t *found = json_object_get(answer, "kvs");
+
+	return etcd_read_entry(answer, 0, entry) || !found || (json_is_array(found) && json_array_size(found) == 0);
+}
+
 bool etcd_read_first(const json_t *answer, struct etcd_entry *entry, uint64_t *revision)
 {
-	(void)etcd_read_entry(answer, 0, entry);
-	return read_revision(answer, revision);
+	if (read_revision(answer, revision) && read_one_or_none(answer, entry))
+		return true;
+	*entry = (struct etcd_entry){ .created = 0 };
+	return false;
+}
+
+static bool read_own(const json_t *answer, const json_t *range, struct etcd_queue *queue)
+{
+	struct etcd_entry entry;
+
+	if (json_is_true(json_object_get(answer, "succeeded"))) {
+		queue->own = queue->revision;
+		return true;
+	}
+	if (!range || !read_one_or_none(range, &entry))
+		return false;
+	queue->own = entry.created;
+	etcd_entry_free(&entry);
+	return true;
 }
 
 bool etcd_read_queue(const json_t *answer, struct etcd_queue *queue)
@@ -216,19 +241,12 @@ bool etcd_read_queue(const json_t *answer, struct etcd_queue *queue)
 	const json_t *responses = json_object_get(answer, "responses");
 	const json_t *own = json_object_get(json_array_get(responses, 0), "response_range");
 	const json_t *first = json_object_get(json_array_get(responses, 1), "response_range");
-	struct etcd_entry entry;
 
 	*queue = (struct etcd_queue){ .own = 0 };
-	if (json_array_size(responses) != 2 || !first || !read_revision(answer, &queue->revision))
+	if (json_array_size(responses) != 2 || !first || !read_revision(answer, &queue->revision) || !read_own(answer, own, queue))
 		return false;
-	if (json_is_true(json_object_get(answer, "succeeded"))) {
-		queue->own = queue->revision;
-	} else if (etcd_read_entry(own, 0, &entry)) {
-		queue->own = entry.created;
-		etcd_entry_free(&entry);
-	}
-	(void)etcd_read_entry(first, 0, &queue->first);
-	return true;
+	// Where the own key is there, the queue has a first.
+	return read_one_or_none(first, &queue->first) && (queue->first.created || !queue->own);
 }
 
 bool etcd_is_end_of_watch(const json_t *message)
@@ -242,10 +260,11 @@ bool etcd_is_end_of_watch(const json_t *message)
 
 struct etcd_error etcd_read_error(const json_t *answer)
 {
-	// A stream has it in an object of its own.
+	// A stream has it in an object of its own, where older gateways call the code otherwise.
 	const json_t *inner = json_object_get(answer, "error");
 	const json_t *error = json_is_object(inner) ? inner : answer;
-	const json_t *code = json_object_get(error, json_is_object(inner) ? "grpc_code" : "code");
+	const json_t *older = json_object_get(inner, "grpc_code");
+	const json_t *code = older ? older : json_object_get(error, "code");
 	const char *message = json_string_value(json_object_get(error, "message"));
 
 	if (!message)

@@ -49,10 +49,11 @@ struct etcd_queue {
 	struct etcd_entry first;
 };
 
-// The answers. False: it is none of that kind.
+// The answers. False: it is none of that kind, and nothing is to be given back.
 bool etcd_read_ttl(const json_t *answer, uint64_t *ttl);	// of a grant or a renewal; 0: there is no such lease
 bool etcd_read_token(const json_t *answer, const char **token);
 bool etcd_read_queue(const json_t *answer, struct etcd_queue *queue);
+// Of the first key; its CREATED is 0 where there is none.
 bool etcd_read_first(const json_t *answer, struct etcd_entry *entry, uint64_t *revision);
 // Number INDEX of the keys of an answer; false: there are not so many.
 bool etcd_read_entry(const json_t *answer, size_t index, struct etcd_entry *entry);

@@ -272,7 +272,7 @@ static void keep(void)
 	while (!keeper.loop.over) {
 		bool leased = keeper.lock.lease.id != 0;
 
-		if (!etcd_sleep(keeper.lock.etcd, leased ? lease_begin(&keeper.lock.lease, LEASE_DUE) : UINT64_MAX))
+		if (!etcd_sleep(keeper.lock.etcd, leased ? clusterlock_due(&keeper.lock) : UINT64_MAX))
 			break;
 		if (leased && !clusterlock_renew(&keeper.lock) && !keeper.loop.over)
 			loop_lose(&keeper.loop);

@@ -36,6 +36,13 @@ enum lease_phase lease_phase(const struct lease *lease, uint64_t now)
 	return phase;
 }
 
+void lease_end(struct lease *lease)
+{
+	lease->sent = 0;
+	// With a time to live it would be over only that long after the machine's start.
+	lease->ttl = 0;
+}
+
 uint64_t lease_try(const struct lease *lease)
 {
 	uint64_t time = lease->ttl / 10;

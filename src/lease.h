@@ -34,6 +34,9 @@ enum lease_phase lease_phase(const struct lease *lease, uint64_t now);
 // When PHASE begins.
 uint64_t lease_begin(const struct lease *lease, enum lease_phase phase);
 
+// It has ended in etcd: LEASE_OVER from now on.
+void lease_end(struct lease *lease);
+
 // How long one try of a request may take, so that several fit between LEASE_DUE and LEASE_LATE.
 uint64_t lease_try(const struct lease *lease);
 

@@ -81,6 +81,8 @@ static void set_times(CURL *easy, uint64_t time)
 	(void)curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, milliseconds);
 	(void)curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, milliseconds ? milliseconds : CONNECT_MS);
 	(void)curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+	// A transfer that is given up would wait for its thread that looks up the name, as long as no nameserver answers.
+	(void)curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
 }
 
 static bool set_headers(struct transfer *transfer, const char *token)

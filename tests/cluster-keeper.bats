@@ -167,6 +167,39 @@ start_stopping() {
 	STOPPED+=("$KEEPER" "$WARDEN")
 }
 
+# The keeper has told its command to start, and is stopped before it does anything else. It goes on from what it sends to the cluster, and
+# from what curl sends to itself.
+stopped_at_start() {
+	local last
+	last=$(grep -s ' = [0-9]' "$BATS_TEST_TMPDIR/sent" | tail -n 1)
+	case $last in
+	'') return 1 ;;
+	*POST* | *'"\0", 1,'*) kill -CONT "$KEEPER" && return 1 ;;
+	esac
+}
+
+# The keeper goes on, wherever it stops, and ends.
+ends_continued() {
+	process_has_ended "$KEEPER" || { kill -CONT "$KEEPER" && false; }
+}
+
+@test "a keeper that is stopped as soon as its command has started, until the lease is over, ends when it goes on" {
+	command -v strace >/dev/null || skip "needs strace"
+	LAUNCH=$BATS_TEST_TMPDIR/stopping
+	printf '#!/bin/sh\nexec strace -D -qq -e signal=none -o %q -e trace=sendto -e inject=sendto:signal=STOP %q "$@"\n' \
+		"$BATS_TEST_TMPDIR/sent" "$BUILD/exlock-launch" >"$LAUNCH"
+	chmod +x "$LAUNCH"
+	begin_on web1 --ttl 4 sh -c "$STUBBORN" "$ORACLE"
+	STOPPED+=("$KEEPER")
+	poll stopped_at_start
+	poll grep -q ^ready "$BATS_TEST_TMPDIR/web1.out"
+	read -r _ COMMAND <"$BATS_TEST_TMPDIR/web1.out"
+	poll process_has_ended "$COMMAND"
+	poll ends_continued
+	assert_ends_with 125
+	flock -n "$ORACLE" true
+}
+
 # All that was started goes on where it has stopped, and is gone.
 is_nothing_left() {
 	local all

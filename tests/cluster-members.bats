@@ -61,3 +61,38 @@ lose_for_a_while() {
 	poll member_is_healthy 2
 	assert_next_is_alone
 }
+
+@test "a command whose key somebody deletes is killed also where the member that would tell of it hangs" {
+	local others=${ETCDCTL_ENDPOINTS#*,}
+	hold_on web1 --ttl 6 sh -c "$STUBBORN" "$ORACLE"
+	member_signal STOP 0
+	poll env ETCDCTL_ENDPOINTS="$others" etcdctl del --prefix "$NAME/"
+	poll process_has_ended "$KEEPER"
+	assert_ends_with 125
+	grep -q deleted "$BATS_TEST_TMPDIR/web1.err"
+	flock -n "$ORACLE" true
+}
+
+# Prints an address of a nameserver that hears questions and never answers. It ends with the test.
+silent_nameserver() {
+	/usr/bin/python3 -c 'import random, socket, threading
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+address = "127.%d.%d.%d" % tuple(random.randrange(1, 255) for _ in range(3))
+server.bind((address, 53))
+print(address, flush=True)
+threading.Event().wait()' >"$BATS_TEST_TMPDIR/nameserver" 3>&- &
+	ENDLATER+=("$!")
+	poll file_has_content "$BATS_TEST_TMPDIR/nameserver"
+}
+
+@test "an endpoint whose name no nameserver answers for does not keep a start from asking the others" {
+	[[ $EUID -eq 0 ]] || skip "needs root"
+	needs_mount_namespace
+	silent_nameserver
+	printf 'nameserver %s\noptions timeout:30 attempts:1\n' "$(<"$BATS_TEST_TMPDIR/nameserver")" >"$BATS_TEST_TMPDIR/resolv.conf"
+	echo 'hosts: dns' >"$BATS_TEST_TMPDIR/nsswitch.conf"
+	# shellcheck disable=SC2016 # the shell's in there
+	run -0 in_mount_namespace 'mount --bind "$1/resolv.conf" /etc/resolv.conf; mount --bind "$1/nsswitch.conf" /etc/nsswitch.conf
+		shift; exec "$@"' "$BATS_TEST_TMPDIR" "$LAUNCH" --cluster="silent.example:1,${ETCDCTL_ENDPOINTS##*http://}" -n "$NAME" echo in
+	[[ $output == in ]]
+}

@@ -45,6 +45,16 @@ static void a_lease_of_a_second_that_a_fast_cluster_grants_is_over_at_once_rathe
 	assert_int_equal(lease_phase(&none, none.sent), LEASE_OVER);
 }
 
+static void a_lease_that_has_ended_is_over_at_any_time_since_the_machine_has_started(void **state)
+{
+	struct lease lease = lease_of(3600);
+
+	(void)state;
+	lease_end(&lease);
+	assert_int_equal(lease_phase(&lease, 1), LEASE_OVER);
+	assert_int_equal(lease.id, 1);
+}
+
 static void endpoints_become_urls(void **state)
 {
 	static const struct {
@@ -155,6 +165,8 @@ static void answers_of_grants_and_renewals_tell_the_time(void **state)
 }
 
 #define FIRST "{\"response_range\": {\"kvs\": [{\"key\": \"cS9m\", \"create_revision\": \"5\", \"value\": \"dv8=\", \"lease\": \"15\"}]}}"
+#define NONE "{\"response_range\": {}}"
+#define STRANGE "{\"response_range\": {\"kvs\": [{\"key\": \"?\", \"create_revision\": \"5\"}]}}"
 
 static void answers_about_the_queue_tell_whose_turn_it_is(void **state)
 {
@@ -170,21 +182,39 @@ static void answers_about_the_queue_tell_whose_turn_it_is(void **state)
 	etcd_entry_free(&queue.first);
 	json_decref(answer);
 
-	answer = json("{\"header\": {\"revision\": \"9\"}, \"responses\": [" FIRST ", {\"response_range\": {}}]}");
+	answer = json("{\"header\": {\"revision\": \"9\"}, \"responses\": [" NONE ", " NONE "]}");
 	assert_true(etcd_read_queue(answer, &queue));
-	assert_int_equal(queue.own, 5);
+	assert_int_equal(queue.own, 0);
 	assert_int_equal(queue.first.created, 0);
-	json_decref(answer);
-
-	answer = json("{\"header\": {}, \"responses\": [" FIRST ", " FIRST "]}");
-	assert_false(etcd_read_queue(answer, &queue));
-	json_decref(answer);
-	answer = json("{\"header\": {\"revision\": \"9\"}, \"responses\": [" FIRST "]}");
-	assert_false(etcd_read_queue(answer, &queue));
 	json_decref(answer);
 }
 
-static void a_key_that_is_no_base64_is_none(void **state)
+static void nobody_is_in_the_queue_only_where_an_answer_says_so(void **state)
+{
+	static const char *const cases[] = {
+		"{\"header\": {}, \"responses\": [" FIRST ", " FIRST "]}",
+		"{\"header\": {\"revision\": \"9\"}, \"responses\": [" FIRST "]}",
+		"{\"header\": {\"revision\": \"9\"}, \"responses\": [" FIRST ", " NONE "]}",
+		"{\"header\": {\"revision\": \"9\"}, \"responses\": [" FIRST ", " STRANGE "]}",
+		"{\"header\": {\"revision\": \"9\"}, \"responses\": [" STRANGE ", " FIRST "]}",
+		"{\"header\": {\"revision\": \"9\"}, \"responses\": [" NONE ", " STRANGE "]}",
+		"{\"header\": {\"revision\": \"9\"}, \"responses\": [" NONE ", {\"response_range\": {\"kvs\": {}}}]}",
+		"{\"header\": {\"revision\": \"9\"}, \"succeeded\": true, \"responses\": [{\"response_put\": {}}, " STRANGE "]}",
+		"{\"header\": {\"revision\": \"9\"}, \"succeeded\": true, \"responses\": [{\"response_put\": {}}, " NONE "]}",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		json_t *answer = json(cases[i]);
+		struct etcd_queue queue;
+
+		if (etcd_read_queue(answer, &queue))
+			fail_msg("%s", cases[i]);
+		json_decref(answer);
+	}
+}
+
+static void a_key_that_is_no_base64_cannot_be_read(void **state)
 {
 	json_t *answer = json("{\"header\": {\"revision\": \"9\"}, \"kvs\": [{\"key\": \"?\", \"create_revision\": \"5\"}]}");
 	struct etcd_entry entry;
@@ -193,6 +223,10 @@ static void a_key_that_is_no_base64_is_none(void **state)
 	(void)state;
 	assert_false(etcd_read_entry(answer, 0, &entry));
 	assert_false(etcd_read_entry(answer, 1, &entry));
+	assert_false(etcd_read_first(answer, &entry, &revision));
+	json_decref(answer);
+
+	answer = json("{\"header\": {\"revision\": \"9\"}, \"kvs\": []}");
 	assert_true(etcd_read_first(answer, &entry, &revision));
 	assert_int_equal(entry.created, 0);
 	assert_int_equal(revision, 9);
@@ -234,6 +268,9 @@ static void errors_have_a_code_and_a_message(void **state)
 		{ "{\"error\": \"e\", \"message\": \"m\", \"code\": 5}", 5, "m" },
 		{ "{\"error\": \"e\", \"code\": 5}", 5, "e" },
 		{ "{\"error\": {\"grpc_code\": 14, \"message\": \"m\"}}", 14, "m" },
+		{ "{\"error\": {\"code\": 14, \"message\": \"m\", \"details\": []}}", 14, "m" },
+		{ "{\"error\": {\"grpc_code\": 14, \"http_code\": 503, \"code\": 5}}", 14, NULL },
+		{ "{\"error\": {\"message\": \"m\"}}", -1, "m" },
 		{ "{}", -1, NULL },
 		{ "[]", -1, NULL },
 	};
@@ -310,12 +347,14 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_lease_is_renewed_asked_for_and_over_in_this_order_and_before_its_end),
 		cmocka_unit_test(a_lease_of_a_second_that_a_fast_cluster_grants_is_over_at_once_rather_than_too_late),
+		cmocka_unit_test(a_lease_that_has_ended_is_over_at_any_time_since_the_machine_has_started),
 		cmocka_unit_test(endpoints_become_urls),
 		cmocka_unit_test(what_is_no_endpoint_is_an_error),
 		cmocka_unit_test(requests_have_the_recipes_form),
 		cmocka_unit_test(answers_of_grants_and_renewals_tell_the_time),
 		cmocka_unit_test(answers_about_the_queue_tell_whose_turn_it_is),
-		cmocka_unit_test(a_key_that_is_no_base64_is_none),
+		cmocka_unit_test(nobody_is_in_the_queue_only_where_an_answer_says_so),
+		cmocka_unit_test(a_key_that_is_no_base64_cannot_be_read),
 		cmocka_unit_test(a_watch_ends_by_an_event_or_when_it_will_tell_nothing),
 		cmocka_unit_test(errors_have_a_code_and_a_message),
 		cmocka_unit_test(a_value_says_what_was_put_into_it),
