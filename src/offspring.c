@@ -29,7 +29,7 @@ struct family {
 // Of this process, from before: a shell that calls exec leaves its children behind with us.
 static struct family strangers;
 
-static bool add(struct family *family, const struct process_stat *process)
+static bool add(struct family *family, const struct relative *one)
 {
 	if (family->count == family->room) {
 		size_t room = family->room ? family->room * 2 : 64;
@@ -40,12 +40,7 @@ static bool add(struct family *family, const struct process_stat *process)
 		family->members = larger;
 		family->room = room;
 	}
-	family->members[family->count++] = (struct relative){
-		.pid = process->pid,
-		.parent = process->parent,
-		.start = process->start,
-		.ended = process->state == 'Z' || process->state == 'X',
-	};
+	family->members[family->count++] = *one;
 	return true;
 }
 
@@ -57,11 +52,11 @@ static const struct relative *find(const struct family *family, pid_t pid)
 	return NULL;
 }
 
-static bool is_stranger(const struct process_stat *process)
+static bool is_stranger(const struct relative *one)
 {
-	const struct relative *found = find(&strangers, process->pid);
+	const struct relative *found = find(&strangers, one->pid);
 
-	return found && found->start == process->start;
+	return found && found->start == one->start;
 }
 
 static void read_all(struct family *all)
@@ -74,7 +69,8 @@ static void read_all(struct family *all)
 		pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
 
 		if (pid > 0 && process_read_stat(pid, &process) == 0)
-			(void)add(all, &process);
+			(void)add(all, &(struct relative){ .pid = process.pid, .parent = process.parent, .start = process.start,
+							   .ended = process_has_ended(&process) });
 	}
 	if (proc)
 		(void)closedir(proc);
@@ -90,11 +86,9 @@ static struct family descendants_of(const struct family *all)
 		before = found.count;
 		for (size_t i = 0; i < all->count; i++) {
 			const struct relative *one = &all->members[i];
-			struct process_stat process = { .pid = one->pid, .parent = one->parent, .start = one->start,
-							.state = one->ended ? 'Z' : 'R' };
 
-			if ((one->parent == getpid() || find(&found, one->parent)) && !find(&found, one->pid) && !is_stranger(&process))
-				(void)add(&found, &process);
+			if ((one->parent == getpid() || find(&found, one->parent)) && !find(&found, one->pid) && !is_stranger(one))
+				(void)add(&found, one);
 		}
 	} while (found.count > before);
 	return found;
