@@ -29,6 +29,8 @@ static void reaped(pid_t pid, int status, void *context)
 void loop_lose(struct loop *loop)
 {
 	loop->end.lost = loop->over = true;
+	command_signal(loop->command, SIGKILL);
+	(void)kill(loop->warden->pid, SIGKILL);
 	if (offspring_kill(reaped, NULL) > 0)
 		report_error("the command", 0, "some of its descendants run as another user and cannot be killed", NULL);
 }

@@ -67,8 +67,11 @@ static void look_at_children(struct watch *watch)
 	}
 }
 
+// First the command, whose PID is its own until it is reaped: that needs no look at all.
 static void kill_all(struct watch *watch)
 {
+	if (!watch->ended)
+		(void)kill(watch->command, SIGKILL);
 	(void)offspring_kill(reaped, watch);
 }
 
@@ -76,24 +79,22 @@ static void kill_all(struct watch *watch)
 static void look_at_clock(struct watch *watch)
 {
 	uint64_t late = atomic_load(&watch->orders->late), over = atomic_load(&watch->orders->over), now = lease_clock();
-	int denied;
 
 	if (over && now >= over) {
 		watch->report.lost = true;
 		kill_all(watch);
 	} else if (late && now >= late && !watch->report.late) {
 		watch->report.late = true;
-		(void)offspring_signal(SIGTERM, &denied);
+		offspring_signal(SIGTERM);
 	}
 }
 
+// All descendants are ours in the end, whether they can be seen or not.
 static bool is_over(const struct watch *watch)
 {
-	int denied;
-
 	if (!watch->ended || watch->report.lost || offspring_is_none())
 		return watch->ended;
-	return watch->tree ? offspring_signal(0, &denied) == 0 : !localhold_is_inherited(watch->hold);
+	return !watch->tree && !localhold_is_inherited(watch->hold);
 }
 
 static void sleep_once(const struct watch *watch)
@@ -164,6 +165,8 @@ static _Noreturn void run(struct watch *watch, struct command *command, struct l
 {
 	struct warden_report report = { .what = WARDEN_FORKED };
 
+	// A keeper that is killed while the warden is stopped has nobody else to continue it.
+	(void)prctl(PR_SET_PDEATHSIG, SIGCONT);
 	if (offspring_adopt() == -1)
 		err(CONFIG_EXIT_ERROR, "PR_SET_CHILD_SUBREAPER");
 	watch->command = report.pid = command_fork(command, hold, before);

@@ -13,7 +13,7 @@ begin_family() {
 	local program=$1
 	shift
 	hold_on web1 --ttl 60 "$@" sh -c 'exec 9>"$0"; flock -n 9 || exit 9
-		$1 & echo "ready $$"; wait' "$ORACLE" "$program"
+		$1 & echo "ready $$"; exec sleep 1000' "$ORACLE" "$program"
 	poll said_ready_twice
 }
 said_ready_twice() { [[ $(grep -c ready "$BATS_TEST_TMPDIR/web1.out") == 2 ]]; }
@@ -29,6 +29,7 @@ assert_all_killed() {
 # Ends whoever still has the oracle open, if the test has failed.
 teardown() {
 	local file
+	rm -f "$BATS_TEST_TMPDIR/hop"
 	for file in /proc/[0-9]*/task/*/fd/9; do
 		if [[ $(readlink "$file" 2>/dev/null) == "$ORACLE" ]]; then ENDLATER+=("$(cut -d/ -f3 <<<"$file")"); fi
 	done
@@ -49,4 +50,23 @@ teardown() {
 	ENDLATER+=("$(pgrep -P "$(pgrep -P "$KEEPER")")")
 	kill -KILL "${ENDLATER[-1]}"
 	assert_ends_with 0
+}
+
+# One that is another process all the time. It goes on for as long as its file is there.
+begin_hopper() {
+	touch "$BATS_TEST_TMPDIR/hop"
+	begin_family "$HELPERS/hopper $BATS_TEST_TMPDIR/hop $1"
+}
+
+@test "a descendant that forks and exits all the time is killed with the others" {
+	begin_hopper 0
+	assert_all_killed
+}
+
+@test "so is one that sleeps a little in between, and when it is the keeper that kills" {
+	begin_hopper 300
+	find_warden
+	kill -KILL "$WARDEN"
+	assert_ends_with 125
+	flock -n "$ORACLE" true
 }

@@ -16,18 +16,6 @@ teardown() {
 	end_processes
 }
 
-# Sets CHILD to the only child of process PID.
-find_child() {
-	read -r CHILD _ <<<"$(<"/proc/$1/task/$1/children")"
-	[[ -n $CHILD ]]
-}
-
-# Sets WARDEN to the process between the last keeper begun and its command.
-find_warden() {
-	find_child "$KEEPER"
-	WARDEN=$CHILD
-}
-
 stop() {
 	STOPPED+=("$@")
 	kill -STOP "$@"
