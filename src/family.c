@@ -80,6 +80,7 @@ static void read_all(struct family *all)
 static struct family descendants_of(const struct family *all, const struct family *strangers)
 {
 	struct family found = { .partial = all->partial };
+	pid_t self = getpid();
 	size_t before;
 
 	do {
@@ -87,7 +88,7 @@ static struct family descendants_of(const struct family *all, const struct famil
 		for (size_t i = 0; i < all->count; i++) {
 			const struct relative *one = &all->members[i];
 
-			if ((one->parent == getpid() || family_find(&found, one->parent)) && !family_find(&found, one->pid) &&
+			if ((one->parent == self || family_find(&found, one->parent)) && !family_find(&found, one->pid) &&
 			    !family_has(strangers, one))
 				add(&found, one);
 		}

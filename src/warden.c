@@ -2,6 +2,7 @@
 #include "warden.h"
 
 #include "config.h"
+#include "descriptor.h"
 #include "keeperio.h"
 #include "offspring.h"
 
@@ -11,6 +12,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -33,6 +35,11 @@ struct watch {
 	struct warden_report report;
 };
 
+static void tell(const struct watch *watch, const struct warden_report *report)
+{
+	(void)send(watch->channel, report, sizeof(*report), MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 static void reaped(pid_t pid, int status, void *context)
 {
 	struct watch *watch = context;
@@ -41,6 +48,7 @@ static void reaped(pid_t pid, int status, void *context)
 		return;
 	watch->ended = true;
 	watch->report.status = status;
+	tell(watch, &(struct warden_report){ .what = WARDEN_ENDED, .status = status });
 }
 
 // The keeper stops when the command does, for the shell's sake, and has to go on when it does.
@@ -49,7 +57,7 @@ static void tell_of_stop(struct watch *watch, int status)
 	const struct warden_report stopped = { .what = WARDEN_STOPPED, .signal = WIFSTOPPED(status) ? WSTOPSIG(status) : 0 };
 
 	if (WIFSTOPPED(status))
-		(void)send(watch->channel, &stopped, sizeof(stopped), MSG_NOSIGNAL | MSG_DONTWAIT);
+		tell(watch, &stopped);
 	else if (watch->stopped)
 		(void)kill(getppid(), SIGCONT);
 	watch->stopped = WIFSTOPPED(status);
@@ -202,6 +210,24 @@ void warden_start(struct warden *warden, struct command *command, struct localho
 	}
 	(void)close(channel[1]);
 	warden->channel = channel[0];
+	warden->handle = descriptor_move_up(pidfd_open(warden->pid, 0));
+}
+
+static void signal_warden(const struct warden *warden, int signal)
+{
+	if (warden->handle != -1)
+		(void)pidfd_send_signal(warden->handle, signal, NULL, 0);
+}
+
+void warden_wake(const struct warden *warden)
+{
+	signal_warden(warden, SIGCONT);
+	(void)send(warden->channel, "", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+void warden_kill(const struct warden *warden)
+{
+	signal_warden(warden, SIGKILL);
 }
 
 void warden_order(const struct warden *warden, const struct lease *lease)
@@ -209,7 +235,7 @@ void warden_order(const struct warden *warden, const struct lease *lease)
 	// Either alone is right as it was before, too.
 	atomic_store(&warden->orders->late, lease ? lease_begin(lease, LEASE_LATE) : 0);
 	atomic_store(&warden->orders->over, lease ? lease_begin(lease, LEASE_OVER) : 0);
-	(void)send(warden->channel, "", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+	warden_wake(warden);
 }
 
 bool warden_read(const struct warden *warden, struct warden_report *report, bool *ended)
@@ -222,9 +248,19 @@ bool warden_read(const struct warden *warden, struct warden_report *report, bool
 
 bool warden_await_over(const struct warden *warden, struct warden_report *report)
 {
-	while (recv(warden->channel, report, sizeof(*report), 0) == (ssize_t)sizeof(*report))
-		if (report->what == WARDEN_OVER)
-			return true;
+	struct pollfd channel = { .fd = warden->channel, .events = POLLIN };
+	uint64_t now = lease_clock(), end = now + WARDEN_TIME;
+	bool ended = false;
+
+	warden_wake(warden);
+	for (; now < end && !ended; now = lease_clock()) {
+		if (warden_read(warden, report, &ended)) {
+			if (report->what == WARDEN_OVER)
+				return true;
+			continue;
+		}
+		(void)poll(&channel, 1, (int)((end - now) / (LEASE_SECOND / 1000)) + 1);
+	}
 	return false;
 }
 
