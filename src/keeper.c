@@ -248,7 +248,7 @@ static struct go ask(void)
 	interrupted();
 }
 
-static void start(const struct go *go)
+static void start(struct go *go)
 {
 	// The last look at the clock: writing a line of the log may have taken its time.
 	if (go->how == GO_GUARDED && lease_phase(&keeper.lock.lease, lease_clock()) >= LEASE_LATE) {

@@ -91,10 +91,11 @@ static void look_at_command(struct loop *loop)
 	}
 }
 
-// The terminal and the kernel send theirs to the whole process group: the command has got them.
 static bool was_sent_to_us(const struct loop *loop, const struct signalfd_siginfo *info)
 {
-	return info->ssi_code <= 0 && (pid_t)info->ssi_pid != loop->command->pid && (pid_t)info->ssi_pid != loop->warden->pid;
+	if (info->ssi_code > 0)
+		return signals_is_for_one((int)info->ssi_signo);
+	return (pid_t)info->ssi_pid != loop->command->pid && (pid_t)info->ssi_pid != loop->warden->pid;
 }
 
 static void take_signal(struct loop *loop, const struct signalfd_siginfo *info)
