@@ -30,6 +30,7 @@ struct watch {
 	bool tree;
 	int channel, signals, timer;
 	pid_t command;
+	bool asked;		// to end, for the lease that is now
 	bool ended;
 	bool stopped;
 	struct warden_report report;
@@ -88,11 +89,14 @@ static void look_at_clock(struct watch *watch)
 {
 	uint64_t late = atomic_load(&watch->orders->late), over = atomic_load(&watch->orders->over), now = lease_clock();
 
+	// One that has outlived an outage is asked again at the next.
+	if (now < late)
+		watch->asked = false;
 	if (over && now >= over) {
 		watch->report.lost = true;
 		kill_all(watch);
-	} else if (late && now >= late && !watch->report.late) {
-		watch->report.late = true;
+	} else if (late && now >= late && !watch->asked) {
+		watch->asked = watch->report.late = true;
 		offspring_signal(SIGTERM);
 	}
 }
@@ -110,7 +114,7 @@ static void sleep_once(const struct watch *watch)
 	struct pollfd wake[] = { { .fd = watch->channel, .events = POLLIN }, { .fd = watch->signals, .events = POLLIN },
 				 { .fd = watch->timer, .events = POLLIN } };
 	uint64_t late = atomic_load(&watch->orders->late), over = atomic_load(&watch->orders->over);
-	uint64_t until = late && !watch->report.late ? late : over;
+	uint64_t until = late && !watch->asked ? late : over;
 
 	if (watch->ended && (!until || until > lease_clock() + LOOK_AGAIN))
 		until = lease_clock() + LOOK_AGAIN;

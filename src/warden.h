@@ -26,7 +26,7 @@ struct warden_report {
 	pid_t pid;			// FORKED: the command's
 	int signal;			// STOPPED: the command was, by this one
 	int status;			// OVER: how the command ended, as waitpid(2) has it
-	bool late;			// it was asked to end
+	bool late;			// it was asked to end, at least once
 	bool lost;			// it was killed
 };
 
