@@ -180,7 +180,9 @@ static void dismiss(void)
 
 static _Noreturn void refuse(const struct clusterholder *holder)
 {
-	const struct lockname name = { .text = keeper.config.name };
+	// The queue of a name has in it those of the names that begin with it and a slash.
+	char *holders = clustervalue_name(&keeper.lock.holder.key, strlen(keeper.settings.prefix));
+	const struct lockname name = { .text = holders ? holders : keeper.config.name };
 
 	dismiss();
 	if (!keeper.config.quiet)
