@@ -124,7 +124,7 @@ lose_answer() {
 lease_has_left() {
 	local key
 	key=$(etcdctl get --prefix "$NAME/" --keys-only | head -n 1)
-	[[ $(etcdctl lease timetolive "${key##*/}") =~ remaining\(([0-9]+)s && BASH_REMATCH[1] -ge $1 ]]
+	[[ $(etcdctl lease timetolive "${key##*/}") =~ remaining\(([0-9]+)s ]] && ((BASH_REMATCH[1] >= $1))
 }
 
 lease_has_less_than() { ! lease_has_left "$1"; }

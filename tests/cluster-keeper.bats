@@ -34,6 +34,14 @@ assert_all_gone() {
 	assert_all_gone
 }
 
+@test "so does one whose warden is stopped" {
+	hold_on web1 --ttl 60 sh -c "$STUBBORN" "$ORACLE"
+	find_warden
+	stop "$WARDEN"
+	kill -KILL "$KEEPER"
+	assert_all_gone
+}
+
 @test "a warden that is killed does so, too" {
 	hold_on web1 --ttl 60 sh -c "$STUBBORN" "$ORACLE"
 	find_warden
