@@ -143,7 +143,7 @@ was_asked() { [[ $(grep -cx asked "$BATS_TEST_TMPDIR/web1.out") -eq $1 ]]; }
 	poll lease_has_left 8
 	proxy_tell way drop
 	poll was_asked 2
-	kill -KILL "$COMMAND"
 	poll process_has_ended "$KEEPER"
 	assert_ends_with 125
+	flock -n "$ORACLE" true
 }
