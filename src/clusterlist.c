@@ -29,7 +29,7 @@ struct item {
 	char *name;		// readable
 	uint64_t created;
 	bool held;		// the first of its queue
-	size_t waiting;		// then, how many are behind it
+	size_t waiting;		// of the oldest with its name: how many others there are
 	struct clusterholder holder;
 	char pid[TEXT_MAX], since[TEXT_MAX];
 };
@@ -87,26 +87,34 @@ static void make_visible(char *text, size_t size)
 	free(visible);
 }
 
+static char *visible_name(const char *name)
+{
+	char *visible;
+
+	if (stravis(&visible, name, VIS_OCTAL | VIS_NL | VIS_TAB) == -1)
+		err(CONFIG_EXIT_ERROR, "memory");
+	return visible;
+}
+
 // Whether ENTRY is in a lock's queue: the cluster may be used for other things, too. Its key ends in its lease's ID.
 static bool take_item(const struct etcd_entry *entry, size_t prefix, struct item *item)
 {
-	const char *slash = memrchr(entry->key.bytes, '/', entry->key.length);
-	char lease[TEXT_MAX], *name, *visible;
+	char *name = clustervalue_name(&entry->key, prefix);
+	char lease[TEXT_MAX];
 
 	(void)snprintf(lease, sizeof(lease), "%" PRIx64, entry->lease);
-	if (!entry->lease || !slash || strcmp(slash + 1, lease) != 0 || (size_t)(slash - entry->key.bytes) < prefix)
+	if (!entry->lease || !name || strcmp(entry->key.bytes + prefix + strlen(name) + 1, lease) != 0) {
+		free(name);
 		return false;
+	}
 	*item = (struct item){ .created = entry->created, .holder = clustervalue_read(&entry->value) };
 	make_visible(item->holder.host, sizeof(item->holder.host));
 	make_visible(item->holder.start, sizeof(item->holder.start));
 	make_visible(item->holder.command, sizeof(item->holder.command));
 	(void)snprintf(item->pid, sizeof(item->pid), "%ld", (long)item->holder.pid);
 	tell_time(item->holder.start, item->since);
-	name = strndup(entry->key.bytes + prefix, (size_t)(slash - entry->key.bytes) - prefix);
-	if (!name || stravis(&visible, name, VIS_OCTAL | VIS_NL | VIS_TAB) == -1)
-		err(CONFIG_EXIT_ERROR, "memory");
 	item->exact_name = name;
-	item->name = visible;
+	item->name = visible_name(name);
 	return true;
 }
 
@@ -118,16 +126,36 @@ static int by_name(const void *a, const void *b)
 	return order ? order : (one->created > other->created) - (one->created < other->created);
 }
 
+// A queue is all that is below its name, as etcd's recipe has it: those of names that begin with this one and a slash are in it.
+static bool is_in_queue(const struct item *item, const char *name)
+{
+	size_t length = strlen(name);
+
+	return strncmp(item->exact_name, name, length) == 0 && (item->exact_name[length] == '\0' || item->exact_name[length] == '/');
+}
+
+// NULL: the queue of NAME is empty.
+static const struct item *first_in_queue(const struct list *list, const char *name)
+{
+	const struct item *first = NULL;
+
+	for (const struct item *item = list->items; item < list->items + list->count; item++)
+		if (is_in_queue(item, name) && (!first || item->created < first->created))
+			first = item;
+	return first;
+}
+
 static void find_holders(struct list *list)
 {
-	struct item *holder = NULL;
+	struct item *oldest = NULL;
 
 	for (struct item *item = list->items; item < list->items + list->count; item++) {
-		item->held = !holder || strcmp(holder->exact_name, item->exact_name) != 0;
-		if (item->held)
-			holder = item;
-		else
-			holder->waiting++;
+		if (oldest && strcmp(oldest->exact_name, item->exact_name) == 0) {
+			oldest->waiting++;
+			continue;
+		}
+		oldest = item;
+		item->held = first_in_queue(list, item->exact_name) == item;
 	}
 }
 
@@ -249,10 +277,16 @@ void clusterlist_all(enum clusterlist_form form)
 	clustersettings_free(&settings);
 }
 
-static void print_sentence(const struct item *item)
+static void print_sentence(const struct item *item, const char *name)
 {
 	const struct clusterholder *holder = &item->holder;
 
+	if (strcmp(item->exact_name, name) != 0) {
+		char *visible = visible_name(name);
+
+		printf("%s: not to be had while a longer name is held: ", visible);
+		free(visible);
+	}
 	printf("%s: held", item->name);
 	if (holder->pid)
 		printf(" by pid %ld on %s", (long)holder->pid, or_dash(holder->host));
@@ -267,10 +301,8 @@ static void print_sentence(const struct item *item)
 
 static void print_free(const char *name, enum clusterlist_form form)
 {
-	char *visible;
+	char *visible = visible_name(name);
 
-	if (stravis(&visible, name, VIS_OCTAL | VIS_NL | VIS_TAB) == -1)
-		err(CONFIG_EXIT_ERROR, "memory");
 	if (form == CLUSTERLIST_JSON)
 		print_json(json_pack("{s:s, s:s, s:b, s:n, s:n, s:n, s:n, s:n, s:i}", "name", visible, "state", "free", "held", 0, "host",
 				     "pid", "since", "command", "fence", "waiting", 0));
@@ -291,16 +323,13 @@ bool clusterlist_one(const char *name, enum clusterlist_form form)
 		err(CONFIG_EXIT_ERROR, "memory");
 	prefix.length = (size_t)length;
 	list = look(&settings, &prefix);
-	// Below it may be locks with longer names.
-	for (size_t i = 0; i < list.count && !found; i++)
-		if (strcmp(list.items[i].exact_name, name) == 0)
-			found = &list.items[i];
+	found = first_in_queue(&list, name);
 	if (!found)
 		print_free(name, form);
 	else if (form == CLUSTERLIST_JSON)
 		print_json(json_of(found));
 	else
-		print_sentence(found);
+		print_sentence(found, name);
 	free_list(&list);
 	etcd_bytes_free(&prefix);
 	clustersettings_free(&settings);

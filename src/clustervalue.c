@@ -66,3 +66,11 @@ struct clusterholder clustervalue_read(const struct etcd_bytes *bytes)
 	json_decref(object);
 	return holder;
 }
+
+char *clustervalue_name(const struct etcd_bytes *key, size_t prefix)
+{
+	const char *slash = key->length ? memrchr(key->bytes, '/', key->length) : NULL;
+	size_t end = slash ? (size_t)(slash - key->bytes) : 0;
+
+	return slash && end >= prefix ? strndup(key->bytes + prefix, end - prefix) : NULL;
+}

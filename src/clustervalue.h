@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What a holder says of itself in the value of its key, as JSON: host, PID, start time and command. Pure, but for the time.
+// What a holder says of itself in the value of its key, as JSON: host, PID, start time and command; and what its key says. Pure, but for the time.
 #ifndef EXLOCK_CLUSTERVALUE_H
 #define EXLOCK_CLUSTERVALUE_H
 
@@ -29,5 +29,8 @@ struct clusterholder {
 // The value, with now for its start; false: no memory.
 bool clustervalue_write(const struct clustervalue *value, struct etcd_bytes *bytes);
 struct clusterholder clustervalue_read(const struct etcd_bytes *bytes);
+
+// The name of the lock that KEY, without the PREFIX bytes before it, is in the queue of; NULL: of none, or no memory. To be freed.
+char *clustervalue_name(const struct etcd_bytes *key, size_t prefix);
 
 #endif

@@ -85,6 +85,7 @@ static _Noreturn void run_child(const struct command *command, struct localhold 
 	if (go.how != GO_GUARDED)
 		(void)prctl(PR_SET_PDEATHSIG, 0);
 	set_environment(command, hold, &go);
+	signals_set_timers(&go.timers);
 	signals_restore(before);
 	become(command->file, command->arguments);
 }
@@ -129,8 +130,9 @@ bool command_await(struct command *command, pid_t pid)
 	return read(command->channel[0], &ready, 1) == 1;
 }
 
-void command_start(struct command *command, const struct go *go)
+void command_start(struct command *command, struct go *go)
 {
+	signals_take_timers(&go->timers);
 	// Whether it is there to hear of it shows in its end.
 	(void)send(command->channel[0], go, sizeof(*go), MSG_NOSIGNAL);
 	(void)close(command->channel[0]);

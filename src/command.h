@@ -32,6 +32,7 @@ struct go {
 	enum go_how how;
 	uint64_t fence;
 	pid_t holder;		// of a flagged one; 0: not known
+	struct signals_timers timers;
 	char host[HOST_NAME_MAX + 1];
 };
 
@@ -47,8 +48,8 @@ void command_close(struct command *command);
 // In the keeper: waits until the child with PID has taken over. False, with the reason said: it could not.
 bool command_await(struct command *command, pid_t pid);
 
-// Lets it become the command.
-void command_start(struct command *command, const struct go *go);
+// Lets it become the command, with the timers of this process.
+void command_start(struct command *command, struct go *go);
 
 // Lets it end without having been anything.
 void command_dismiss(struct command *command);

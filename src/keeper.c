@@ -134,7 +134,7 @@ static void prepare_command(void)
 	    !command_await(&keeper.command, report.pid))
 		die();
 	descriptors_let_go((const int[]){ keeper.command.channel[0], keeper.command.handle, keeper.warden.channel,
-					  keeper.hold.lock.descriptor }, 4);
+					  keeper.warden.handle, keeper.hold.lock.descriptor }, 5);
 }
 
 static void open_cluster(void)
@@ -180,7 +180,9 @@ static void dismiss(void)
 
 static _Noreturn void refuse(const struct clusterholder *holder)
 {
-	const struct lockname name = { .text = keeper.config.name };
+	// The queue of a name has in it those of the names that begin with it and a slash.
+	char *holders = clustervalue_name(&keeper.lock.holder.key, strlen(keeper.settings.prefix));
+	const struct lockname name = { .text = holders ? holders : keeper.config.name };
 
 	dismiss();
 	if (!keeper.config.quiet)
@@ -248,7 +250,7 @@ static struct go ask(void)
 	interrupted();
 }
 
-static void start(const struct go *go)
+static void start(struct go *go)
 {
 	// The last look at the clock: writing a line of the log may have taken its time.
 	if (go->how == GO_GUARDED && lease_phase(&keeper.lock.lease, lease_clock()) >= LEASE_LATE) {
@@ -285,8 +287,11 @@ static void report_end(void)
 {
 	const char *why = keeper.lock.why ? keeper.lock.why : etcd_complaint(keeper.lock.etcd);
 
-	report_error("etcd", 0, shown(why[0] ? why : "the lease was not renewed in time"),
-		     keeper.loop.end.lost ? "the lock was lost: the command was killed" : "the lease was about to end: the command was asked to end");
+	if (keeper.loop.why)
+		report_error("exlock-keeper", 0, keeper.loop.why, "whatever was left of the command was killed");
+	else
+		report_error("etcd", 0, shown(why[0] ? why : "the lease was not renewed in time"),
+			     keeper.loop.end.lost ? "the lock was lost: the command was killed" : "the lease was about to end: the command was asked to end");
 }
 
 int main(int argc, char **argv)

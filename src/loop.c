@@ -6,6 +6,7 @@
 #include "process.h"
 #include "report.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -29,6 +30,8 @@ static void reaped(pid_t pid, int status, void *context)
 void loop_lose(struct loop *loop)
 {
 	loop->end.lost = loop->over = true;
+	command_signal(loop->command, SIGKILL);
+	warden_kill(loop->warden);
 	if (offspring_kill(reaped, NULL) > 0)
 		report_error("the command", 0, "some of its descendants run as another user and cannot be killed", NULL);
 }
@@ -49,6 +52,12 @@ static void stop_with_command(const struct loop *loop, int signal)
 		signals_stop(signal);
 }
 
+static void lose_warden(struct loop *loop, const char *why)
+{
+	loop->why = why;
+	loop_lose(loop);
+}
+
 static void look_at_warden(struct loop *loop)
 {
 	struct warden_report report;
@@ -58,18 +67,35 @@ static void look_at_warden(struct loop *loop)
 		// Job control knows the keeper alone.
 		if (report.what == WARDEN_STOPPED && loop->stage == LOOP_HOLDING && signals_stops(report.signal))
 			stop_with_command(loop, report.signal);
+		loop->told |= report.what == WARDEN_ENDED;
 		loop->over = report.what == WARDEN_OVER;
 		if (loop->over)
 			loop->end = report;
 	}
 	if (!loop->over && ended)
-		loop_lose(loop);
+		lose_warden(loop, "the command's warden was killed");
 }
 
-// The terminal and the kernel send theirs to the whole process group: the command has got them.
+// A warden that is stopped tells nothing: the name would be kept for as long as it is.
+static void look_at_command(struct loop *loop)
+{
+	struct pollfd end = { .fd = loop->command->handle, .events = POLLIN };
+
+	if (loop->stage != LOOP_HOLDING || loop->over || loop->told)
+		return;
+	if (!loop->overdue && poll(&end, 1, 0) == 1) {
+		loop->overdue = lease_clock() + WARDEN_TIME;
+		warden_wake(loop->warden);
+	} else if (loop->overdue && lease_clock() >= loop->overdue) {
+		lose_warden(loop, "the command has ended, and its warden does not tell how");
+	}
+}
+
 static bool was_sent_to_us(const struct loop *loop, const struct signalfd_siginfo *info)
 {
-	return info->ssi_code <= 0 && (pid_t)info->ssi_pid != loop->command->pid && (pid_t)info->ssi_pid != loop->warden->pid;
+	if (info->ssi_code > 0)
+		return signals_is_for_one((int)info->ssi_signo);
+	return (pid_t)info->ssi_pid != loop->command->pid && (pid_t)info->ssi_pid != loop->warden->pid;
 }
 
 static void take_signal(struct loop *loop, const struct signalfd_siginfo *info)
@@ -97,15 +123,28 @@ static void look_at_signals(struct loop *loop)
 		take_signal(loop, &info);
 }
 
+static uint64_t earlier(uint64_t one, uint64_t other)
+{
+	return one < other ? one : other;
+}
+
 static void sleep_until(const struct loop *loop, CURLM *curl, uint64_t until)
 {
-	struct curl_waitfd wake[] = { { .fd = loop->signals, .events = CURL_WAIT_POLLIN }, { .fd = loop->timer, .events = CURL_WAIT_POLLIN },
-				      { .fd = loop->warden->channel, .events = CURL_WAIT_POLLIN } };
-	// At the end nobody listens to the warden any more.
-	unsigned count = loop->over ? 2 : 3;
-	uint64_t over = loop->stage == LOOP_HOLDING && loop->lease->id ? lease_begin(loop->lease, LEASE_OVER) : UINT64_MAX;
+	struct curl_waitfd wake[4] = { { .fd = loop->signals, .events = CURL_WAIT_POLLIN }, { .fd = loop->timer, .events = CURL_WAIT_POLLIN } };
+	unsigned count = 2;
 
-	timer_set(loop->timer, over < until ? over : until);
+	// At the end nobody listens to the warden any more.
+	if (!loop->over)
+		wake[count++] = (struct curl_waitfd){ .fd = loop->warden->channel, .events = CURL_WAIT_POLLIN };
+	if (loop->stage == LOOP_HOLDING && !loop->over && !loop->told) {
+		if (loop->overdue)
+			until = earlier(until, loop->overdue);
+		else if (loop->command->handle != -1)
+			wake[count++] = (struct curl_waitfd){ .fd = loop->command->handle, .events = CURL_WAIT_POLLIN };
+	}
+	if (loop->stage == LOOP_HOLDING && loop->lease->id)
+		until = earlier(until, lease_begin(loop->lease, LEASE_OVER));
+	timer_set(loop->timer, until);
 	(void)curl_multi_poll(curl, wake, count, LONG_MS, NULL);
 }
 
@@ -117,6 +156,7 @@ bool loop_wait(void *owner, CURLM *curl, uint64_t until)
 	look_at_clock(loop);
 	look_at_signals(loop);
 	look_at_warden(loop);
+	look_at_command(loop);
 	// It may have been stopped in between.
 	look_at_clock(loop);
 	if (loop->stage == LOOP_LEAVING)

@@ -21,8 +21,11 @@ struct loop {
 	enum loop_stage stage;
 	int signals, timer;
 	int ending;		// a signal that ends the keeper, where no command is there to get it; 0: none
+	uint64_t overdue;	// when the warden has to have told that the command has ended; 0: it has not, or was told
+	bool told;
 	bool over;		// the command has ended, and what the lock is held for besides
 	struct warden_report end;	// then
+	const char *why;	// where the command was killed, and not because of the lease; or NULL
 };
 
 // False and errno: no descriptor is to be had.

@@ -1,115 +1,30 @@
 // SPDX-License-Identifier: MIT
 #include "offspring.h"
 
+#include "family.h"
 #include "pause.h"
 #include "process.h"
+#include "procfile.h"
 
-#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define LOOK_AGAIN_US 2000
-
-struct relative {
-	pid_t pid, parent;
-	uint64_t start;
-	bool ended;
-};
-
-struct family {
-	struct relative *members;
-	size_t count, room;
-};
+// So many quick looks come before each at all processes,
+#define QUICK_LOOKS 100
+// so many of both before those that are known are killed although there are new ones all the time,
+#define LOOKS_STOPPING 100
+// and so many that find nothing tell that there is nothing: one that forks and exits between them shows by what there is to reap.
+#define LOOKS_QUIET 2
 
 // Of this process, from before: a shell that calls exec leaves its children behind with us.
 static struct family strangers;
-
-static bool add(struct family *family, const struct process_stat *process)
-{
-	if (family->count == family->room) {
-		size_t room = family->room ? family->room * 2 : 64;
-		struct relative *larger = realloc(family->members, room * sizeof(*larger));
-
-		if (!larger)
-			return false;
-		family->members = larger;
-		family->room = room;
-	}
-	family->members[family->count++] = (struct relative){
-		.pid = process->pid,
-		.parent = process->parent,
-		.start = process->start,
-		.ended = process->state == 'Z' || process->state == 'X',
-	};
-	return true;
-}
-
-static const struct relative *find(const struct family *family, pid_t pid)
-{
-	for (size_t i = 0; i < family->count; i++)
-		if (family->members[i].pid == pid)
-			return &family->members[i];
-	return NULL;
-}
-
-static bool is_stranger(const struct process_stat *process)
-{
-	const struct relative *found = find(&strangers, process->pid);
-
-	return found && found->start == process->start;
-}
-
-static void read_all(struct family *all)
-{
-	DIR *proc = opendir("/proc");
-	const struct dirent *entry;
-	struct process_stat process;
-
-	while (proc && (entry = readdir(proc))) {
-		pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
-
-		if (pid > 0 && process_read_stat(pid, &process) == 0)
-			(void)add(all, &process);
-	}
-	if (proc)
-		(void)closedir(proc);
-}
-
-// Those of ALL that descend from this process. A parent is not always found before its child.
-static struct family descendants_of(const struct family *all)
-{
-	struct family found = { .count = 0 };
-	size_t before;
-
-	do {
-		before = found.count;
-		for (size_t i = 0; i < all->count; i++) {
-			const struct relative *one = &all->members[i];
-			struct process_stat process = { .pid = one->pid, .parent = one->parent, .start = one->start,
-							.state = one->ended ? 'Z' : 'R' };
-
-			if ((one->parent == getpid() || find(&found, one->parent)) && !find(&found, one->pid) && !is_stranger(&process))
-				(void)add(&found, &process);
-		}
-	} while (found.count > before);
-	return found;
-}
-
-static struct family look(void)
-{
-	struct family all = { .count = 0 };
-	struct family found;
-
-	read_all(&all);
-	found = descendants_of(&all);
-	free(all.members);
-	return found;
-}
 
 // Cheap: the kernel knows without looking at all processes.
 static bool has_children(void)
@@ -121,7 +36,9 @@ static bool has_children(void)
 
 int offspring_adopt(void)
 {
-	strangers = has_children() ? look() : (struct family){ .count = 0 };
+	const struct family none = { .count = 0 };
+
+	strangers = has_children() ? family_look(&none) : none;
 	return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 }
 
@@ -137,10 +54,10 @@ bool offspring_has(pid_t pid)
 
 	if (!has_children())
 		return false;
-	family = look();
-	has = find(&family, pid) != NULL;
+	family = family_look(&strangers);
+	has = family_find(&family, pid) != NULL;
 
-	free(family.members);
+	family_free(&family);
 	return has;
 }
 
@@ -163,36 +80,105 @@ static int signal_one(const struct relative *one, int signal)
 	return result;
 }
 
-int offspring_signal(int signal, int *denied)
+// Signals those of FAMILY that have not ended and are not KNOWN. Returns to how many it was sent; DENIED others may not be signalled.
+static int signal_all(const struct family *family, const struct family *known, int signal, int *denied)
 {
-	struct family family;
-	int count = 0;
+	int sent = 0;
 
 	*denied = 0;
-	if (!has_children())
-		return 0;
-	family = look();
-	for (size_t i = 0; i < family.count; i++) {
-		if (family.members[i].ended)
+	for (size_t i = 0; i < family->count; i++) {
+		const struct relative *one = &family->members[i];
+
+		if (one->ended || family_has(known, one))
 			continue;
-		count++;
-		if (signal_one(&family.members[i], signal) == -1)
+		if (signal_one(one, signal) == -1)
 			(*denied)++;
+		else
+			sent++;
 	}
-	free(family.members);
-	return count;
+	return sent;
+}
+
+void offspring_signal(int signal)
+{
+	const struct family none = { .count = 0 };
+	struct family family;
+	int denied;
+
+	if (!has_children())
+		return;
+	family = family_look(&strangers);
+	(void)signal_all(&family, &none, signal, &denied);
+	family_free(&family);
+}
+
+// -1: the kernel does not list them, or in another PID namespace's numbers.
+static int open_children(void)
+{
+	char path[PROCFILE_PATH];
+
+	(void)snprintf(path, sizeof(path), "/proc/self/task/%ld/children", (long)getpid());
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+// Stops those whose parents have ended: they are our children. One that forks and exits all the time is another process by the time that all
+// of /proc is read, and even that its stat is; but until we reap it a child's PID is nobody else's.
+static void stop_children(int children)
+{
+	char text[4096];
+	ssize_t length;
+	pid_t pid = 0;
+
+	(void)lseek(children, 0, SEEK_SET);
+	while ((length = read(children, text, sizeof(text))) > 0)
+		for (ssize_t i = 0; i < length; i++) {
+			if (text[i] >= '0' && text[i] <= '9') {
+				pid = pid * 10 + (text[i] - '0');
+				continue;
+			}
+			if (pid > 0 && !family_find(&strangers, pid))
+				(void)kill(pid, SIGSTOP);
+			pid = 0;
+		}
+}
+
+static bool reap(void (*ended)(pid_t pid, int status, void *context), void *context)
+{
+	bool reaped = false;
+	int status;
+
+	for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0; reaped = true)
+		ended(pid, status, context);
+	return reaped;
 }
 
 int offspring_kill(void (*ended)(pid_t pid, int status, void *context), void *context)
 {
-	for (;;) {
-		int denied, status;
-		int count = offspring_signal(SIGKILL, &denied);
+	const struct family none = { .count = 0 };
+	struct family known = none;
+	int children = open_children(), denied = 0, quiet = 0;
 
-		for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;)
-			ended(pid, status, context);
-		if (count == denied)
-			return denied;
-		pause_us(LOOK_AGAIN_US);
+	// None is killed before all are stopped: what a dead one leaves of its user's processes another that forks would take.
+	for (int looks = 1; quiet < LOOKS_QUIET && has_children(); looks++) {
+		bool busy = true, left = false;
+		struct family family;
+
+		for (int i = 0; busy && i < QUICK_LOOKS; i++) {
+			stop_children(children);
+			busy = reap(ended, context);
+		}
+		family = family_look(&strangers);
+		busy |= signal_all(&family, &known, SIGSTOP, &denied) > 0;
+		if (!busy || looks % LOOKS_STOPPING == 0)
+			left = signal_all(&family, &none, SIGKILL, &denied) > 0;
+		busy |= reap(ended, context);
+		quiet = busy || left || family.partial ? 0 : quiet + 1;
+		family_free(&known);
+		known = family;
+		if (!busy)
+			pause_us(LOOK_AGAIN_US);
 	}
+	family_free(&known);
+	(void)close(children);
+	return has_children() ? denied : 0;
 }

@@ -15,11 +15,11 @@ bool offspring_is_none(void);
 
 bool offspring_has(pid_t pid);
 
-// Sends SIGNAL to every descendant that has not ended. Returns how many there are; DENIED of them may not be signalled.
-int offspring_signal(int signal, int *denied);
+// Sends SIGNAL to every descendant that is seen and has not ended.
+void offspring_signal(int signal);
 
-// Kills every descendant, and what they fork meanwhile, until none is left; those alone that may not be signalled are. Children that end are
-// reaped, each with a call of ENDED. Returns how many are left.
+// Kills every descendant, and what they fork meanwhile, until none is left; those alone that may not be signalled are. It goes on for as
+// long as that takes. Children that end are reaped, each with a call of ENDED. Returns how many are left.
 int offspring_kill(void (*ended)(pid_t pid, int status, void *context), void *context);
 
 #endif

@@ -152,7 +152,7 @@ uint32_t process_stamp(uint64_t start)
 }
 
 // A leader that ended before its threads is a zombie, too, but the process lives.
-static bool has_ended(const struct process_stat *status)
+bool process_has_ended(const struct process_stat *status)
 {
 	return is_passing(status) || (status->state == 'Z' && status->threads == 1);
 }
@@ -174,14 +174,14 @@ bool process_alive(pid_t pid, uint32_t stamp)
 
 	if (process_read_stat(pid, &status) == -1)
 		return kill(pid, 0) == 0 || errno != ESRCH;
-	return !has_ended(&status) && (stamp == PROCESS_NO_STAMP || began_at(&status, stamp));
+	return !process_has_ended(&status) && (stamp == PROCESS_NO_STAMP || began_at(&status, stamp));
 }
 
 bool process_is_instance(pid_t pid, uint64_t start)
 {
 	struct process_stat status;
 
-	return process_read_stat(pid, &status) == 0 && !has_ended(&status) &&
+	return process_read_stat(pid, &status) == 0 && !process_has_ended(&status) &&
 	       (status.start == start || process_start(&status) == start);
 }
 

@@ -52,8 +52,10 @@ bool process_proc_is_foreign(void);
 #define PROCESS_NO_STAMP UINT32_MAX
 uint32_t process_stamp(uint64_t start);
 
-// Whether PID is a process that has not ended, and that STAMP (unless it is PROCESS_NO_STAMP) belongs to. A zombie with
-// no thread left has ended. Where /proc does not tell but the process is there: true.
+// Whether nothing of the process is left that could run: it is a zombie with no thread left, or less.
+bool process_has_ended(const struct process_stat *status);
+
+// Whether PID is a process that has not ended, and that STAMP (unless it is PROCESS_NO_STAMP) belongs to. Where /proc does not tell but the process is there: true.
 bool process_alive(pid_t pid, uint32_t stamp);
 
 // Whether PID is a process that has not ended and is known by START. False where /proc does not tell.

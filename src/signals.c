@@ -40,6 +40,45 @@ int signals_open(void)
 	return signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
+void signals_take_timers(struct signals_timers *taken)
+{
+	const struct itimerval none = { .it_value = { 0 } };
+
+	for (int which = ITIMER_REAL; which <= ITIMER_PROF; which++)
+		(void)setitimer(which, &none, &taken->timers[which]);
+}
+
+void signals_set_timers(const struct signals_timers *timers)
+{
+	for (int which = ITIMER_REAL; which <= ITIMER_PROF; which++)
+		(void)setitimer(which, &timers->timers[which], NULL);
+}
+
+bool signals_is_for_one(int signal)
+{
+	switch (signal) {
+	// The terminal's reach the whole process group,
+	case SIGINT:
+	case SIGQUIT:
+	case SIGTSTP:
+	case SIGTTIN:
+	case SIGTTOU:
+	case SIGWINCH:
+	// and these are about what the process itself has used up: the child has limits of its own.
+	case SIGXCPU:
+	case SIGXFSZ:
+	case SIGCHLD:
+	case SIGPIPE:
+		return false;
+	// When the terminal is gone only the leader of its session hears of it. In any other case they are the group's.
+	case SIGHUP:
+	case SIGCONT:
+		return getsid(0) == getpid();
+	default:
+		return true;
+	}
+}
+
 bool signals_stops(int signal)
 {
 	return signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU;

@@ -2,6 +2,7 @@
 #include "warden.h"
 
 #include "config.h"
+#include "descriptor.h"
 #include "keeperio.h"
 #include "offspring.h"
 
@@ -11,6 +12,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -28,10 +30,16 @@ struct watch {
 	bool tree;
 	int channel, signals, timer;
 	pid_t command;
+	bool asked;		// to end, for the lease that is now
 	bool ended;
 	bool stopped;
 	struct warden_report report;
 };
+
+static void tell(const struct watch *watch, const struct warden_report *report)
+{
+	(void)send(watch->channel, report, sizeof(*report), MSG_NOSIGNAL | MSG_DONTWAIT);
+}
 
 static void reaped(pid_t pid, int status, void *context)
 {
@@ -41,6 +49,7 @@ static void reaped(pid_t pid, int status, void *context)
 		return;
 	watch->ended = true;
 	watch->report.status = status;
+	tell(watch, &(struct warden_report){ .what = WARDEN_ENDED, .status = status });
 }
 
 // The keeper stops when the command does, for the shell's sake, and has to go on when it does.
@@ -49,7 +58,7 @@ static void tell_of_stop(struct watch *watch, int status)
 	const struct warden_report stopped = { .what = WARDEN_STOPPED, .signal = WIFSTOPPED(status) ? WSTOPSIG(status) : 0 };
 
 	if (WIFSTOPPED(status))
-		(void)send(watch->channel, &stopped, sizeof(stopped), MSG_NOSIGNAL | MSG_DONTWAIT);
+		tell(watch, &stopped);
 	else if (watch->stopped)
 		(void)kill(getppid(), SIGCONT);
 	watch->stopped = WIFSTOPPED(status);
@@ -67,8 +76,11 @@ static void look_at_children(struct watch *watch)
 	}
 }
 
+// First the command, whose PID is its own until it is reaped: that needs no look at all.
 static void kill_all(struct watch *watch)
 {
+	if (!watch->ended)
+		(void)kill(watch->command, SIGKILL);
 	(void)offspring_kill(reaped, watch);
 }
 
@@ -76,24 +88,25 @@ static void kill_all(struct watch *watch)
 static void look_at_clock(struct watch *watch)
 {
 	uint64_t late = atomic_load(&watch->orders->late), over = atomic_load(&watch->orders->over), now = lease_clock();
-	int denied;
 
+	// One that has outlived an outage is asked again at the next.
+	if (now < late)
+		watch->asked = false;
 	if (over && now >= over) {
 		watch->report.lost = true;
 		kill_all(watch);
-	} else if (late && now >= late && !watch->report.late) {
-		watch->report.late = true;
-		(void)offspring_signal(SIGTERM, &denied);
+	} else if (late && now >= late && !watch->asked) {
+		watch->asked = watch->report.late = true;
+		offspring_signal(SIGTERM);
 	}
 }
 
+// All descendants are ours in the end, whether they can be seen or not.
 static bool is_over(const struct watch *watch)
 {
-	int denied;
-
 	if (!watch->ended || watch->report.lost || offspring_is_none())
 		return watch->ended;
-	return watch->tree ? offspring_signal(0, &denied) == 0 : !localhold_is_inherited(watch->hold);
+	return !watch->tree && !localhold_is_inherited(watch->hold);
 }
 
 static void sleep_once(const struct watch *watch)
@@ -101,7 +114,7 @@ static void sleep_once(const struct watch *watch)
 	struct pollfd wake[] = { { .fd = watch->channel, .events = POLLIN }, { .fd = watch->signals, .events = POLLIN },
 				 { .fd = watch->timer, .events = POLLIN } };
 	uint64_t late = atomic_load(&watch->orders->late), over = atomic_load(&watch->orders->over);
-	uint64_t until = late && !watch->report.late ? late : over;
+	uint64_t until = late && !watch->asked ? late : over;
 
 	if (watch->ended && (!until || until > lease_clock() + LOOK_AGAIN))
 		until = lease_clock() + LOOK_AGAIN;
@@ -164,6 +177,8 @@ static _Noreturn void run(struct watch *watch, struct command *command, struct l
 {
 	struct warden_report report = { .what = WARDEN_FORKED };
 
+	// A keeper that is killed while the warden is stopped has nobody else to continue it.
+	(void)prctl(PR_SET_PDEATHSIG, SIGCONT);
 	if (offspring_adopt() == -1)
 		err(CONFIG_EXIT_ERROR, "PR_SET_CHILD_SUBREAPER");
 	watch->command = report.pid = command_fork(command, hold, before);
@@ -199,6 +214,24 @@ void warden_start(struct warden *warden, struct command *command, struct localho
 	}
 	(void)close(channel[1]);
 	warden->channel = channel[0];
+	warden->handle = descriptor_move_up(pidfd_open(warden->pid, 0));
+}
+
+static void signal_warden(const struct warden *warden, int signal)
+{
+	if (warden->handle != -1)
+		(void)pidfd_send_signal(warden->handle, signal, NULL, 0);
+}
+
+void warden_wake(const struct warden *warden)
+{
+	signal_warden(warden, SIGCONT);
+	(void)send(warden->channel, "", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+void warden_kill(const struct warden *warden)
+{
+	signal_warden(warden, SIGKILL);
 }
 
 void warden_order(const struct warden *warden, const struct lease *lease)
@@ -206,7 +239,7 @@ void warden_order(const struct warden *warden, const struct lease *lease)
 	// Either alone is right as it was before, too.
 	atomic_store(&warden->orders->late, lease ? lease_begin(lease, LEASE_LATE) : 0);
 	atomic_store(&warden->orders->over, lease ? lease_begin(lease, LEASE_OVER) : 0);
-	(void)send(warden->channel, "", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+	warden_wake(warden);
 }
 
 bool warden_read(const struct warden *warden, struct warden_report *report, bool *ended)
@@ -219,9 +252,19 @@ bool warden_read(const struct warden *warden, struct warden_report *report, bool
 
 bool warden_await_over(const struct warden *warden, struct warden_report *report)
 {
-	while (recv(warden->channel, report, sizeof(*report), 0) == (ssize_t)sizeof(*report))
-		if (report->what == WARDEN_OVER)
-			return true;
+	struct pollfd channel = { .fd = warden->channel, .events = POLLIN };
+	uint64_t now = lease_clock(), end = now + WARDEN_TIME;
+	bool ended = false;
+
+	warden_wake(warden);
+	for (; now < end && !ended; now = lease_clock()) {
+		if (warden_read(warden, report, &ended)) {
+			if (report->what == WARDEN_OVER)
+				return true;
+			continue;
+		}
+		(void)poll(&channel, 1, (int)((end - now) / (LEASE_SECOND / 1000)) + 1);
+	}
 	return false;
 }
 

@@ -17,16 +17,22 @@ struct warden_orders {
 
 // What the warden tells.
 struct warden_report {
-	enum warden_news { WARDEN_FORKED, WARDEN_STOPPED, WARDEN_OVER } what;
+	enum warden_news {
+		WARDEN_FORKED,
+		WARDEN_STOPPED,
+		WARDEN_ENDED,	// the command; what the lock is held for besides may not
+		WARDEN_OVER
+	} what;
 	pid_t pid;			// FORKED: the command's
 	int signal;			// STOPPED: the command was, by this one
 	int status;			// OVER: how the command ended, as waitpid(2) has it
-	bool late;			// it was asked to end
+	bool late;			// it was asked to end, at least once
 	bool lost;			// it was killed
 };
 
 struct warden {
 	pid_t pid;
+	int handle;			// a pidfd of it; -1: none
 	int channel;			// reports come here; packets
 	struct warden_orders *orders;
 };
@@ -35,16 +41,26 @@ struct warden {
 // have ended.
 void warden_start(struct warden *warden, struct command *command, struct localhold *hold, const struct signals_before *before, bool tree);
 
-// Lets the warden keep to LEASE from now on; NULL: to none.
+// Has it look at everything; continues it where it is stopped.
+void warden_wake(const struct warden *warden);
+
+// Lets the warden keep to LEASE from now on; NULL: to none. Wakes it.
 void warden_order(const struct warden *warden, const struct lease *lease);
 
 // Reads a report without waiting; false: there is none, or, ENDED, there will be none.
 bool warden_read(const struct warden *warden, struct warden_report *report, bool *ended);
 
-// Waits for the report that the command is over; false: there will be none.
+// How long a warden may take that was woken to tell that the command has ended. More than that takes on a busy machine: what it would have
+// told is lost.
+#define WARDEN_TIME (3 * LEASE_SECOND)
+
+// Waits for the report that the command is over, for that time; false: there is none.
 bool warden_await_over(const struct warden *warden, struct warden_report *report);
 
 // Ends the warden, and nothing else.
 void warden_end(struct warden *warden);
+
+// Kills it if it is there.
+void warden_kill(const struct warden *warden);
 
 #endif

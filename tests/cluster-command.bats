@@ -37,6 +37,14 @@ same_state() {
 	same_state <&- >&- 2>&-
 }
 
+@test "a timer that was set before the launcher is the command's, which may take it back" {
+	printf '#!/usr/bin/python3\nimport os, signal, sys\nfor which in range(3):\n signal.setitimer(which, 1000)\nos.execv("%s", sys.argv)\n' "$LAUNCH" >timed
+	chmod +x timed
+	LAUNCH=$PWD/timed
+	same_state
+	grep -q "timer 0 runs" local.state
+}
+
 @test "the command's exit status is the launcher's" {
 	run -0 on web1 true
 	run -42 on web1 sh -c 'exit 42'
@@ -88,6 +96,11 @@ print(signal.Signals(-subprocess.run(sys.argv[1:]).returncode).name)' "$LAUNCH" 
 @test "at a terminal interrupt, stop and continue reach the command once, and the shell knows of it" {
 	run -0 timeout 60 /usr/bin/python3 "$BATS_TEST_DIRNAME/cluster/terminal.py" "$LAUNCH" --cluster="$ETCDCTL_ENDPOINTS" -n "$NAME"
 	[[ $output == *"all as it should be" ]] || { echo "$output" && false; }
+}
+
+@test "when the terminal of a launcher is gone that leads its session, the command hears of it" {
+	run -0 /usr/bin/python3 "$BATS_TEST_DIRNAME/cluster/hangup.py" "$LAUNCH" --cluster="$ETCDCTL_ENDPOINTS" -n "$NAME"
+	[[ $output == "ended with 9" ]]
 }
 
 @test "the other end of a pipe hears when the command closes its own" {

@@ -119,3 +119,31 @@ lose_answer() {
 	[[ $output == *"$dead: "* && $output == *"${WAY[way]}: "* && $output == *"${WAY[other]}: "* ]]
 	file_is_gone "$BATS_TEST_TMPDIR/started"
 }
+
+# The last lease of NAME has at least SECONDS left.
+lease_has_left() {
+	local key
+	key=$(etcdctl get --prefix "$NAME/" --keys-only | head -n 1)
+	[[ $(etcdctl lease timetolive "${key##*/}") =~ remaining\(([0-9]+)s ]] && ((BASH_REMATCH[1] >= $1))
+}
+
+lease_has_less_than() { ! lease_has_left "$1"; }
+
+was_asked() { [[ $(grep -cx asked "$BATS_TEST_TMPDIR/web1.out") -eq $1 ]]; }
+
+@test "a command that has outlived one outage is asked to end at the next one, too" {
+	proxy_start way=0
+	ENDPOINTS=${WAY[way]} hold_on web1 --ttl 10 sh -c "$STUBBORN" "$ORACLE"
+	proxy_tell way drop
+	poll was_asked 1
+	proxy_tell way pass
+	# Not only renewed: renewals go on.
+	poll lease_has_left 8
+	poll lease_has_less_than 8
+	poll lease_has_left 8
+	proxy_tell way drop
+	poll was_asked 2
+	poll process_has_ended "$KEEPER"
+	assert_ends_with 125
+	flock -n "$ORACLE" true
+}

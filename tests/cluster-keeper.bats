@@ -16,18 +16,6 @@ teardown() {
 	end_processes
 }
 
-# Sets CHILD to the only child of process PID.
-find_child() {
-	read -r CHILD _ <<<"$(<"/proc/$1/task/$1/children")"
-	[[ -n $CHILD ]]
-}
-
-# Sets WARDEN to the process between the last keeper begun and its command.
-find_warden() {
-	find_child "$KEEPER"
-	WARDEN=$CHILD
-}
-
 stop() {
 	STOPPED+=("$@")
 	kill -STOP "$@"
@@ -42,6 +30,14 @@ assert_all_gone() {
 
 @test "a keeper that is killed takes the command and all its descendants with it at once" {
 	hold_on web1 --ttl 60 sh -c "$STUBBORN" "$ORACLE"
+	kill -KILL "$KEEPER"
+	assert_all_gone
+}
+
+@test "so does one whose warden is stopped" {
+	hold_on web1 --ttl 60 sh -c "$STUBBORN" "$ORACLE"
+	find_warden
+	stop "$WARDEN"
 	kill -KILL "$KEEPER"
 	assert_all_gone
 }
@@ -86,6 +82,59 @@ assert_all_gone() {
 	proxy_tell way drop
 	assert_next_is_alone
 	assert_ends_with 125
+}
+
+# The command has ended as that of STATUS, and its name is free.
+assert_let_go() {
+	poll process_has_ended "$KEEPER"
+	assert_ends_with "$1"
+	queue_is 0
+}
+
+@test "a warden that is stopped does not keep the name of a command that has ended" {
+	hold_on web1 --ttl 60 sh -c "$STAYS" "$ORACLE"
+	find_warden
+	stop "$WARDEN"
+	kill -TERM "$COMMAND"
+	assert_let_go 143
+}
+
+@test "nor that of a daemon" {
+	begin_on web1 "$HELPERS/daemonize" daemon exit "$BATS_TEST_TMPDIR/pid"
+	poll file_has_content "$BATS_TEST_TMPDIR/pid"
+	ENDLATER+=("$(<"$BATS_TEST_TMPDIR/pid")")
+	find_warden
+	stop "$WARDEN"
+	kill -TERM "$(<"$BATS_TEST_TMPDIR/pid")"
+	assert_let_go 0
+}
+
+@test "nor does it keep one that waits from leaving the queue" {
+	hold_on web1 --ttl 60 sh -c "$STAYS" "$ORACLE"
+	local holder=$KEEPER
+	begin_on web2 --wait true
+	poll queue_is 2
+	find_warden
+	stop "$WARDEN"
+	kill -TERM "$KEEPER"
+	poll queue_is 1
+	poll process_has_ended "$KEEPER"
+	assert_ends_with 143
+	kill -TERM "$COMMAND"
+	ends_with 143 "$holder"
+}
+
+@test "one that tells nothing at all is given up with whatever is left of the command, and the launcher says so" {
+	command -v strace >/dev/null || skip "needs strace"
+	hold_on web1 --ttl 60 sh -c 'sleep 1000 & echo "ready $$"; wait'
+	find_warden
+	# It stops again at each signal that it reads.
+	strace -qq -o /dev/null -e trace=read -e inject=read:signal=STOP -p "$WARDEN" 2>"$BATS_TEST_TMPDIR/strace" 3>&- &
+	ENDLATER+=("$!")
+	poll grep -q TracerPid:.[1-9] "/proc/$WARDEN/status"
+	kill -KILL "$COMMAND"
+	assert_let_go 125
+	[[ $(<"$BATS_TEST_TMPDIR/web1.err") == *"the command has ended, and its warden does not tell how"* ]]
 }
 
 # All of a host is stopped until another one's command is in, as a machine is that sleeps. Sets FAMILY.

@@ -54,6 +54,25 @@ waits() { [[ $(ctl --cluster --json status "$NAME") == *'"waiting": '"$1"* ]]; }
 	run -1 ctl --cluster status ""
 }
 
+@test "a name is not to be had while one is held that begins with it and a slash, and status says so" {
+	local long=$NAME/part
+	NAME=$long hold_on web1 "$HELPERS/hold"
+	run -1 on web2 true
+	[[ $output == "Another '$long' process is already running (pid $COMMAND on web1)." ]]
+	run -0 ctl --cluster status "$NAME"
+	[[ $output == "$NAME: not to be had while a longer name is held: $long: held by pid $COMMAND on web1 since "*": $HELPERS/hold" ]]
+	[[ $(ctl --cluster --json status "$NAME") == *'"name": "'"$long"'"'* ]]
+	begin_on web2 --wait true
+	poll lists "$NAME +waiting +web2 "
+	lists "$long +held +web1 "
+	run -1 ctl --cluster status "$NAME/p"
+	kill -TERM "$COMMAND"
+	ends_with 0 "$KEEPER"
+}
+
+# A line of the list begins with what PATTERN matches.
+lists() { ctl --cluster list | grep -qE "^$1"; }
+
 @test "JSON has the same, and null where something is not known" {
 	local fence
 	hold_on web1 sh -c 'echo "ready $$ $EXCLUSIVELOCK_FENCE"; exec sleep 1000'

@@ -57,6 +57,18 @@ STAYS='exec 9>"$0"; flock -n 9 || { echo overlap; exit 9; }; echo "ready $$"; ex
 STUBBORN='trap "echo asked" TERM; exec 9>"$0"; flock -n 9 || { echo overlap; exit 9; }
 	(trap "" TERM; sleep 1000) & echo "ready $$"; while :; do wait; done'
 
+# Sets CHILD to the only child of process PID.
+find_child() {
+	read -r CHILD _ <<<"$(<"/proc/$1/task/$1/children")"
+	[[ -n $CHILD ]]
+}
+
+# Sets WARDEN to the process between the last keeper begun and its command.
+find_warden() {
+	find_child "$KEEPER"
+	WARDEN=$CHILD
+}
+
 # Process PID, started by this test, ends with STATUS.
 ends_with() {
 	local status=0
