@@ -222,17 +222,22 @@ enum clusterlock_result clusterlock_take(struct clusterlock *lock, uint64_t dead
 
 bool clusterlock_renew(struct clusterlock *lock)
 {
+	enum renewal renewal = clusterlease_renew(lock);
+
+	lock->renewed = renewal == RENEWED;
+	if (renewal == RENEWAL_GONE)
+		lock->why = "etcd has ended the lease";
+	return renewal != RENEWAL_GONE;
+}
+
+bool clusterlock_check(struct clusterlock *lock)
+{
 	struct etcd_entry first;
 	uint64_t revision, now = lease_clock();
-	enum renewal renewal = clusterlease_renew(lock);
 	bool there;
 
-	if (renewal == RENEWAL_GONE) {
-		lock->why = "etcd has ended the lease";
-		return false;
-	}
 	// A watch may be dead without a word: its member hangs, or the way to it.
-	if ((renewal != RENEWED && !etcd_watch_is_over(lock->etcd)) ||
+	if ((!lock->renewed && !etcd_watch_is_over(lock->etcd)) ||
 	    look(lock, etcd_ask_first(&lock->queue), look_end(lock), &first, &revision) != ETCD_DONE)
 		return true;
 	there = is_own(lock, &first) && first.created == lock->fence;

@@ -19,6 +19,7 @@ struct clusterlock {
 	struct etcd_bytes key;
 	struct lease lease;		// with an id of 0: none
 	uint64_t again;			// not to be renewed before
+	bool renewed;			// the last time
 	uint64_t fence;			// the revision that created the key, once it holds
 	uint64_t watched;		// when a watch on the key was begun last
 	struct etcd_entry holder;	// who does, where another one does
@@ -35,8 +36,11 @@ enum clusterlock_result {
 // Takes the lock; waits for it until DEADLINE (lease_clock), in the order in which all came, or with a DEADLINE of 0 does not.
 enum clusterlock_result clusterlock_take(struct clusterlock *lock, uint64_t deadline);
 
-// Renews the lease, and makes sure that the key still is there. False: one of them is gone. Where etcd does not answer it is as before.
+// Renews the lease. False: it is gone. Where etcd does not answer it is as before.
 bool clusterlock_renew(struct clusterlock *lock);
+
+// Behind a renewal: makes sure that the key still is there. False: it is gone. Where etcd does not answer it is taken to be there.
+bool clusterlock_check(struct clusterlock *lock);
 
 // When the lease is to be renewed.
 uint64_t clusterlock_due(const struct clusterlock *lock);

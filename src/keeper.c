@@ -268,6 +268,15 @@ static void start(struct go *go)
 	command_start(&keeper.command, go);
 }
 
+// The warden hears of it at once: what comes next may take as long as the way to the cluster does.
+static bool renew(void)
+{
+	if (!clusterlock_renew(&keeper.lock))
+		return false;
+	warden_order(&keeper.warden, &keeper.lock.lease);
+	return clusterlock_check(&keeper.lock);
+}
+
 // Keeps the lock, if there is one, until nothing is left that it is held for.
 static void keep(void)
 {
@@ -276,10 +285,8 @@ static void keep(void)
 
 		if (!etcd_sleep(keeper.lock.etcd, leased ? clusterlock_due(&keeper.lock) : UINT64_MAX))
 			break;
-		if (leased && !clusterlock_renew(&keeper.lock) && !keeper.loop.over)
+		if (leased && !renew() && !keeper.loop.over)
 			loop_lose(&keeper.loop);
-		else if (leased)
-			warden_order(&keeper.warden, &keeper.lock.lease);
 	}
 }
 
