@@ -81,8 +81,8 @@ print(signal.Signals(-subprocess.run(sys.argv[1:]).returncode).name)' "$LAUNCH" 
 }
 
 @test "signals that are sent to the launcher reach the command" {
-	hold_on web1 sh -c 'for s in HUP INT USR1 WINCH; do trap "echo got $s" "$s"; done; trap "echo end; exit 3" TERM
-		echo "ready $$"; while :; do sleep 1000 & wait; done'
+	hold_on web1 sh -c 'sleep 1000 & for s in HUP INT USR1 WINCH; do trap "echo got $s" "$s"; done
+		trap "echo end; kill $!; exit 3" TERM; echo "ready $$"; while :; do wait; done'
 	local signal
 	for signal in HUP USR1 WINCH; do
 		kill -"$signal" "$KEEPER"

@@ -96,9 +96,10 @@ lists() { ctl --cluster list | grep -qE "^$1"; }
 }
 
 @test "what etcdctl holds is seen, though it does not say who it is" {
-	etcdctl lock "$EXCLUSIVELOCK_CLUSTER_PREFIX$NAME" -- sh -c 'echo ready; exec sleep 1000' >out 3>&- &
+	etcdctl lock "$EXCLUSIVELOCK_CLUSTER_PREFIX$NAME" -- sh -c 'echo "ready $$"; exec sleep 1000' >out 3>&- &
 	ENDLATER+=("$!")
 	poll grep -q ready out
+	ENDLATER+=("$(sed -n 's/ready //p' out)")
 	run -0 ctl --cluster status "$NAME"
 	[[ $output == "$NAME: held by a client that does not say who it is" ]]
 	run -0 ctl --cluster list
