@@ -8,8 +8,8 @@ load cluster/etcd
 load cluster/hosts
 
 setup_file() {
-	etcd_needed
-	[[ -x $BUILD/exlockctl ]] || skip "exlockctl was not built: no jansson"
+	etcd_needed || return 0
+	[[ -x $BUILD/exlockctl ]] || lacks "exlockctl was not built: no jansson" || return 0
 	etcd_start 1
 }
 

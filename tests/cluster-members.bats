@@ -8,7 +8,7 @@ load cluster/etcd
 load cluster/hosts
 
 setup_file() {
-	etcd_needed
+	etcd_needed || return 0
 	etcd_start 3
 }
 

@@ -9,8 +9,8 @@ load cluster/etcd
 load cluster/hosts
 
 setup_file() {
-	etcd_needed
-	command -v openssl >/dev/null || skip "needs openssl"
+	etcd_needed || return 0
+	command -v openssl >/dev/null || lacks "needs openssl" || return 0
 	etcd_make_folder
 	certificate_authority "$ETCD/ours"
 	certificate "$ETCD/ours" member

@@ -12,7 +12,7 @@ ETCD_ELECTION_MS=500
 etcd_needed() {
 	local program
 	for program in etcd etcdctl curl; do
-		command -v "$program" >/dev/null || skip "needs $program (Debian: etcd-server, etcd-client, curl)"
+		command -v "$program" >/dev/null || lacks "needs $program (Debian: etcd-server, etcd-client, curl)" || return
 	done
 }
 
