@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // faulty FOLDER SHIM HOP SITUATION [all]: runs the program "subject", which is next to this one, once as it is, and then once
 // for every fault of every system call that the code under test was seen to make. Prints what was wrong, and a summary.
-// 0 only if nothing was; 88: it cannot trace here. Without "all" each call has one or two of its errors, others in every
-// situation.
+// 0 only if nothing was; 88: it cannot trace here. Without "all" every other call has one or two of its errors, others
+// in every situation.
 #define _GNU_SOURCE
 #include "faulty.h"
 
@@ -124,10 +124,14 @@ static void plan_all(const struct situation *situation, const struct trace *trac
 	for (int i = 0; i < trace->count; i++) {
 		long number = trace->calls[i];
 		int occurrence = count_of(trace, number, i) + 1, total = count_of(trace, number, trace->count);
+		int turn = i + (int)(situation - situations);
 
+		// Situations have much in common: half of the calls of each, and the other half of the next one's.
+		if (!all && turn % 2)
+			continue;
 		// The others are looks at more processes, or the same look again.
 		if (occurrence <= FIRST_OF_MANY || occurrence > total - LAST_OF_MANY)
-			plan_call(situation, number, occurrence, i + (int)(situation - situations), all);
+			plan_call(situation, number, occurrence, all ? turn : turn / 2, all);
 	}
 }
 

@@ -9,7 +9,7 @@ load compare
 setup() {
 	clean_environment
 	[[ -x /usr/bin/python3 ]] || skip "needs python3"
-	every=${EXLOCK_SWEEP:-8}
+	every=${EXLOCK_SWEEP:-12}
 	[[ $every != all ]] || every=1
 }
 
