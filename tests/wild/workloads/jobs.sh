@@ -5,7 +5,8 @@ sh -c 'kill -STOP $$; exit 5'
 jobs | grep -c .
 fg >/dev/null
 echo "back with $?"
-(exit 6) &
+# Not before it is waited for: busybox forgets a job that it has told of.
+(until ps -o stat= -p $$ | grep -q ^S; do :; done; exit 6) &
 wait $!
 echo "job $?"
 sh -c 'kill -TERM $$'; echo "ended $?"
