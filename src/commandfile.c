@@ -61,10 +61,11 @@ const char *commandfile_find(const char *command, const char *search, char candi
 			FAIL_WITH(CONFIG_EXIT_NOT_FOUND, command, ": not found");
 		file = candidate;
 	}
-	if (fstatat(AT_FDCWD, file, &status, 0) == -1 && errno == ENOENT)
-		FAIL_WITH(CONFIG_EXIT_NOT_FOUND, command, ": not found");
-	if (fstatat(AT_FDCWD, file, &status, 0) == -1)
+	if (fstatat(AT_FDCWD, file, &status, 0) == -1) {
+		if (errno == ENOENT)
+			FAIL_WITH(CONFIG_EXIT_NOT_FOUND, command, ": not found");
 		FAIL_WITH(CONFIG_EXIT_CANNOT_RUN, command, ": cannot be run: ", report_errno(errno));
+	}
 	if (S_ISDIR(status.st_mode))
 		FAIL_WITH(CONFIG_EXIT_CANNOT_RUN, command, ": is a directory");
 	if (!may_run(file))
