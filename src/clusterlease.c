@@ -11,8 +11,6 @@
 #define END_TIME (2 * LEASE_SECOND)
 #define END_TRY (3 * LEASE_SECOND / 4)
 
-#define STRANGE "etcd's answer cannot be understood"
-
 enum clusterlock_result clusterlock_fail(struct clusterlock *lock, const char *why)
 {
 	lock->why = why;
@@ -26,7 +24,7 @@ enum clusterlock_result clusterlock_not_done(struct clusterlock *lock, enum etcd
 	if (result == ETCD_INTERRUPTED)
 		return CLUSTERLOCK_INTERRUPTED;
 	complaint = etcd_complaint(lock->etcd);
-	return clusterlock_fail(lock, result == ETCD_DONE || !complaint[0] ? STRANGE : complaint);
+	return clusterlock_fail(lock, result == ETCD_DONE || !complaint[0] ? ETCD_STRANGE : complaint);
 }
 
 // The ID is our own choice: so a grant whose answer was lost is known again.

@@ -163,14 +163,17 @@ static void find_holders(struct list *list)
 static struct list look(const struct clustersettings *settings, const struct etcd_bytes *prefix)
 {
 	json_t *answer = ask(settings, prefix);
-	struct list list = { .items = calloc(json_array_size(json_object_get(answer, "kvs")) + 1, sizeof(*list.items)) };
+	size_t count = json_array_size(json_object_get(answer, "kvs"));
+	struct list list = { .items = calloc(count + 1, sizeof(*list.items)) };
 	struct etcd_entry entry;
 
 	if (!list.items)
 		err(CONFIG_EXIT_ERROR, "memory");
-	for (size_t i = 0; etcd_read_entry(answer, i, &entry); i++) {
+	for (size_t i = 0; i < count; i++) {
 		struct item item;
 
+		if (!etcd_read_entry(answer, i, &entry))
+			errx(CONFIG_EXIT_ERROR, "etcd: " ETCD_STRANGE);
 		if (take_item(&entry, strlen(settings->prefix), &item))
 			list.items[list.count++] = item;
 		etcd_entry_free(&entry);

@@ -12,6 +12,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+// What a person is told of an answer that etcdjson.h cannot read.
+#define ETCD_STRANGE "etcd's answer cannot be understood"
+
 enum etcd_result {
 	ETCD_DONE,
 	ETCD_REFUSED,		// by etcd, for good; see the answer's error

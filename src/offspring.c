@@ -16,6 +16,8 @@
 #include <unistd.h>
 
 #define LOOK_AGAIN_US 2000
+// Doubled so often while nothing changes: the kernel may not let one go that waits for a disk or a server.
+#define DOUBLINGS 7
 // So many quick looks come before each at all processes,
 #define QUICK_LOOKS 100
 // so many of both before those that are known are killed although there are new ones all the time,
@@ -156,7 +158,7 @@ int offspring_kill(void (*ended)(pid_t pid, int status, void *context), void *co
 {
 	const struct family none = { .count = 0 };
 	struct family known = none;
-	int children = open_children(), denied = 0, quiet = 0;
+	int children = open_children(), denied = 0, quiet = 0, idle = 0;
 
 	// None is killed before all are stopped: what a dead one leaves of its user's processes another that forks would take.
 	for (int looks = 1; quiet < LOOKS_QUIET && has_children(); looks++) {
@@ -176,7 +178,8 @@ int offspring_kill(void (*ended)(pid_t pid, int status, void *context), void *co
 		family_free(&known);
 		known = family;
 		if (!busy)
-			pause_us(LOOK_AGAIN_US);
+			pause_us((uint32_t)LOOK_AGAIN_US << idle);
+		idle = busy ? 0 : idle < DOUBLINGS ? idle + 1 : DOUBLINGS;
 	}
 	family_free(&known);
 	(void)close(children);

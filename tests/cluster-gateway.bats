@@ -69,3 +69,13 @@ start_too_slow() {
 	file_is_gone "$BATS_TEST_TMPDIR/started"
 	run -1 on web2 touch "$BATS_TEST_TMPDIR/started"
 }
+
+@test "where one of the keys cannot be understood exlockctl says so, and lists no part of them" {
+	[[ -x $BUILD/exlockctl ]] || skip "exlockctl was not built: no jansson"
+	hold_on web1 sh -c "$STAYS" "$ORACLE"
+	gateway_start '/v3/kv/range=s/"key":"/"key":"?/'
+	run -125 "$BUILD/exlockctl" --cluster="$ENDPOINTS" list
+	[[ $output == "exlockctl: etcd: etcd's answer cannot be understood" ]]
+	run -125 "$BUILD/exlockctl" --cluster="$ENDPOINTS" --json status "$NAME"
+	[[ $output == "exlockctl: etcd: etcd's answer cannot be understood" ]]
+}

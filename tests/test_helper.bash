@@ -63,10 +63,10 @@ guarded() {
 	env LD_PRELOAD="$SHIM" "$@"
 }
 
-# Polls until COMMAND succeeds; gives up after some ten seconds.
+# Polls until COMMAND succeeds; gives up after some half a minute, which is long on the busiest of machines.
 poll() {
 	local tries
-	for ((tries = 0; tries < 1000; tries++)); do
+	for ((tries = 0; tries < 3000; tries++)); do
 		if "$@"; then return 0; fi
 		read -r -t 0.01 <><(:) || :
 	done
