@@ -9,7 +9,6 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,6 +21,7 @@
 // Prime to the stamps' modulus, so that no two namespaces have one offset, and far from small multiples of it, so that the
 // offsets of neighbours are not just some minutes apart.
 #define NAMESPACE_STEP UINT64_C(618033989)
+#define NAMESPACE_TEXT 64
 
 // A /proc of another PID namespace than ours counts other processes: its numbers say nothing about ours.
 static bool proc_is_foreign;
@@ -31,17 +31,30 @@ bool process_proc_is_foreign(void)
 	return proc_is_foreign;
 }
 
+bool process_parse_namespace(const char *text, size_t length, uint64_t *number)
+{
+	static const char before[] = "pid:[";
+	const char *at = text + sizeof(before) - 1, *end = text + length;
+
+	return length >= sizeof(before) && memcmp(text, before, sizeof(before) - 1) == 0 && text_parse_number(&at, end, number) &&
+	       end - at == 1 && *at == ']';
+}
+
 // Two containers that are started together have processes of the same number that began in the same hundredth of a second.
 // What is added to a start time tells them apart.
 static bool find_namespace_offset(uint64_t *offset)
 {
 	static uint64_t known = UINT64_MAX;
-	struct stat status;
 
 	if (known == UINT64_MAX) {
-		if (fstatat(AT_FDCWD, "/proc/self/ns/pid", &status, 0) == -1)
+		// stat(2) would have the kernel make an inode for it.
+		char text[NAMESPACE_TEXT];
+		ssize_t length = readlinkat(AT_FDCWD, "/proc/self/ns/pid", text, sizeof(text));
+		uint64_t number;
+
+		if (length == -1 || !process_parse_namespace(text, (size_t)length, &number))
 			return false;
-		known = status.st_ino > FIRST_NAMESPACE ? (status.st_ino - FIRST_NAMESPACE) * NAMESPACE_STEP : 0;
+		known = number > FIRST_NAMESPACE ? (number - FIRST_NAMESPACE) * NAMESPACE_STEP : 0;
 	}
 	*offset = known;
 	return true;

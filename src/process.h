@@ -26,6 +26,9 @@ struct process_stat {
 // Understands the text of /proc/PID/stat. Pure. False: it is not one.
 bool process_parse_stat(const char *text, size_t length, struct process_stat *status);
 
+// Understands what /proc/PID/ns/pid links to, "pid:[NUMBER]", see namespaces(7). Pure. False: it is none such.
+bool process_parse_namespace(const char *text, size_t length, uint64_t *number);
+
 // Reads /proc/PID/stat; PID 0 is this process. Returns 0, or -1 and errno: ENOENT or ESRCH (no such process, no
 // /proc, or hidden), EMFILE... EBADMSG: the text makes no sense.
 int process_read_stat(pid_t pid, struct process_stat *status);

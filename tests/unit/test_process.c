@@ -45,6 +45,20 @@ static void a_cut_stat_is_refused(void **state)
 	assert_true(process_parse_stat(text, (size_t)(behind_start - text), &status));
 }
 
+static void a_namespace_is_known_by_its_number(void **state)
+{
+	static const char *const others[] = { "", "pid:[", "pid:[]", "pid:[1", "pid:[1]]", "pid:[1x]", "mnt:[1]", "pid:[18446744073709551616]" };
+	const char first[] = "pid:[4026531836]";
+	uint64_t number = 0;
+
+	(void)state;
+	assert_true(process_parse_namespace(first, strlen(first), &number));
+	assert_int_equal(number, 4026531836);
+	for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++)
+		assert_false(process_parse_namespace(others[i], strlen(others[i]), &number));
+	assert_false(process_parse_namespace(first, strlen(first) - 1, &number));
+}
+
 static void a_line_of_maps_is_compared_by_inode_and_device_or_path(void **state)
 {
 	static const char line[] = "7f00-7f01 ---s 00000000 08:01 1234                      /run/lock/a b.lock";
@@ -168,6 +182,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(stat_is_read_behind_the_last_parenthesis),
 		cmocka_unit_test(a_cut_stat_is_refused),
+		cmocka_unit_test(a_namespace_is_known_by_its_number),
 		cmocka_unit_test(a_line_of_maps_is_compared_by_inode_and_device_or_path),
 		cmocka_unit_test(any_lock_file_is_known_by_its_name),
 		cmocka_unit_test(large_device_numbers_agree_with_makedev),
