@@ -195,20 +195,20 @@ enum claim_result claim_judge(const char *path, const struct process_self *self,
 }
 
 // Under the record lock.
-static bool delete_locked(const char *path, int fd, dev_t device, ino_t inode)
+static bool delete_locked(const char *path, int fd, dev_t device, ino_t inode, const struct record *last)
 {
 	struct record record;
 	struct stat status;
 
 	// A forked sibling may have deleted the file before us, and this is a newcomer's: hands off.
 	if (record_read(fd, &record, &status) == -1 || status.st_dev != device || status.st_ino != inode || record.empty ||
-	    (record.pid != getpid() && record_is_alive(&record)) || !claim_is_at(path, &status) || unlink(path) == -1)
+	    !record_is_same(&record, last) || (record.pid != getpid() && record_is_alive(&record)) || !claim_is_at(path, &status) || unlink(path) == -1)
 		return false;
 	record_close(fd, &status);
 	return true;
 }
 
-bool claim_delete(const char *path, int fd, dev_t device, ino_t inode)
+bool claim_delete(const char *path, int fd, dev_t device, ino_t inode, const struct record *last)
 {
 	bool deleted;
 	pid_t writer;
@@ -216,7 +216,7 @@ bool claim_delete(const char *path, int fd, dev_t device, ino_t inode)
 	// A file that may only be read takes no writer's lock.
 	if (record_lock(fd, F_WRLCK, &writer) == -1 && (errno != EBADF || record_lock(fd, F_RDLCK, &writer) == -1))
 		return false;
-	deleted = delete_locked(path, fd, device, inode);
+	deleted = delete_locked(path, fd, device, inode, last);
 	record_unlock(fd);
 	return deleted;
 }

@@ -49,8 +49,9 @@ enum claim_result claim_judge(const char *path, const struct process_self *self,
 bool claim_is_at(const char *path, const struct stat *status);
 
 // Deletes the file open as FD, which is to be the one at PATH with DEVICE and INODE, if its record names this process or none that
-// lives. What peers still read in it refuses them. Returns whether.
-bool claim_delete(const char *path, int fd, dev_t device, ino_t inode);
+// lives, and still is LAST, as it was when this process had the flock: in another PID namespace a newcomer may have our PID. What peers
+// still read in it refuses them. Returns whether.
+bool claim_delete(const char *path, int fd, dev_t device, ino_t inode, const struct record *last);
 
 // The process of RECORD, in the file of CLAIM, holds.
 void claim_set_holder(struct claim *claim, const struct record *record);

@@ -17,8 +17,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+// The lock file, open, and what it said while this process had its flock.
+struct own_file {
+	int fd;
+	struct record record;
+	struct stat status;
+};
+
 // How often it is looked who has got the flock that we have just given up.
 #define LOOKS_FOR_HEIR 100
+// How often in a row somebody has it who does not show: a contender may have it for an instant, and be gone at the look for it.
+#define LOOKS_UNSEEN 3
 #define LOOK_AGAIN_US 50
 // How long one who waited is expected to have it. On a busy machine it may take some time to wake up, and while we are there no other
 // one gets in before it.
@@ -40,7 +49,7 @@ static void await_family(const struct lockfile *lock)
 }
 
 // Makes the record name nobody: a PID that no process can have. An empty record would be a peer's about to be written.
-static void disown_record(int fd)
+static void disown_record(int fd, const struct record *last)
 {
 	struct record record;
 	struct stat status;
@@ -48,7 +57,7 @@ static void disown_record(int fd)
 
 	if (record_lock(fd, F_WRLCK, &writer) == -1)
 		return;
-	if (record_read(fd, &record, &status) == 0 && record.pid == getpid())
+	if (record_read(fd, &record, &status) == 0 && record.pid == getpid() && record_is_same(&record, last))
 		(void)record_write(fd, INT32_MAX, PROCESS_START_UNKNOWN, &status);
 	record_unlock(fd);
 }
@@ -57,7 +66,9 @@ void lockfile_release(struct lockfile *lock)
 {
 	const struct mapped_file file = { lock->device, lock->inode, lock->path, false };
 	struct claim claim;
+	struct record record;
 	struct stat status;
+	bool read = record_peek(lock->path, &record, &status) == 0;
 	bool alone;
 
 	hold_end(lock);
@@ -67,12 +78,12 @@ void lockfile_release(struct lockfile *lock)
 		claim.fd = record_open(lock->path, O_RDWR, &status);
 	if (claim.fd == -1)
 		return;
-	if (fstat(claim.fd, &status) == 0 && status.st_dev == lock->device && status.st_ino == lock->inode) {
+	if (read && fstat(claim.fd, &status) == 0 && status.st_dev == lock->device && status.st_ino == lock->inode) {
 		if (!alone || ((status.st_mode & RECORD_HINT_WAITERS) && keepers_find_waiters(&file) != WAITERS_NONE)) {
-			disown_record(claim.fd);
+			disown_record(claim.fd, &record);
 		} else {
 			await_family(lock);
-			(void)claim_delete(lock->path, claim.fd, lock->device, lock->inode);
+			(void)claim_delete(lock->path, claim.fd, lock->device, lock->inode, &record);
 		}
 	}
 	(void)close(claim.fd);
@@ -80,70 +91,80 @@ void lockfile_release(struct lockfile *lock)
 
 // Opens the file at the path if it is ours, for writing if we may. The kernel closes it, after what libc still flushes: to descriptors
 // that the program may have closed, and that would be this one.
-static int open_own(const struct lockfile *lock, struct record *record, struct stat *status)
+static bool open_own(const struct lockfile *lock, struct own_file *own)
 {
 	int fd = openat(AT_FDCWD, lock->path, O_RDWR | RECORD_OPEN_FLAGS);
 
 	if (fd == -1 && (errno == EACCES || errno == EROFS || errno == EPERM))
 		fd = openat(AT_FDCWD, lock->path, O_RDONLY | RECORD_OPEN_FLAGS);
-	if (fd != -1)
-		fd = descriptor_move_aside(fd);
-	if (fd == -1 || (record_read(fd, record, status) == 0 && status->st_dev == lock->device && status->st_ino == lock->inode))
-		return fd;
-	(void)close(fd);
-	return -1;
+	if (fd == -1)
+		return false;
+	own->fd = descriptor_move_aside(fd);
+	if (record_read(own->fd, &own->record, &own->status) == 0 && own->status.st_dev == lock->device &&
+	    own->status.st_ino == lock->inode)
+		return true;
+	(void)close(own->fd);
+	return false;
+}
+
+// Whether somebody has the flock whom /proc/locks does not show here: in another PID namespace.
+static bool is_taken_unseen(const struct mapped_file *file)
+{
+	return !holder_flock_is_free(file->path) && keepers_find_taker(file) == 0;
 }
 
 // Whether one of those who wait has the flock now. If it is under our own PID, or that of one who has ended, a child forked from us
-// keeps it. It is looked for until then at least.
+// keeps it. It is looked for until then at least, but for one that does not show.
 static bool has_heir(const struct lockfile *lock, const struct mapped_file *file, uint64_t until)
 {
 	pid_t taker = 0;
+	int unseen = 0;
 
 	if (process_proc_is_foreign())
 		return false;
-	for (int looks = 0; taker == 0 && (looks < LOOKS_FOR_HEIR || pause_clock() < until); looks++) {
+	for (int looks = 0; taker == 0 && (looks < LOOKS_FOR_HEIR || (unseen < LOOKS_UNSEEN && pause_clock() < until)); looks++) {
 		if (looks > 0)
 			pause_us(LOOK_AGAIN_US);
 		taker = keepers_find_taker(file);
+		unseen = looks >= LOOKS_FOR_HEIR && taker == 0 && is_taken_unseen(file) ? unseen + 1 : 0;
 	}
 	return taker != 0 && taker != getpid() && taker != lock->self.pid && process_alive(taker, PROCESS_NO_STAMP);
 }
 
 // The next one has none but us to wait for: says so, if that is certain. Where the record does not name us, an heir may have written
 // its own by now.
-static void leave_word(const struct lockfile *lock, int fd, const struct stat *status)
+static void leave_word(const struct lockfile *lock, const struct own_file *own)
 {
 	if ((lock->recorded || lock->resumed) && !has_family(lock))
-		record_hint(fd, status, RECORD_HINT_LEFT);
+		record_hint(own->fd, &own->status, RECORD_HINT_LEFT);
 }
 
-static bool is_kept_by_mapping(const struct stat *status, const struct mapped_file *file)
+static bool is_kept_by_mapping(const struct own_file *own, const struct mapped_file *file)
 {
-	return (status->st_mode & RECORD_HINT_MAPPED) && holder_hand_on_mapped(file);
+	return (own->status.st_mode & RECORD_HINT_MAPPED) && holder_hand_on_mapped(file);
 }
 
 // The file stays for those who wait. Under a tombstone the first of them can wake up while we are still ending, and where it has got
 // the flock nobody has to be looked for who may keep it. Returns whether the lock was given back.
-static bool leave_to_waiters(struct lockfile *lock, int fd, const struct stat *status, const struct mapped_file *file, enum waiters waiters)
+static bool leave_to_waiters(struct lockfile *lock, const struct own_file *own, const struct mapped_file *file, enum waiters waiters)
 {
 	if (process_proc_is_foreign() || tombstone_raise(lock->path) == -1) {
 		hold_leave_to_kernel(lock);
-		return !holder_hand_on(file, false);
+		return !holder_hand_on(file, &own->record, false);
 	}
 	hold_end(lock);
 	if (!has_heir(lock, file, waiters == WAITERS_SEEN ? pause_clock() + WAKES_UP_NS : 0))
-		return !holder_hand_on(file, false);
-	if (is_kept_by_mapping(status, file))
+		return !holder_hand_on(file, &own->record, false);
+	if (is_kept_by_mapping(own, file))
 		return false;
-	leave_word(lock, fd, status);
+	leave_word(lock, own);
 	return true;
 }
 
 // Whether we are the last can only be tried by giving our part up. From here the tombstone alone keeps others out; where
 // there is none, everything stays as it is, and a stale file is harmless. The busy flock is a child's that was forked from us, or one
-// has it who waits. Deleted, the file's flock is kept by FD until this process is gone. Returns whether the lock was given back.
-static bool let_go(struct lockfile *lock, int fd, const struct stat *status, const struct mapped_file *file)
+// has it who waits. Deleted, the file's flock is kept by OWN's descriptor until this process is gone. Returns whether the lock was given back.
+static bool let_go(struct lockfile *lock, const struct own_file *own, const struct mapped_file *file)
 {
 	bool last;
 
@@ -152,22 +173,22 @@ static bool let_go(struct lockfile *lock, int fd, const struct stat *status, con
 		return true;
 	}
 	hold_end(lock);
-	last = flock(fd, LOCK_EX | LOCK_NB) == 0;
+	last = flock(own->fd, LOCK_EX | LOCK_NB) == 0;
 	if (!last && errno != EWOULDBLOCK)
 		return true;
 	if (!last && !has_heir(lock, file, 0)) {
-		if (holder_hand_on(file, true))
+		if (holder_hand_on(file, &own->record, true))
 			return false;
-		last = flock(fd, LOCK_EX | LOCK_NB) == 0;
+		last = flock(own->fd, LOCK_EX | LOCK_NB) == 0;
 	}
-	if (is_kept_by_mapping(status, file))
+	if (is_kept_by_mapping(own, file))
 		return false;
 	if (!last) {
-		leave_word(lock, fd, status);
+		leave_word(lock, own);
 		return true;
 	}
 	await_family(lock);
-	(void)claim_delete(lock->path, fd, lock->device, lock->inode);
+	(void)claim_delete(lock->path, own->fd, lock->device, lock->inode, &own->record);
 	return true;
 }
 
@@ -175,21 +196,19 @@ bool lockfile_leave(struct lockfile *lock)
 {
 	const struct mapped_file file = { lock->device, lock->inode, lock->path, false };
 	enum waiters waiters = WAITERS_NONE;
-	struct record record;
-	struct stat status;
-	int fd = open_own(lock, &record, &status);
+	struct own_file own;
 
-	if (fd == -1)
+	if (!open_own(lock, &own))
 		return true;
 	// A worker: what it shares with the holder ends when it does. Who took the lock is none, whoever's number stands in a stale file
 	// that it could not write to.
-	if (getpid() != lock->self.pid && record.pid != getpid() && record_is_alive(&record)) {
+	if (getpid() != lock->self.pid && own.record.pid != getpid() && record_is_alive(&own.record)) {
 		hold_leave_to_kernel(lock);
 		return false;
 	}
-	if (status.st_mode & RECORD_HINT_WAITERS)
+	if (own.status.st_mode & RECORD_HINT_WAITERS)
 		waiters = keepers_find_waiters(&file);
 	if (waiters != WAITERS_NONE)
-		return leave_to_waiters(lock, fd, &status, &file, waiters);
-	return let_go(lock, fd, &status, &file);
+		return leave_to_waiters(lock, &own, &file, waiters);
+	return let_go(lock, &own, &file);
 }

@@ -3,7 +3,6 @@
 
 #include "pause.h"
 #include "procfile.h"
-#include "record.h"
 #include "watch.h"
 
 #include <fcntl.h>
@@ -24,11 +23,6 @@
 // More than any child uses before it calls exec.
 #define WORKS_TICKS 5
 
-static bool same_record(const struct record *a, const struct record *b)
-{
-	return a->pid == b->pid && a->stamp == b->stamp && a->empty == b->empty;
-}
-
 // Writes TO in the place of the record OLD, if that still is there. Without the flock, so under the record lock alone, as
 // everybody who writes does.
 static void replace(const struct mapped_file *file, const struct record *old, pid_t to)
@@ -43,7 +37,7 @@ static void replace(const struct mapped_file *file, const struct record *old, pi
 		return;
 	if (status.st_dev == file->device && status.st_ino == file->inode && record_lock(fd, F_WRLCK, &writer) == 0) {
 		// Still mapped, now that nobody else can write: otherwise a process that has let go would be recorded.
-		if (record_read(fd, &record, &status) == 0 && same_record(&record, old) && keepers_maps(to, file) &&
+		if (record_read(fd, &record, &status) == 0 && record_is_same(&record, old) && keepers_maps(to, file) &&
 		    process_read_stat(to, &process) == 0)
 			(void)record_write(fd, to, process_start(&process), &status);
 		record_unlock(fd);
@@ -110,7 +104,7 @@ bool holder_flock_is_free(const char *path)
 	return is_free;
 }
 
-bool holder_hand_on(const struct mapped_file *file, bool watch_flock)
+bool holder_hand_on(const struct mapped_file *file, const struct record *own, bool watch_flock)
 {
 	uint64_t end = pause_clock() + GRACE_NS;
 	struct sleeper sleeper = { 0 };
@@ -121,7 +115,7 @@ bool holder_hand_on(const struct mapped_file *file, bool watch_flock)
 
 	if (record_peek(file->path, &record, &status) == -1)
 		return false;
-	if (record.pid != getpid())
+	if (record.pid != getpid() || !record_is_same(&record, own))
 		return true;
 	for (int tries = 0; (tries < LOOKS_IN_GRACE || pause_clock() < end) && missed < LOOKS_MISSED; tries++) {
 		if (watch_flock && holder_flock_is_free(file->path))

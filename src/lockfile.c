@@ -41,9 +41,11 @@
 // Deletes the file that this process has just taken.
 static bool delete_again(const struct lockfile *lock)
 {
+	struct record record;
 	struct stat status;
 	int fd = record_open(lock->path, O_RDWR, &status);
-	bool deleted = fd != -1 && claim_delete(lock->path, fd, lock->device, lock->inode);
+	bool deleted = fd != -1 && record_read(fd, &record, &status) == 0 &&
+		       claim_delete(lock->path, fd, lock->device, lock->inode, &record);
 
 	if (fd != -1)
 		(void)close(fd);
@@ -85,9 +87,11 @@ static bool is_leaving(const struct lockfile *lock, pid_t holder)
 // is: without the flock somebody else could get in before us.
 static uint64_t linger_until(const struct lockfile *lock, pid_t holder, uint64_t deadline)
 {
+	uint64_t until = pause_clock() + LINGER_NS;
+
 	if (lock->asked_to_end && holder == lock->asked_to_end)
 		return deadline;
-	return is_leaving(lock, holder) ? pause_clock() + LINGER_NS : 0;
+	return !is_leaving(lock, holder) ? 0 : until < deadline ? until : deadline;
 }
 
 // Who leaves says so under the record's lock just when the next one wants to read it; on a busy machine such an instant may last, and is not to
@@ -220,8 +224,8 @@ bool lockfile_resume(struct lockfile *lock)
 	return true;
 }
 
-// The flock is busy: whose is it by the record? BUSY: nobody's who lives.
-static enum claim_result judge_busy(struct lockfile *lock, struct claim *claim)
+// The flock has been busy for WAITED: whose is it by the record? BUSY: nobody's who lives.
+static enum claim_result judge_busy(struct lockfile *lock, uint64_t waited, struct claim *claim)
 {
 	struct record record;
 
@@ -234,8 +238,13 @@ static enum claim_result judge_busy(struct lockfile *lock, struct claim *claim)
 	if (!record_is_alive(&record))
 		return CLAIM_BUSY;
 	claim_set_holder(claim, &record);
-	// Who has the flock and could not write its stamp has a PID of another PID namespace, mostly.
-	claim->vouched = claim->vouched && record.stamp != PROCESS_NO_STAMP;
+	// Without a stamp it is a Python program's PID, and the flock a contender's for an instant, perhaps that of another child of it;
+	// or one has the flock that cannot tell its start time: its PID is one of another PID namespace, mostly.
+	if (claim->vouched && record.stamp == PROCESS_NO_STAMP) {
+		if (waited <= PATIENCE_NS)
+			return CLAIM_AGAIN;
+		claim->vouched = false;
+	}
 	return CLAIM_HELD;
 }
 
@@ -253,7 +262,7 @@ enum lockfile_result lockfile_try(struct lockfile *lock, bool patient, struct lo
 		enum claim_result result = attempt(lock, 0, waited > EMPTY_NS, &claim);
 
 		if (result == CLAIM_BUSY)
-			result = judge_busy(lock, &claim);
+			result = judge_busy(lock, waited, &claim);
 		if (result == CLAIM_BUSY && (!patient || waited > PATIENCE_NS)) {
 			claim.holder = holder_find(lock->path);
 			if (claim.holder != 0 || !patient || waited > UNSEEN_NS)

@@ -191,6 +191,11 @@ void record_close(int fd, const struct stat *status)
 		(void)ftruncate(fd, CONTENT_MAX);
 }
 
+bool record_is_same(const struct record *a, const struct record *b)
+{
+	return a->pid == b->pid && a->stamp == b->stamp && a->empty == b->empty;
+}
+
 bool record_is_alive(const struct record *record)
 {
 	return record->pid > 0 && process_alive(record->pid, record->stamp);

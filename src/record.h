@@ -66,6 +66,9 @@ bool record_is_alive(const struct record *record);
 // can put any PID, and the start time of its process. A bare 1 is not: it is a PID of another PID namespace, and here everybody's ancestor.
 bool record_is_credible(const struct record *record, const struct stat *status);
 
+// Whether both are one and the same process' word.
+bool record_is_same(const struct record *a, const struct record *b);
+
 // Whether the record names the process SELF.
 bool record_is_of(const struct record *record, const struct process_self *self);
 

@@ -200,3 +200,16 @@ raise SystemExit(42)'
 	run -0 env LD_PRELOAD="$SHIM:$PWD/libexlocq.so" EXCLUSIVELOCK_NAME=job sh -c 'sh -c "env | grep ^LD_PRELOAD="'
 	[[ ${lines[-1]} == "LD_PRELOAD=$PWD/libexlocq.so" ]]
 }
+
+@test "a child of a Python program's is not refused, nor does it wait, while another one has the flock for an instant" {
+	command -v strace >/dev/null || skip "needs strace"
+	local on_held
+	# The program writes what the package does, its PID alone; the first time that the child asks for the flock, it is taken.
+	for on_held in abort wait; do
+		run -0 timeout 60 bash -c 'printf %s $$ >"$1"; shift; "$@"; exit' bash "$(lock_file python)" \
+			strace -qq -o /dev/null -e trace=flock -e inject=flock:error=EAGAIN:when=1 \
+			env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME=python EXCLUSIVELOCK_ON_HELD="$on_held" echo passed
+		[[ $output == passed ]]
+		rm "$(lock_file python)"
+	done
+}

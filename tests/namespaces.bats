@@ -138,3 +138,58 @@ shift
 	run -0 unshare --pid --fork --kill-child env LD_PRELOAD="$SHIM" echo in
 	[[ $output == in ]]
 }
+
+# The descendant of PID that runs a program of this NAME.
+descendant_named() {
+	local name=$1 pid=$2 child
+	if grep -qsx "$name" "/proc/$pid/comm"; then echo "$pid"; fi
+	for child in $(cat "/proc/$pid/task/$pid/children"); do
+		descendant_named "$name" "$child"
+	done
+}
+
+# How often the process that LOG is the trace of has looked at all locks.
+looks() { grep -c /proc/locks "$1" || :; }
+
+@test "a holder that leaves to a waiter in another PID namespace does not look for it for long" {
+	command -v strace >/dev/null || skip "needs strace"
+	local log=$BATS_TEST_TMPDIR/trace holder
+	strace -f -qq -e signal=none -e trace=openat -o "$log" "${INSIDE[@]}" env LD_PRELOAD="$SHIM" "$HELPERS/hold" \
+		>"$BATS_TEST_TMPDIR/out" 3>&- &
+	OUTER=$!
+	ENDLATER+=("$OUTER")
+	poll grep -qx 'ready 1' "$BATS_TEST_TMPDIR/out"
+	holder=$(descendant_named hold "$OUTER")
+	EXCLUSIVELOCK_ON_HELD=wait "${INSIDE[@]}" env LD_PRELOAD="$SHIM" touch "$BATS_TEST_TMPDIR/entered" 3>&- &
+	ENDLATER+=("$!")
+	poll grep -q -- '-> FLOCK' /proc/locks
+	kill -TERM "$holder"
+	poll process_has_ended "$holder"
+	poll file_is_there "$BATS_TEST_TMPDIR/entered"
+	# A hundred, some while nobody has the flock, and some until it is certain that the taker does not show; not half a second's.
+	(($(looks "$log") < 400)) || { looks "$log"; false; }
+}
+
+@test "a holder that ends does not delete the file of one with the same PID in another PID namespace, which got in meanwhile" {
+	command -v strace >/dev/null || skip "needs strace"
+	local apart=(unshare --net --pid --fork --kill-child --mount-proc) first second
+	[[ $EUID -eq 0 ]] || skip "needs root"
+	# Both are number 1, and see no tombstone of one another; the first is slow to look whether it is the last that has the flock.
+	strace -f -qq -o /dev/null -e trace=flock -e inject=flock:delay_enter=1000000:when=2 "${apart[@]}" \
+		env LD_PRELOAD="$SHIM" "$HELPERS/hold" >"$BATS_TEST_TMPDIR/first" 3>&- &
+	OUTER=$!
+	ENDLATER+=("$OUTER")
+	poll grep -qx 'ready 1' "$BATS_TEST_TMPDIR/first"
+	first=$(descendant_named hold "$OUTER")
+	"${apart[@]}" sh -c 'echo there; until flock -n "$1" true; do :; done; shift; exec "$@"' sh "$LOCK" \
+		"$BUILD/exlock-launch" -P "$HELPERS/hold" >"$BATS_TEST_TMPDIR/second" 3>&- &
+	OUTER=$!
+	ENDLATER+=("$OUTER")
+	poll grep -qx there "$BATS_TEST_TMPDIR/second"
+	kill -TERM "$first"
+	poll grep -qx 'ready 1' "$BATS_TEST_TMPDIR/second"
+	poll process_has_ended "$first"
+	second=$(descendant_named hold "$OUTER")
+	run -1 timeout 20 nsenter --target "$second" --pid --mount "$BUILD/exlock-launch" -P "$HELPERS/stages"
+	[[ $output == "Another 'job' process is already running"* ]]
+}

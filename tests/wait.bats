@@ -47,6 +47,15 @@ start_flock() {
 	poll grep -qx sleep "/proc/$PEER/comm"
 }
 
+# Starts a holder that ends only when somebody has read all that it writes to PIPE. Sets HOLDER.
+start_holder_to() {
+	: >linger.err
+	env LD_PRELOAD="$SHIM" "$HELPERS/linger" >"$1" 2>linger.err 3>&- &
+	HOLDER=$!
+	ENDLATER+=("$HOLDER")
+	poll grep -q ready linger.err
+}
+
 @test "a waiter enters when the program that holds the lock ends" {
 	start_holder "$HELPERS/hold"
 	assert_enters_after kill -TERM "$HOLDER"
@@ -241,4 +250,31 @@ assert_refused_after_timeout() {
 	[[ $status -eq 192 ]]
 	file_is_gone entered
 	assert_refused queue "$HOLDER"
+}
+
+child_is_queued() {
+	local child
+	child=$(pgrep -P "$1") && is_queued "$child"
+}
+
+# Of the process that LOG is the trace of: how often a signal woke it.
+wakes() { grep -c 'ppoll(.*ERESTART' "$1" || :; }
+
+@test "a waiter whose time is over while it lets its predecessor end does not wait on" {
+	command -v strace >/dev/null || skip "needs strace"
+	mkfifo pipe
+	# It ends once somebody reads what it writes at its end: nobody does.
+	exec {reader}<>pipe
+	start_holder_to pipe
+	strace -qq -e signal=none -e trace=ppoll,flock -o trace env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_ON_HELD=wait EXCLUSIVELOCK_TIMEOUT=0.8 \
+		touch entered 2>refusal 3>&- &
+	WAITER=$!
+	ENDLATER+=("$WAITER")
+	poll child_is_queued "$WAITER"
+	kill -TERM "$HOLDER"
+	wait "$WAITER" || [[ $? -eq 1 ]]
+	[[ $(<refusal) == "Another 'queue' process is already running"* ]]
+	file_is_gone entered
+	# The alarm comes again and again until somebody stops waiting.
+	(($(wakes trace) < 20))
 }
