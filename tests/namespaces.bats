@@ -143,7 +143,7 @@ shift
 descendant_named() {
 	local name=$1 pid=$2 child
 	if grep -qsx "$name" "/proc/$pid/comm"; then echo "$pid"; fi
-	for child in $(cat "/proc/$pid/task/$pid/children"); do
+	for child in $(pgrep -P "$pid"); do
 		descendant_named "$name" "$child"
 	done
 }
@@ -160,7 +160,7 @@ looks() { grep -c /proc/locks "$1" || :; }
 	ENDLATER+=("$OUTER")
 	poll grep -qx 'ready 1' "$BATS_TEST_TMPDIR/out"
 	holder=$(descendant_named hold "$OUTER")
-	EXCLUSIVELOCK_ON_HELD=wait "${INSIDE[@]}" env LD_PRELOAD="$SHIM" touch "$BATS_TEST_TMPDIR/entered" 3>&- &
+	"${INSIDE[@]}" env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_ON_HELD=wait touch "$BATS_TEST_TMPDIR/entered" 3>&- &
 	ENDLATER+=("$!")
 	poll grep -q -- '-> FLOCK' /proc/locks
 	kill -TERM "$holder"

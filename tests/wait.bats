@@ -275,6 +275,7 @@ wakes() { grep -c 'ppoll(.*ERESTART' "$1" || :; }
 	wait "$WAITER" || [[ $? -eq 1 ]]
 	[[ $(<refusal) == "Another 'queue' process is already running"* ]]
 	file_is_gone entered
+	exec {reader}>&-
 	# The alarm comes again and again until somebody stops waiting.
 	(($(wakes trace) < 20))
 }
