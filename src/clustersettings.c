@@ -28,6 +28,17 @@ static size_t scheme_length(const char *text)
 	return 0;
 }
 
+// Whether HOST:PORT, of LENGTH bytes, ends in a port. An IPv6 address has colons of its own, in brackets.
+static bool has_port(const char *text, size_t length)
+{
+	const char *end = text + length, *at = end;
+	uint64_t port;
+
+	while (at > text && at[-1] != ':')
+		at--;
+	return at - text > 1 && text_parse_number(&at, end, &port) && at == end && port > 0 && port <= UINT16_MAX;
+}
+
 static bool add_endpoint(const char *text, size_t length, bool tls, struct clustersettings *settings)
 {
 	size_t scheme = scheme_length(text);
@@ -35,8 +46,10 @@ static bool add_endpoint(const char *text, size_t length, bool tls, struct clust
 
 	while (length > scheme && text[length - 1] == '/')
 		length--;
-	// Anything more is no endpoint of etcd's: a path, or a password that would be in every process list.
-	if (length <= scheme || strcspn(text + scheme, "/?#@ ") < length - scheme || settings->count == CLUSTER_ENDPOINTS_MAX)
+	// Anything more is no endpoint of etcd's: a path, or a password that would be in every process list. Nor is a bare host, of which
+	// curl would take the port of the web.
+	if (length <= scheme || strcspn(text + scheme, "/?#@ ") < length - scheme || (!scheme && !has_port(text, length)) ||
+	    settings->count == CLUSTER_ENDPOINTS_MAX)
 		return false;
 	if (asprintf(&settings->endpoints[settings->count], "%s%.*s", scheme ? "" : added, (int)length, text) == -1)
 		return false;

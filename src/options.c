@@ -152,6 +152,16 @@ static enum options_request parse_letters(struct options *options, char ***at, c
 	return OPTIONS_RUN;
 }
 
+// Without --cluster they would do nothing, and there would be no lock in the cluster.
+static enum options_request check_cluster_options(struct options *options)
+{
+	for (int i = 0; !options->cluster && i < options->count; i++)
+		for (size_t j = 0; j < sizeof(known) / sizeof(*known); j++)
+			if (known[j].variable == options->settings[i].variable && text_begins(known[j].variable, CONFIG_PREFIX "CLUSTER"))
+				return wrong(options, "--", known[j].word, strlen(known[j].word), " needs --cluster" SEE);
+	return OPTIONS_RUN;
+}
+
 enum options_request options_parse(char **arguments, const char *runtime, struct options *options)
 {
 	*options = (struct options){ .count = 0 };
@@ -168,5 +178,5 @@ enum options_request options_parse(char **arguments, const char *runtime, struct
 			return request;
 	}
 	options->command = arguments;
-	return OPTIONS_RUN;
+	return check_cluster_options(options);
 }

@@ -22,7 +22,7 @@ setup() {
 		             "cluster-user": "CLUSTER_USER", "password-file": "CLUSTER_PASSWORD_FILE"}
 		VALUED = "ndtEs"
 		LETTERS = "".join(letter + ":" * (letter in VALUED) for letter in LONG.values())
-		NAMES = [name + "=" * (letter in VALUED) for name, letter in LONG.items()] + [name + "=" for name in LONG_ONLY]
+		NAMES = [name + "=" * (letter in VALUED) for name, letter in LONG.items()] + [name + "=" for name in [*LONG_ONLY, "cluster"]]
 		COMMANDS = ["cat", "/bin/sh", "", "-", "no such command", "/", "/etc/passwd", "-n"]
 
 		def value():
@@ -36,7 +36,7 @@ setup() {
 		    if random.randrange(30) == 0:
 		        return [random.choice(["-Z", "-qZ", "--bogus", "--quiet=1", "--=x", "---", "--wait=", "-q-", "-n", "--name"])]
 		    if name in LONG_ONLY:
-		        return random.choice([["--" + name, value()], ["--" + name + "=" + value()]])
+		        return ["--cluster=x"] * (random.randrange(6) > 0) + random.choice([["--" + name, value()], ["--" + name + "=" + value()]])
 		    if letter in VALUED:
 		        return random.choice([[cluster + letter, value()], ["--" + name, value()], ["--" + name + "=" + value()],
 		            [cluster + letter + (value() or "x")]])
@@ -58,6 +58,9 @@ setup() {
 		    except getopt.GetoptError:
 		        return 125
 		    for option, text in options:
+		        if option == "--cluster":
+		            asked["CLUSTER"] = text
+		            continue
 		        if option[2:] in LONG_ONLY:
 		            asked[LONG_ONLY[option[2:]]] = text
 		            continue
@@ -69,6 +72,8 @@ setup() {
 		        asked.update({"a": {"BY": "args"}, "d": {"DIR": text}, "u": {"DIR": runtime}, "w": {"ON_HELD": "wait"},
 		            "t": {"ON_HELD": "wait", "TIMEOUT": text}, "f": {"ON_HELD": "flag"}, "E": {"EXIT_CODE": text},
 		            "q": {"QUIET": "1"}, "v": {"LOG": "stderr"}, "s": {"SCOPE": text}}.get(letter, {}))
+		    if "CLUSTER" not in asked and any(variable in asked for variable in LONG_ONLY.values()):
+		        return 125
 		    if command:
 		        file = file_of(command[0])
 		        if isinstance(file, int):

@@ -82,7 +82,8 @@ static void endpoints_become_urls(void **state)
 
 static void what_is_no_endpoint_is_an_error(void **state)
 {
-	static const char *const cases[] = { "", ",", "a:1,", ",a:1", "a:1,,b:1", "/", "a/b", "u@h:1", "http://u:p@h", "http://", "https://", "a b", "a?b" };
+	static const char *const cases[] = { "", ",", "a:1,", ",a:1", "a:1,,b:1", "/", "a/b", "u@h:1", "http://u:p@h", "http://", "https://", "a b", "a?b",
+					      "a", "a:", ":1", "a:b", "a:0", "a:65536", "[::1]", "a:1,b" };
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(cases); i++) {
