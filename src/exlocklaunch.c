@@ -27,8 +27,10 @@
 #define INCOMPLETE ": exlock is not installed completely; nothing is started"
 // The kernel's MAX_ARG_STRLEN with pages of 4 KiB, the smallest there are.
 #define VARIABLE_MAX 131072
+// Each runs whatever its arguments say.
 #define INTERPRETERS "sh:bash:dash:ash:ksh:ksh[0-9]*:mksh:zsh:busybox:env:python:python[0-9]*:perl:perl[0-9]*:ruby:ruby[0-9]*:" \
-		     "node:nodejs:java:php:php[0-9]*:lua:lua[0-9]*:tclsh:tclsh[0-9]*:wish:wish[0-9]*:Rscript:awk:gawk:mawk"
+		     "node:nodejs:java:php:php[0-9]*:lua:lua[0-9]*:tclsh:tclsh[0-9]*:wish:wish[0-9]*:Rscript:awk:gawk:mawk:" \
+		     "sudo:su:doas:runuser:setpriv:nice:ionice:chrt:taskset:nohup:setsid:timeout:time:stdbuf:chroot:unshare:nsenter:xargs"
 
 // For the shim's code: this process makes no filter.
 bool seccomp_entered(void)

@@ -76,13 +76,13 @@ static const char *user_of(const struct survey *survey, char number[TIME_MAX])
 	return user ? user->pw_name : number;
 }
 
-// Local time; EXACT: with its distance from UTC, as ISO 8601 has it.
+// Local time; EXACT: UTC, as ISO 8601 has it.
 static const char *time_of(const struct survey *survey, bool exact, char text[TIME_MAX])
 {
 	struct tm time;
 
-	if (survey->since.tv_sec == 0 || !localtime_r(&survey->since.tv_sec, &time) ||
-	    (exact ? strftime(text, TIME_MAX, "%FT%T%z", &time) : strftime(text, TIME_MAX, "%F %T", &time)) == 0)
+	if (survey->since.tv_sec == 0 || !(exact ? gmtime_r : localtime_r)(&survey->since.tv_sec, &time) ||
+	    (exact ? strftime(text, TIME_MAX, "%FT%TZ", &time) : strftime(text, TIME_MAX, "%F %T", &time)) == 0)
 		return "-";
 	return text;
 }

@@ -127,6 +127,7 @@ static enum claim_result attempt(struct lockfile *lock, uint64_t deadline, bool 
 
 	if (!claim_open_or_create(lock->path, deadline != 0, lock->threads, claim)) {
 		claim->error = errno;
+		claim->why = errno == ELOOP ? "is a symbolic link" : NULL;
 		return errno == EWOULDBLOCK || errno == EINTR ? CLAIM_BUSY : CLAIM_FAILED;
 	}
 	claim->fd = descriptor_move_up(claim->fd);

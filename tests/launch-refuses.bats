@@ -123,6 +123,13 @@ assert_nothing_runs() {
 	[[ $stderr == "" ]]
 }
 
+@test "so does a command that runs another one" {
+	run -0 --separate-stderr "$LAUNCH" nice timeout 20 true
+	[[ $stderr == "exlock-launch: all that nice runs would share its lock "*" (give it a name with -n, or its arguments with -a)" ]]
+	run -0 --separate-stderr "$LAUNCH" -n job nice timeout 20 true
+	[[ $stderr == "" ]]
+}
+
 @test "no message about a file shows a byte of its name that could drive a terminal" {
 	name=$(printf '\033[31m\001\177\233\nx')
 	mkdir "$name"

@@ -120,6 +120,7 @@ print(file.read().strip())' "$LOCK"
 @test "a symlink in the lock file's place is an error, and is not followed" {
 	ln -s "$VICTIM" "$LOCK"
 	assert_untouched
+	[[ $stderr == "exlock: $LOCK: is a symbolic link ("* ]]
 	ln -sf "$BATS_TEST_TMPDIR/nothing" "$LOCK"
 	assert_untouched
 	file_is_gone "$BATS_TEST_TMPDIR/nothing"

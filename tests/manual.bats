@@ -128,7 +128,7 @@ options_of() {
 
 @test "recipe: the line of crontab ends with 0 and without a word when the last one still runs" {
 	local line
-	line=$(block libexlock.7 sync-orders)
+	line=$(block libexlock.7 sync-orders | tail -n 1)
 	stand_in opt/sync-orders
 	line=${line#\*/5 \* \* \* \* }
 	line=${line//\/usr\/local\/bin/$BATS_TEST_TMPDIR/opt}
@@ -162,13 +162,19 @@ options_of() {
 
 @test "recipe: a script that guards itself runs once, and refuses itself" {
 	local script=$BATS_TEST_TMPDIR/self
-	block libexlock.7 'exec exlock-launch "$0"' >"$script"
+	block libexlock.7 'exec exlock-launch "$(realpath' >"$script"
 	chmod +x "$script"
 	run -0 as_installed "$script"
 	[[ $output == "the only one" ]]
 	start_holder EXCLUSIVELOCK_NAME="$script" "$HELPERS/hold"
 	run -1 as_installed "$script"
 	[[ $output == "Another '$script' process is already running (pid $HOLDER)." ]]
+	# Whatever the launcher is told to do, it begins again once.
+	run -0 as_installed "EXCLUSIVELOCK_ON_HELD=flag timeout 20 $script"
+	[[ $output == "the only one" ]]
+	run -0 as_installed "EXCLUSIVELOCK_ON_ERROR=run EXCLUSIVELOCK_DIR=/nowhere timeout 20 $script"
+	[[ $output == "exlock: /nowhere/"*$'\n'"the only one" ]]
+	run -1 as_installed "cd $(dirname "$script") && timeout 20 sh self"
 }
 
 @test "recipe: several programs under one name exclude one another" {
@@ -219,7 +225,7 @@ options_of() {
 	stand_in ./tool
 	run -0 as_installed "$(block libexlock.7 'sudo ./tool' | sed 1q)"
 	[[ $output == "tool " ]]
-	start_holder EXCLUSIVELOCK_NAME="$(readlink -f "$(command -v sudo)")" "$HELPERS/hold"
+	start_holder EXCLUSIVELOCK_NAME=tool "$HELPERS/hold"
 	run -1 as_installed "$(block libexlock.7 'sudo ./tool' | sed 1q)"
-	[[ $output == "Another '"*"sudo' process is already running (pid $HOLDER)." ]]
+	[[ $output == "Another 'tool' process is already running (pid $HOLDER)." ]]
 }
