@@ -31,12 +31,12 @@ static size_t scheme_length(const char *text)
 // Whether HOST:PORT, of LENGTH bytes, ends in a port. An IPv6 address has colons of its own, in brackets.
 static bool has_port(const char *text, size_t length)
 {
-	const char *end = text + length, *at = end;
+	const char *end = text + length, *at = memrchr(text, ':', length);
 	uint64_t port;
 
-	while (at > text && at[-1] != ':')
-		at--;
-	return at - text > 1 && text_parse_number(&at, end, &port) && at == end && port > 0 && port <= UINT16_MAX;
+	if (!at || at++ == text)
+		return false;
+	return text_parse_number(&at, end, &port) && at == end && port > 0 && port <= UINT16_MAX;
 }
 
 static bool add_endpoint(const char *text, size_t length, bool tls, struct clustersettings *settings)

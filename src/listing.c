@@ -81,7 +81,7 @@ static const char *time_of(const struct survey *survey, bool exact, char text[TI
 {
 	struct tm time;
 
-	if (survey->since.tv_sec == 0 || !(exact ? gmtime_r : localtime_r)(&survey->since.tv_sec, &time) ||
+	if (survey->since.tv_sec == 0 || !(exact ? gmtime_r(&survey->since.tv_sec, &time) : localtime_r(&survey->since.tv_sec, &time)) ||
 	    (exact ? strftime(text, TIME_MAX, "%FT%TZ", &time) : strftime(text, TIME_MAX, "%F %T", &time)) == 0)
 		return "-";
 	return text;
