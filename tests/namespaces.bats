@@ -139,6 +139,18 @@ shift
 	[[ $output == in ]]
 }
 
+@test "a holder that cannot tell its start time, without a /proc, refuses others" {
+	needs_mount_namespace
+	: >"$BATS_TEST_TMPDIR/out"
+	in_mount_namespace 'mount -t tmpfs none /proc; exec "$@"' env LD_PRELOAD="$SHIM" "$HELPERS/hold" >"$BATS_TEST_TMPDIR/out" 3>&- &
+	ENDLATER+=("$!")
+	poll grep -q ready "$BATS_TEST_TMPDIR/out"
+	read -r _ HOLDER <"$BATS_TEST_TMPDIR/out"
+	assert_refused env
+	kill -TERM "$HOLDER"
+	poll file_is_gone "$LOCK"
+}
+
 # The descendant of PID that runs a program of this NAME.
 descendant_named() {
 	local name=$1 pid=$2 child
