@@ -64,7 +64,7 @@ teardown() { end_processes; }
 		run -7 /usr/bin/python3 -c 'import ctypes, sys
 count, launch = int(sys.argv[1]), sys.argv[2].encode()
 words = [launch, b"-n", b"job", b"sh", b"-c", b"exit 7", None]
-marks = [b"PATH=/usr/bin:/bin"] + [b"EXCLUSIVELOCK_HOLDER=1"] * count + [None]
-ctypes.CDLL(None).execve(launch, (ctypes.c_char_p * len(words))(*words), (ctypes.c_char_p * len(marks))(*marks))' "$count" "$LAUNCH"
+marks = [b"PATH=/usr/bin:/bin", b"EXCLUSIVELOCK_DIR=" + sys.argv[3].encode()] + [b"EXCLUSIVELOCK_HOLDER=1"] * count + [None]
+ctypes.CDLL(None).execve(launch, (ctypes.c_char_p * len(words))(*words), (ctypes.c_char_p * len(marks))(*marks))' "$count" "$LAUNCH" "$LOCKS"
 	done
 }
