@@ -202,7 +202,8 @@ static bool delete_locked(const char *path, int fd, dev_t device, ino_t inode, c
 
 	// A forked sibling may have deleted the file before us, and this is a newcomer's: hands off.
 	if (record_read(fd, &record, &status) == -1 || status.st_dev != device || status.st_ino != inode || record.empty ||
-	    !record_is_same(&record, last) || (record.pid != getpid() && record_is_alive(&record)) || !claim_is_at(path, &status) || unlink(path) == -1)
+	    !record_is_same(&record, last) || (record.pid != getpid() && record_is_alive(&record)) || !claim_is_at(path, &status) ||
+	    unlink(path) == -1)
 		return false;
 	record_close(fd, &status);
 	return true;

@@ -16,7 +16,7 @@ enum claim_result {
 	CLAIM_HELD,	// the record names a living process
 	CLAIM_BUSY,	// the flock is taken
 	CLAIM_EMPTY,	// a peer has created the file and not written its PID yet
-	CLAIM_AGAIN,	// the file went away
+	CLAIM_AGAIN,	// the file went away, or this look does not tell
 	CLAIM_FAILED,	// it cannot be judged
 };
 

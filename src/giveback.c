@@ -17,13 +17,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-// The lock file, open, and what it said while this process had its flock.
-struct own_file {
-	int fd;
-	struct record record;
-	struct stat status;
-};
-
 // How often it is looked who has got the flock that we have just given up.
 #define LOOKS_FOR_HEIR 100
 // How often in a row somebody has it who does not show: a contender may have it for an instant, and be gone at the look for it.
@@ -32,6 +25,13 @@ struct own_file {
 // How long one who waited is expected to have it. On a busy machine it may take some time to wake up, and while we are there no other
 // one gets in before it.
 #define WAKES_UP_NS UINT64_C(500000000)
+
+// The lock file, open, and what it said while this process had its flock.
+struct own_file {
+	int fd;
+	struct record record;
+	struct stat status;
+};
 
 // Whether processes have been forked from the one that took the lock, as far as this one can tell.
 static bool has_family(const struct lockfile *lock)
@@ -68,7 +68,7 @@ void lockfile_release(struct lockfile *lock)
 	struct claim claim;
 	struct record record;
 	struct stat status;
-	bool read = record_peek(lock->path, &record, &status) == 0;
+	bool was_read = record_peek(lock->path, &record, &status) == 0;
 	bool alone;
 
 	hold_end(lock);
@@ -78,7 +78,7 @@ void lockfile_release(struct lockfile *lock)
 		claim.fd = record_open(lock->path, O_RDWR, &status);
 	if (claim.fd == -1)
 		return;
-	if (read && fstat(claim.fd, &status) == 0 && status.st_dev == lock->device && status.st_ino == lock->inode) {
+	if (was_read && fstat(claim.fd, &status) == 0 && status.st_dev == lock->device && status.st_ino == lock->inode) {
 		if (!alone || ((status.st_mode & RECORD_HINT_WAITERS) && keepers_find_waiters(&file) != WAITERS_NONE)) {
 			disown_record(claim.fd, &record);
 		} else {
@@ -122,7 +122,7 @@ static bool has_heir(const struct lockfile *lock, const struct mapped_file *file
 
 	if (process_proc_is_foreign())
 		return false;
-	for (int looks = 0; taker == 0 && (looks < LOOKS_FOR_HEIR || (unseen < LOOKS_UNSEEN && pause_clock() < until)); looks++) {
+	for (int looks = 0; taker == 0 && unseen < LOOKS_UNSEEN && (looks < LOOKS_FOR_HEIR || pause_clock() < until); looks++) {
 		if (looks > 0)
 			pause_us(LOOK_AGAIN_US);
 		taker = keepers_find_taker(file);
@@ -163,7 +163,8 @@ static bool leave_to_waiters(struct lockfile *lock, const struct own_file *own, 
 
 // Whether we are the last can only be tried by giving our part up. From here the tombstone alone keeps others out; where
 // there is none, everything stays as it is, and a stale file is harmless. The busy flock is a child's that was forked from us, or one
-// has it who waits. Deleted, the file's flock is kept by OWN's descriptor until this process is gone. Returns whether the lock was given back.
+// has it who waits. Deleted, the file's flock is kept by OWN's descriptor until this process is gone. Returns whether the lock was given
+// back.
 static bool let_go(struct lockfile *lock, const struct own_file *own, const struct mapped_file *file)
 {
 	bool last;

@@ -20,8 +20,8 @@ bool holder_hand_on_mapped(const struct mapped_file *file);
 // Whether nobody has the flock on the file at PATH. Takes it for an instant.
 bool holder_flock_is_free(const char *path);
 
-// At the end of this process, which FILE may name in its record, as it did in OWN: if a process forked from it keeps the lock, records that
-// one. A child that is about to call exec will not keep it, so one is given some time to; WATCH_FLOCK: which shows in the
+// At the end of this process, which FILE may name in its record, as it did in OWN: if a process forked from it keeps the lock,
+// records that one. A child that is about to call exec will not keep it, so one is given some time to; WATCH_FLOCK: which shows in the
 // flock's being free. Returns whether another process keeps the lock, or is in the record.
 bool holder_hand_on(const struct mapped_file *file, const struct record *own, bool watch_flock);
 

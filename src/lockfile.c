@@ -87,11 +87,14 @@ static bool is_leaving(const struct lockfile *lock, pid_t holder)
 // is: without the flock somebody else could get in before us.
 static uint64_t linger_until(const struct lockfile *lock, pid_t holder, uint64_t deadline)
 {
-	uint64_t until = pause_clock() + LINGER_NS;
+	uint64_t until;
 
 	if (lock->asked_to_end && holder == lock->asked_to_end)
 		return deadline;
-	return !is_leaving(lock, holder) ? 0 : until < deadline ? until : deadline;
+	if (!is_leaving(lock, holder))
+		return 0;
+	until = pause_clock() + LINGER_NS;
+	return until < deadline ? until : deadline;
 }
 
 // Who leaves says so under the record's lock just when the next one wants to read it; on a busy machine such an instant may last, and is not to
@@ -127,7 +130,8 @@ static enum claim_result attempt(struct lockfile *lock, uint64_t deadline, bool 
 
 	if (!claim_open_or_create(lock->path, deadline != 0, lock->threads, claim)) {
 		claim->error = errno;
-		claim->why = errno == ELOOP ? "is a symbolic link" : NULL;
+		if (errno == ELOOP)
+			claim->why = "is a symbolic link";
 		return errno == EWOULDBLOCK || errno == EINTR ? CLAIM_BUSY : CLAIM_FAILED;
 	}
 	claim->fd = descriptor_move_up(claim->fd);

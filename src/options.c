@@ -12,7 +12,7 @@
 #define WORD_MAX 256
 
 enum value { NONE, NEEDED, POSSIBLE };
-enum special { VARIABLE, NAME, USER, REPLACE, NO_PRELOAD, PRINT, CLUSTER, HELP, VERSION };
+enum special { VARIABLE, NAME, USER, REPLACE, NO_PRELOAD, PRINT, CLUSTER, ABOUT_CLUSTER, HELP, VERSION };
 
 static const struct option {	// NOLINT(clang-analyzer-optin.performance.Padding): in the order in which the table reads
 	char letter;		// 0: none
@@ -37,12 +37,12 @@ static const struct option {	// NOLINT(clang-analyzer-optin.performance.Padding)
 	{ 'P', "no-preload", NONE, NULL, { NULL, NULL }, NO_PRELOAD },
 	{ 'p', "print-lockfile", NONE, NULL, { NULL, NULL }, PRINT },
 	{ 0, "cluster", POSSIBLE, NULL, { NULL, NULL }, CLUSTER },
-	{ 0, "ttl", NEEDED, CONFIG_PREFIX "CLUSTER_TTL", { NULL, NULL }, VARIABLE },
-	{ 0, "cacert", NEEDED, CONFIG_PREFIX "CLUSTER_CACERT", { NULL, NULL }, VARIABLE },
-	{ 0, "cert", NEEDED, CONFIG_PREFIX "CLUSTER_CERT", { NULL, NULL }, VARIABLE },
-	{ 0, "key", NEEDED, CONFIG_PREFIX "CLUSTER_KEY", { NULL, NULL }, VARIABLE },
-	{ 0, "cluster-user", NEEDED, CONFIG_PREFIX "CLUSTER_USER", { NULL, NULL }, VARIABLE },
-	{ 0, "password-file", NEEDED, CONFIG_PREFIX "CLUSTER_PASSWORD_FILE", { NULL, NULL }, VARIABLE },
+	{ 0, "ttl", NEEDED, CONFIG_PREFIX "CLUSTER_TTL", { NULL, NULL }, ABOUT_CLUSTER },
+	{ 0, "cacert", NEEDED, CONFIG_PREFIX "CLUSTER_CACERT", { NULL, NULL }, ABOUT_CLUSTER },
+	{ 0, "cert", NEEDED, CONFIG_PREFIX "CLUSTER_CERT", { NULL, NULL }, ABOUT_CLUSTER },
+	{ 0, "key", NEEDED, CONFIG_PREFIX "CLUSTER_KEY", { NULL, NULL }, ABOUT_CLUSTER },
+	{ 0, "cluster-user", NEEDED, CONFIG_PREFIX "CLUSTER_USER", { NULL, NULL }, ABOUT_CLUSTER },
+	{ 0, "password-file", NEEDED, CONFIG_PREFIX "CLUSTER_PASSWORD_FILE", { NULL, NULL }, ABOUT_CLUSTER },
 	{ 'h', "help", NONE, NULL, { NULL, NULL }, HELP },
 	{ 'V', "version", NONE, NULL, { NULL, NULL }, VERSION },
 };
@@ -86,6 +86,7 @@ static enum options_request apply(struct options *options, const struct option *
 		if (value && value[0])
 			set(options, CONFIG_PREFIX "CLUSTER", value);
 		break;
+	case ABOUT_CLUSTER: options->about_cluster = option->word; break;
 	case USER:
 		if (!runtime || !runtime[0])
 			return wrong(options, "XDG_RUNTIME_DIR is not set, as --user needs it (use --dir)", "", 0, "");
@@ -152,16 +153,6 @@ static enum options_request parse_letters(struct options *options, char ***at, c
 	return OPTIONS_RUN;
 }
 
-// Without --cluster they would do nothing, and there would be no lock in the cluster.
-static enum options_request check_cluster_options(struct options *options)
-{
-	for (int i = 0; !options->cluster && i < options->count; i++)
-		for (size_t j = 0; j < sizeof(known) / sizeof(*known); j++)
-			if (known[j].variable == options->settings[i].variable && text_begins(known[j].variable, CONFIG_PREFIX "CLUSTER"))
-				return wrong(options, "--", known[j].word, strlen(known[j].word), " needs --cluster" SEE);
-	return OPTIONS_RUN;
-}
-
 enum options_request options_parse(char **arguments, const char *runtime, struct options *options)
 {
 	*options = (struct options){ .count = 0 };
@@ -178,5 +169,8 @@ enum options_request options_parse(char **arguments, const char *runtime, struct
 			return request;
 	}
 	options->command = arguments;
-	return check_cluster_options(options);
+	// It would do nothing, and there would be no lock in the cluster.
+	if (options->about_cluster && !options->cluster)
+		return wrong(options, "--", options->about_cluster, strlen(options->about_cluster), " needs --cluster" SEE);
+	return OPTIONS_RUN;
 }

@@ -14,13 +14,14 @@
 
 enum options_request { OPTIONS_RUN, OPTIONS_HELP, OPTIONS_VERSION, OPTIONS_WRONG };
 
-// All strings but `error` point into the arguments.
+// All strings but `error` and `about_cluster` point into the arguments.
 struct options {
 	const char *name;	// NULL: none was given
 	const char *replace;	// seconds; NULL: the holder is left alone
 	bool no_preload;
 	bool print;
 	bool cluster;
+	const char *about_cluster;	// an option that goes with --cluster, and was given; NULL: none
 	struct setting settings[OPTIONS_SETTINGS];
 	int count;
 	char **command;		// with its arguments; may be none, NULL
@@ -28,8 +29,8 @@ struct options {
 };
 
 // Understands ARGUMENTS, which end with NULL, as getopt_long(3) would with "+" and without abbreviations; an option that is there twice
-// counts as it was given last, and one about a cluster goes with --cluster. RUNTIME is $XDG_RUNTIME_DIR, or NULL. Help and version are what is wanted as soon as they are asked
-// for; with OPTIONS_WRONG `error` says what is. Pure.
+// counts as it was given last, and one about a cluster goes with --cluster. RUNTIME is $XDG_RUNTIME_DIR, or NULL. Help and version are
+// what is wanted as soon as they are asked for; with OPTIONS_WRONG `error` says what is. Pure.
 enum options_request options_parse(char **arguments, const char *runtime, struct options *options);
 
 #endif

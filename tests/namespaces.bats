@@ -174,7 +174,7 @@ looks() { grep -c /proc/locks "$1" || :; }
 	holder=$(descendant_named hold "$OUTER")
 	"${INSIDE[@]}" env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_ON_HELD=wait touch "$BATS_TEST_TMPDIR/entered" 3>&- &
 	ENDLATER+=("$!")
-	poll grep -q -- '-> FLOCK' /proc/locks
+	poll grep -q -- "-> FLOCK .*:$(stat -c %i "$LOCK") " /proc/locks
 	kill -TERM "$holder"
 	poll process_has_ended "$holder"
 	poll file_is_there "$BATS_TEST_TMPDIR/entered"
