@@ -11,7 +11,7 @@ struct storm {
 	char place[4096];		// where the programs are
 	char lock_path[4096];
 	char *environment[16];		// of our programs
-	bool waiting, peers, users, namespaces, calm;
+	bool waiting, peers, users, namespaces, times, calm;
 };
 
 // The slots of one process, FIRST to END, which it runs and waits for.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// storm FOLDER SHIM SECONDS [wait] [tree] [calm] [peers] [users] [namespaces]: starts the victim, which is next to this program,
+// storm FOLDER SHIM SECONDS [wait] [tree] [calm] [peers] [users] [namespaces] [times] [stranger]: starts the victim, which is next to this program,
 // again and again in 8 slots under SHIM (empty: without) and kills some of them at any instant. After each round, when every
 // process of the storm is gone, one start must win, and of many at once one must. Prints one line; 0 only if nothing was wrong.
 //
@@ -8,10 +8,13 @@
 //	peers		Python's protocol and flock(1) take part; the real ones, too (contender.py has to be next to this program)
 //	users		every start is root's or another user's
 //	namespaces	every other round is in two PID namespaces at once, without Python
+//	times		every third start is in a time namespace of its own
+//	stranger	a user who starts nothing maps, locks, plants and squats all the time (stranger.h)
 #define _GNU_SOURCE
 #include "gaps.h"
 #include "peers.h"
 #include "slots.h"
+#include "stranger.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -104,14 +107,15 @@ __attribute__((noreturn)) static void do_work_apart(const struct work *work, str
 static void do_work_in(int slots, const struct work *work)
 {
 	int places = storm.tally->apart && slots > 1 ? 2 : 1, status;
+	pid_t child[2];
 
 	for (int place = 0; place < places; place++) {
 		struct range range = { slots * place / places, slots * (place + 1) / places };
-		pid_t child = fork();
 
-		if (child < 0)
+		child[place] = fork();
+		if (child[place] < 0)
 			exit(BROKEN);
-		if (child > 0)
+		if (child[place] > 0)
 			continue;
 		prctl(PR_SET_CHILD_SUBREAPER, 1);
 		if (places > 1)
@@ -122,8 +126,8 @@ static void do_work_in(int slots, const struct work *work)
 		close(work->gate[0]);
 		close(work->gate[1]);
 	}
-	while (wait(&status) > 0)
-		if (status != 0)
+	for (int place = 0; place < places; place++)
+		if (waitpid(child[place], &status, 0) != child[place] || status != 0)
 			exit(BROKEN);
 }
 
@@ -173,12 +177,15 @@ static void round_of_storm(void)
 	if (tally->apart && storm.peers)
 		unlink(storm.lock_path);
 	tally->apart = storm.namespaces && number % 2 == 0;
-	tally->calm = storm.calm || (!storm.waiting && number % 8 < 2);
+	// What the stranger refuses is refused while nobody else of the storm is about.
+	tally->calm = storm.calm || (!storm.waiting && !tally->strange && number % 8 < 2);
 	do_work_in(tally->calm ? 2 + (int)(random() % (FEW - 1)) : FEW, &(struct work){ .until = now() + ROUND });
 	if (tally->calm)
 		slots_check_refusals(&storm);
+	stranger_rest(tally, true);
 	start_at_free_lock(1);
 	start_at_free_lock(tally->calm && number % 4 < 2 ? SLOTS : FEW);
+	stranger_rest(tally, false);
 	tally->attempts = 0;
 }
 
@@ -281,7 +288,8 @@ int main(int argc, char **argv)
 	if (argc == 5 && strcmp(argv[1], "under-flock") == 0)
 		run_under_flock(argv);
 	if (seconds <= 0) {
-		fprintf(stderr, "usage: storm FOLDER SHIM SECONDS [wait] [tree] [calm] [peers] [users] [namespaces]\n");
+		fprintf(stderr, "usage: storm FOLDER SHIM SECONDS [wait] [tree] [calm] [peers] [users] [namespaces] "
+			"[times] [stranger]\n");
 		return BROKEN;
 	}
 	storm.waiting = has(argv + 4, "wait");
@@ -289,10 +297,14 @@ int main(int argc, char **argv)
 	storm.peers = has(argv + 4, "peers");
 	storm.users = has(argv + 4, "users");
 	storm.namespaces = has(argv + 4, "namespaces");
+	storm.times = has(argv + 4, "times");
 	find_folder(argv[1]);
 	prepare(seconds);
 	set_environment(argv[2], has(argv + 4, "tree"));
+	if (has(argv + 4, "stranger"))
+		stranger_start(storm.tally, storm.lock_path);
 	for (until = now() + seconds; now() < until;)
 		round_of_storm();
+	stranger_end();
 	return report(seconds);
 }

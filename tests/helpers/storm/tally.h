@@ -57,6 +57,10 @@ struct tally {	// NOLINT(clang-analyzer-optin.performance.Padding): by what belo
 	atomic_bool calm;		// try and leave, nothing else
 	atomic_bool apart;		// in two PID namespaces
 
+	// The stranger: whether there is one, is to keep its hands off, and does so; and how often it has done what it does.
+	atomic_bool strange, rest, resting;
+	atomic_ulong strokes;
+
 	// Who has the oracle, and what it was last seen to begin.
 	atomic_long winner;
 	atomic_int kind, slot, step;
