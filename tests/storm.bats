@@ -37,7 +37,7 @@ assert_calm() {
 	local alone=(unshare --pid --fork --kill-child --mount-proc)
 	[[ $EUID -eq 0 ]] && "${alone[@]}" true 2>/dev/null || alone=()
 	run "${alone[@]}" "$@"
-	printf '# %s\n' "${lines[@]: -2}" >&3
+	printf '# %s\n' "${lines[@]: -3}" >&3
 	[[ $status -eq 0 && ${lines[-1]} == "storm: "*" 0 overlaps, 0 errors, 0 lost, "[01]" files left" ]] || {
 		echo "$output"
 		return 1

@@ -90,6 +90,8 @@ static pid_t start(const struct storm *storm, int slot, struct contender contend
 	char byte;
 
 	storm->tally->won[slot] = false;
+	storm->tally->left_at[slot] = 0;
+	storm->tally->started_at[slot] = now_us();
 	storm->tally->launches++;
 	(void)random();
 	child = fork();
@@ -123,6 +125,15 @@ static int code_of(int status, struct contender contender)
 	if (contender.kind != FLOCK || !contender.real)
 		return code;
 	return code == 66 ? DENIED : code == 128 + SIGKILL ? 0 : code;
+}
+
+// The start in SLOT has ended by itself.
+static void note_times(struct tally *tally, int slot, int status)
+{
+	if (WIFEXITED(status) && WEXITSTATUS(status) == REFUSED)
+		note_time(&tally->longest_start, tally->started_at[slot]);
+	if (tally->left_at[slot] != 0)
+		note_time(&tally->longest_end, tally->left_at[slot]);
 }
 
 // How a start that has ended may have ended. What it has left behind is judged in await_all.
@@ -217,6 +228,8 @@ __attribute__((noreturn)) static void run_slot(const struct storm *storm, int nu
 		}
 		if (waitpid(child, &status, 0) != child)
 			_exit(BROKEN);
+		if (!kills && contender.kind == EXLOCK)
+			note_times(tally, number, status);
 		judge(storm, number, contender, status, kills);
 		note(tally, began, status, contender);
 		if (tally->calm)

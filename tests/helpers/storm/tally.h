@@ -91,6 +91,11 @@ struct tally {	// NOLINT(clang-analyzer-optin.performance.Padding): by what belo
 	atomic_uint visits;
 	atomic_long visitor[RELATIVES], visited[RELATIVES];
 
+	// How long a start took until it ran or was refused, and how long an end by exit() or quick_exit(), at most, in microseconds.
+	// STARTED_AT and LEFT_AT are of the start in the slot; 0: it has not left.
+	atomic_ulong longest_start, longest_end;
+	atomic_ulong started_at[SLOTS], left_at[SLOTS];
+
 	// Set by the program: the start in this slot has got in.
 	atomic_bool won[SLOTS];
 	atomic_long started[SLOTS];	// its PID
@@ -105,6 +110,20 @@ static inline double now(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &time);
 	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+static inline unsigned long now_us(void)
+{
+	return (unsigned long)(now() * 1e6);
+}
+
+// LONGEST is at least the time since BEGAN.
+static inline void note_time(atomic_ulong *longest, unsigned long began)
+{
+	unsigned long took = now_us() - began, before = *longest;
+
+	while (took > before && !atomic_compare_exchange_weak(longest, &before, took))
+		;
 }
 
 static inline int one_in(long count)

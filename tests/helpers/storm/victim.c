@@ -106,6 +106,8 @@ __attribute__((noreturn)) static void *leave(void *unused)
 	kill_workers();
 	at(step);
 	tally->ending = true;
+	if (slot >= 0 && (step == EXIT || step == QUICK_EXIT) && tally->started[slot] == getpid())
+		tally->left_at[slot] = now_us();
 	switch (step) {
 	case RAW_EXIT:
 		_exit(0);
@@ -271,6 +273,8 @@ int main(int argc, char **argv)
 	}
 	if (slot >= 0)
 		win(tally, slot);
+	if (slot >= 0 && oracle < 0)
+		note_time(&tally->longest_start, tally->started_at[slot]);
 	if (oracle < 0)
 		oracle = entrance_take_oracle(tally, argv[1], slot);
 	family = tally->relative[0];
