@@ -9,6 +9,7 @@
 //	users		every start is root's or another user's
 //	namespaces	every other round is in two PID namespaces at once, without Python
 #define _GNU_SOURCE
+#include "../words.h"
 #include "gaps.h"
 #include "peers.h"
 #include "slots.h"
@@ -213,7 +214,7 @@ static void give_up(int signal)
 static void find_folder(const char *folder)
 {
 	storm.folder = folder;
-	snprintf(storm.lock_path, sizeof storm.lock_path, "%s/locks/py_exclusivelock_storm.lock", folder);
+	snprintf(storm.lock_path, sizeof storm.lock_path, "%s/locks/" LOCK_FILE("storm"), folder);
 	storm.tally = map_tally(folder);
 }
 
