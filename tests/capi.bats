@@ -73,7 +73,7 @@ start_api() {
 	start_api hold ''
 	[[ -e $(lock_file "$(readlink -f "$API")") ]]
 	run -1 env LD_PRELOAD="$SHIM" "$API" hold other
-	[[ $output == "Another '$(readlink -f "$API")' process is already running (pid $HOLDER)." ]]
+	[[ $output == "$(refusal "$(readlink -f "$API")" "$HOLDER")" ]]
 }
 
 @test "wait gets the lock when the holder releases it, when it ends, and when it is killed" {
@@ -99,14 +99,14 @@ start_api() {
 @test "die prints the sentence of a refused start and exits with 1" {
 	start_api forever n
 	run -1 "$API" die n
-	[[ $output == "Another 'n' process is already running (pid $HOLDER)." ]]
+	[[ $output == "$(refusal n "$HOLDER")" ]]
 	run -125 env EXCLUSIVELOCK_DIR=/nowhere "$API" die n
 	[[ $output == "exlock: n: No such file or directory" ]]
 }
 
 @test "die in a process that holds the lock already names that process" {
 	run -1 "$API" die-twice n
-	[[ $output == "Another 'n' process is already running (pid "*")." ]]
+	[[ $output == $(refusal n '*') ]]
 }
 
 @test "the holder is told by its PID, nobody by 0, and what cannot be judged by errno" {

@@ -21,7 +21,7 @@ queue() { etcdctl get --prefix "$NAME/" "$@"; }
 @test "a start is refused where another host holds the name, and the words say who it is and where" {
 	hold_on web1 "$HELPERS/hold"
 	run -1 on web2 touch intruder
-	[[ $output == "Another '$NAME' process is already running (pid $COMMAND on web1)." ]]
+	[[ $output == "$(refusal "$NAME" "$COMMAND on web1")" ]]
 	file_is_gone intruder
 	run -75 on web2 -E 75 touch intruder
 	run -1 on web2 -q touch intruder
@@ -42,7 +42,7 @@ queue() { etcdctl get --prefix "$NAME/" "$@"; }
 @test "no byte of a host's name or of the lock's can drive a terminal" {
 	NAME=$'job\e[1m' hold_on $'we\tb' "$HELPERS/hold"
 	NAME=$'job\e[1m' run -1 on web2 true
-	[[ $output == "Another 'job\\033[1m' process is already running (pid $COMMAND on we\\011b)." ]]
+	[[ $output == "$(refusal 'job\033[1m' "$COMMAND on we\\011b")" ]]
 }
 
 @test "a name may hold any bytes" {
@@ -67,7 +67,7 @@ queue() { etcdctl get --prefix "$NAME/" "$@"; }
 @test "a start that waits for another host's lock is refused when its time is over" {
 	hold_on web1 "$HELPERS/hold"
 	run -1 on web2 --timeout 0.2 touch intruder
-	[[ $output == "Another '$NAME' process is already running (pid $COMMAND on web1)." ]]
+	[[ $output == "$(refusal "$NAME" "$COMMAND on web1")" ]]
 	run -1 on web2 -t 0 touch intruder
 	file_is_gone intruder
 	[[ $(queue --keys-only | grep -c .) == 1 ]]
@@ -94,7 +94,7 @@ queue() { etcdctl get --prefix "$NAME/" "$@"; }
 	[[ $output == "" ]]
 	grep -qE 'Z \[[0-9]+\] Acquired lock at etcd:other/[0-9a-f]+\.\.\.$' log
 	grep -qE 'Z \[[0-9]+\] Released lock at etcd:other/[0-9a-f]+\.\.\.$' log
-	grep -qE "Acquired lock at $PWD/web2/py_exclusivelock_other.lock\.\.\.$" log
+	grep -q "Acquired lock at $(lock_file other "$PWD/web2")\.\.\.$" log
 	run -0 on web1 --verbose true
 	[[ $output == *"Acquired lock at etcd:$NAME/"* ]]
 }
@@ -178,7 +178,7 @@ server.serve_forever()' >port 2>asked 3>&- &
 @test "with EXCLUSIVELOCK_ON_ERROR=run a start that reaches no cluster runs under the machine's lock, and has no fence" {
 	EXCLUSIVELOCK_ON_ERROR=run run -0 timeout 60 "$LAUNCH" --cluster=127.0.0.1:1 -n "$NAME" \
 		sh -c 'echo "${EXCLUSIVELOCK_FENCE-unfenced} $(($$ == EXCLUSIVELOCK_PID))"; ls "$EXCLUSIVELOCK_DIR"'
-	[[ $output == *"(running under this machine's lock alone, as EXCLUSIVELOCK_ON_ERROR says)"$'\n'"unfenced 1"$'\n'"py_exclusivelock_$NAME.lock" ]]
+	[[ $output == *"(running under this machine's lock alone, as EXCLUSIVELOCK_ON_ERROR says)"$'\n'"unfenced 1"$'\n'"$(basename "$(lock_file "$NAME")")" ]]
 }
 
 @test "the key has the recipe's form, and its value says host, PID, start and command" {

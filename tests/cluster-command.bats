@@ -120,10 +120,10 @@ print(signal.Signals(-subprocess.run(sys.argv[1:]).returncode).name)' "$LAUNCH" 
 
 @test "the machine's lock is the command's own, and names its PID" {
 	hold_on web1 "$HELPERS/hold"
-	[[ $(<web1/py_exclusivelock_"$NAME".lock) == "$COMMAND" ]]
-	grep -q "py_exclusivelock_$NAME.lock" "/proc/$COMMAND/maps"
+	[[ $(<"$(lock_file "$NAME" web1)") == "$COMMAND" ]]
+	grep -qF "$(lock_file "$NAME" /web1)" "/proc/$COMMAND/maps"
 	run -1 on web1 true
-	[[ $output == "Another '$NAME' process is already running (pid $COMMAND)." ]]
+	[[ $output == "$(refusal "$NAME" "$COMMAND")" ]]
 }
 
 @test "static commands and --no-preload are guarded as well" {
@@ -232,7 +232,7 @@ print(signal.Signals(-subprocess.run(sys.argv[1:]).returncode).name)' "$LAUNCH" 
 	ENDLATER+=("$(<pid)")
 	run -1 on web2 true
 	run -1 on web1 true
-	[[ $output == "Another '$NAME' process is already running (pid $(<pid))." ]]
+	[[ $output == "$(refusal "$NAME" "$(<pid)")" ]]
 	kill -TERM "$(<pid)"
 	ends_with 0 "$KEEPER"
 	run -0 on web2 true

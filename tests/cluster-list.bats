@@ -58,7 +58,7 @@ waits() { [[ $(ctl --cluster --json status "$NAME") == *'"waiting": '"$1"* ]]; }
 	local long=$NAME/part
 	NAME=$long hold_on web1 "$HELPERS/hold"
 	run -1 on web2 true
-	[[ $output == "Another '$long' process is already running (pid $COMMAND on web1)." ]]
+	[[ $output == "$(refusal "$long" "$COMMAND on web1")" ]]
 	run -0 ctl --cluster status "$NAME"
 	[[ $output == "$NAME: not to be had while a longer name is held: $long: held by pid $COMMAND on web1 since "*": $HELPERS/hold" ]]
 	[[ $(ctl --cluster --json status "$NAME") == *'"name": "'"$long"'"'* ]]

@@ -22,7 +22,7 @@ begin_etcdctl() {
 	poll grep -q ^ready "$BATS_TEST_TMPDIR/etcdctl.out"
 	read -r _ COMMAND <"$BATS_TEST_TMPDIR/etcdctl.out"
 	run -1 on web1 echo in
-	[[ $output == "Another '$NAME' process is already running." ]]
+	[[ $output == "$(refusal "$NAME")" ]]
 	begin_on web2 --wait flock -n "$ORACLE" echo alone
 	poll queue_is 2
 	kill -TERM "$COMMAND"
@@ -70,7 +70,7 @@ begin_etcdctl() {
 @test "one that gives up waiting leaves its place" {
 	hold_on web1 sh -c "$STAYS" "$ORACLE"
 	run -1 on web2 -t 0.3 echo in
-	[[ $output == "Another '$NAME' process is already running (pid $COMMAND on web1)." ]]
+	[[ $output == "$(refusal "$NAME" "$COMMAND on web1")" ]]
 	queue_is 1
 }
 
@@ -94,7 +94,7 @@ begin_etcdctl() {
 	proxy_start way=0
 	hold_on web1 sh -c "$STAYS" "$ORACLE"
 	ENDPOINTS=${WAY[way]} run -1 on web1 echo in
-	[[ $output == "Another '$NAME' process is already running (pid $COMMAND)." ]]
+	[[ $output == "$(refusal "$NAME" "$COMMAND")" ]]
 	proxy_tell way count
 	[[ $ANSWER == "0 0 0" ]]
 }

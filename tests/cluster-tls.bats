@@ -32,7 +32,7 @@ setup() {
 	hold_on web1 "${OURS[@]}" sh -c "$STAYS" "$ORACLE"
 	lease_passes
 	run -1 on web2 "${OURS[@]}" echo in
-	[[ $output == "Another '$NAME' process is already running (pid $COMMAND on web1)." ]]
+	[[ $output == "$(refusal "$NAME" "$COMMAND on web1")" ]]
 	etcdctl lock "$NAME" -- flock -n "$ORACLE" echo alone >"$BATS_TEST_TMPDIR/etcdctl.out" 3>&- &
 	ENDLATER+=("$!")
 	poll queue_is 2

@@ -29,7 +29,7 @@ setup() {
 	lease_passes
 	lease_passes
 	run -1 on web2 --cluster-user nightly --password-file "$BATS_TEST_TMPDIR/password" echo in
-	[[ $output == "Another '$NAME' process is already running (pid $COMMAND on web1)." ]]
+	[[ $output == "$(refusal "$NAME" "$COMMAND on web1")" ]]
 }
 
 @test "the password may come from the environment; the command does not get it, nor is it in any command line" {

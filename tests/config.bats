@@ -8,7 +8,7 @@ load test_helper
 setup() {
 	clean_environment
 	export EXCLUSIVELOCK_NAME=job
-	LOCK=$LOCKS/py_exclusivelock_job.lock
+	LOCK=$(lock_file job)
 }
 
 teardown() {
@@ -139,7 +139,7 @@ assert_touched() {
 	run -0 guarded sh -c '"$@"; "$@"' sh "$HELPERS/stages"
 	start_holder "$HELPERS/hold"
 	run -1 guarded sh -c '"$@"' sh "$HELPERS/stages"
-	[[ $output == "Another 'job' process is already running (pid $HOLDER)." ]]
+	[[ $output == "$(refusal job "$HOLDER")" ]]
 }
 
 @test "with EXCLUSIVELOCK_ON_HELD=flag a program runs in spite of a holder, and is told so" {
@@ -153,7 +153,7 @@ assert_touched() {
 	# It leaves the lock to its holder.
 	[[ $(<"$LOCK") == "$HOLDER" ]]
 	EXCLUSIVELOCK_ON_HELD=abort run -1 guarded "$HELPERS/stages"
-	[[ $output == "Another 'job' process is already running (pid $HOLDER)." ]]
+	[[ $output == "$(refusal job "$HOLDER")" ]]
 }
 
 @test "with EXCLUSIVELOCK_ON_HELD=flag a program takes a free lock, and is told that" {

@@ -63,7 +63,7 @@ assert_exclusive_until_it_ends() {
 	start_daemon single exit
 	[[ $(<"$(lock_file daemon)") == "$DAEMON" ]]
 	run -1 timeout 10 "$SOURCE/tests/peers/exclusive.py" daemon
-	[[ $output == "Another 'daemon' process is already running (pid $DAEMON)." ]]
+	[[ $output == "$(refusal daemon "$DAEMON")" ]]
 }
 
 @test "the daemon is in the lock file however closely its two parents leave one after the other by exit()" {
@@ -84,5 +84,5 @@ assert_exclusive_until_it_ends() {
 	assert_refused daemon "$DAEMON"
 	[[ $(<"$(lock_file daemon)") == "$DAEMON" ]]
 	run -1 timeout 10 "$SOURCE/tests/peers/exclusive.py" daemon
-	[[ $output == "Another 'daemon' process is already running (pid $DAEMON)." ]]
+	[[ $output == "$(refusal daemon "$DAEMON")" ]]
 }

@@ -101,7 +101,7 @@ assert_free_after() {
 	start_holder EXCLUSIVELOCK_NAME=ending "$HELPERS/leave" last-thread
 	assert_refused ending "$HOLDER"
 	run -1 timeout 10 "$SOURCE/tests/peers/exclusive.py" ending
-	[[ $output == "Another 'ending' process is already running (pid $HOLDER)." ]]
+	[[ $output == "$(refusal ending "$HOLDER")" ]]
 	kill -TERM "$HOLDER"
 	wait "$HOLDER"
 	file_is_gone "$(lock_file ending)"
@@ -134,7 +134,7 @@ assert_free_after() {
 @test "a program without children looks at no other process at its end" {
 	command -v strace >/dev/null || skip "needs strace"
 	run -0 strace -E LD_PRELOAD="$SHIM" -E EXCLUSIVELOCK_NAME=ending -o trace -e trace=openat,unlinkat "$HELPERS/leave" exit
-	grep -q '^unlinkat.*py_exclusivelock_ending' trace
+	grep -q "^unlinkat.*$(lock_file ending)" trace
 	run -1 grep '"/proc"' trace
 }
 

@@ -79,7 +79,7 @@ assert_exclusive_throughout() {
 	ENDLATER+=("$HOLDER")
 	poll grep -qs sleep "/proc/$HOLDER/comm"
 	run -1 guarded ./wrapper
-	[[ $output == "Another '$PWD/wrapper' process is already running (pid $HOLDER)." ]]
+	[[ $output == "$(refusal "$PWD/wrapper" "$HOLDER")" ]]
 	kill -KILL "$HOLDER"
 	wait "$HOLDER" || :
 }

@@ -145,8 +145,8 @@ field() {
 	[[ $("$CTL" path 'a b/c') == "$(lock_file 'a b/c')" ]]
 	[[ $("$CTL" path x) == "$("$LAUNCH" -n x -p)" ]]
 	[[ $(EXCLUSIVELOCK_DIR='' "$CTL" path x) == "$(EXCLUSIVELOCK_DIR='' "$LAUNCH" -n x -p)" ]]
-	[[ $("$CTL" --dir /some/where path x) == /some/where/py_exclusivelock_x.lock ]]
-	[[ $(XDG_RUNTIME_DIR=/run/user/1 "$CTL" -u path x) == /run/user/1/py_exclusivelock_x.lock ]]
+	[[ $("$CTL" --dir /some/where path x) == "$(lock_file x /some/where)" ]]
+	[[ $(XDG_RUNTIME_DIR=/run/user/1 "$CTL" -u path x) == "$(lock_file x /run/user/1)" ]]
 }
 
 @test "looking takes no lock, not even for an instant, and changes no file" {

@@ -11,7 +11,7 @@ setup() {
 	clean_environment
 	export EXCLUSIVELOCK_NAME=job
 	make_public_place
-	LOCK=$LOCKS/py_exclusivelock_job.lock
+	LOCK=$(lock_file job)
 	protection=$(cat "$PROTECTION" 2>/dev/null) || protection=''
 }
 
@@ -60,7 +60,7 @@ assert_refused_to_all() {
 	for who in root as_user another_user; do
 		run --separate-stderr -1 timeout_as "$who"
 		[[ $output == "" ]]
-		[[ $stderr == "Another 'job' process is already running (pid $HOLDER)." ]] || { echo "$who: $stderr"; return 1; }
+		[[ $stderr == "$(refusal job "$HOLDER")" ]] || { echo "$who: $stderr"; return 1; }
 	done
 }
 
@@ -189,8 +189,8 @@ protect() {
 	for who in root as_user another_user; do
 		run --separate-stderr -1 timeout_as "$who"
 		[[ $output == "" ]]
-		[[ $stderr == "Another 'job' process is already running." ||
-			$stderr == "Another 'job' process is already running (pid $HOLDER)." ]] || { echo "$who, dead $dead: $stderr"; false; }
+		[[ $stderr == "$(refusal job)" ||
+			$stderr == "$(refusal job "$HOLDER")" ]] || { echo "$who, dead $dead: $stderr"; false; }
 	done
 	end_holder KILL
 	assert_starts_as as_user
@@ -234,5 +234,5 @@ signal.pause()' "$LOCK"
 	chmod 1777 "$LOCKS"
 	rm -f "$LOCK"
 	run -1 timeout 20 env LD_PRELOAD="$SHIM" echo in
-	[[ $output == "Another 'job' process is already running (pid $HOLDER)." ]]
+	[[ $output == "$(refusal job "$HOLDER")" ]]
 }

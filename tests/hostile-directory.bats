@@ -20,7 +20,7 @@ in_small_directory() {
 		attack() { setpriv --reuid=65533 --regid=65533 --clear-groups sh -c "$1" 2>/dev/null || :; }
 		use_up_files() { attack "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18; do : >$EXCLUSIVELOCK_DIR/\$i; done"; }
 		use_up_room() { attack "cat /dev/zero >$EXCLUSIVELOCK_DIR/zeroes"; }
-		lock=$EXCLUSIVELOCK_DIR/py_exclusivelock_job.lock
+		lock=$EXCLUSIVELOCK_DIR/'"${LOCK##*/}"'
 		'"$1" env LD_PRELOAD="$SHIM" "$HELPERS/stages" 7
 }
 
@@ -43,7 +43,7 @@ in_small_directory() {
 @test "a directory full of another user's files makes no start fail" {
 	as_attacker /usr/bin/python3 -c 'import os, sys
 for number in range(int(sys.argv[2])):
-    os.close(os.open("%s/py_exclusivelock_%d.lock" % (sys.argv[1], number), os.O_CREAT | os.O_WRONLY))' "$LOCKS" "$FILES"
+    os.close(os.open("%s%d.lock" % (sys.argv[1], number), os.O_CREAT | os.O_WRONLY))' "$LOCKS/$LOCK_PREFIX" "$FILES"
 	for who in "${VICTIMS[@]}"; do
 		assert_runs_as "$who"
 	done

@@ -43,7 +43,7 @@ assert_runs_for_all() {
 	# The launcher is its command's parent no longer, and asks no more kindly.
 	plant 1
 	run --separate-stderr -1 timeout 20 "$BUILD/exlock-launch" "$HELPERS/stages" 7
-	[[ $output == "" && $stderr == "Another 'job' process is already running." ]]
+	[[ $output == "" && $stderr == "$(refusal job)" ]]
 }
 
 @test "a program's child without its mark still is its child where the program's own file says so, not where a stranger's does" {
@@ -156,7 +156,7 @@ fcntl.fcntl(file, fcntl.F_SETLEASE, getattr(fcntl, sys.argv[1]))" "$kind"
 		plant "$content"
 		run --separate-stderr -1 in_mount_namespace 'mount -t proc -o hidepid=2 none /proc; exec "$@"' \
 			setpriv --reuid=65534 --regid=65534 --clear-groups env LD_PRELOAD="$SHIM" "$HELPERS/stages" 7
-		[[ $output == "" && $stderr == "Another 'job' process is already running (pid $ATTACKER)." ]]
+		[[ $output == "" && $stderr == "$(refusal job "$ATTACKER")" ]]
 	done
 	kill -KILL "$ATTACKER"
 	poll process_has_ended "$ATTACKER"
@@ -192,7 +192,7 @@ fcntl.fcntl(file, fcntl.F_SETLEASE, getattr(fcntl, sys.argv[1]))" "$kind"
 		# Somebody else has the flock, whom the record does not name.
 		flock "$1" env LD_PRELOAD="$2/libexlock.so" "$2/stages" 2>&1 || echo "$!"
 		cat "$1"' "$LOCK" "$PLACE" "$BATS_TEST_TMPDIR/inode"
-	[[ ${#lines[@]} == 3 && ${lines[0]} == "Another 'job' process is already running"* && ${lines[0]} != *"${lines[1]}"* ]]
+	[[ ${#lines[@]} == 3 && ${lines[0]} == "$(refusal_start job)"* && ${lines[0]} != *"${lines[1]}"* ]]
 	[[ ${lines[2]} == 999999999 ]]
 }
 

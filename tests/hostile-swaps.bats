@@ -72,7 +72,7 @@ assert_survives() {
 		run --separate-stderr start_as "$who"
 		case $status in
 		7) [[ $output == constructor*destructor* && $stderr == "" ]] ;;
-		1) [[ $output == "" && $stderr == "Another 'job' process is already running"* ]] ;;
+		1) [[ $output == "" && $stderr == "$(refusal_start job)"* ]] ;;
 		125) [[ $output == "" && $stderr == "exlock: $LOCK: "* ]] ;;
 		*) false ;;
 		esac || { echo "$who: $status: $output $stderr"; false; }

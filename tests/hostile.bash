@@ -7,7 +7,7 @@ setup_hostile() {
 	clean_environment
 	export EXCLUSIVELOCK_NAME=job
 	make_public_place
-	LOCK=$LOCKS/py_exclusivelock_job.lock
+	LOCK=$(lock_file job)
 	SECRET=$PLACE/secret
 	printf 'not to be touched' >"$SECRET"
 	touch -d @1000000000 "$SECRET"
@@ -45,14 +45,14 @@ assert_runs_as() {
 
 # The start is refused in bounded time, names PID (with none: none; with *: whatever) and nothing of the program runs.
 assert_refused_as() {
-	local pid=$1 by=''
+	local pid=$1 words
 	shift
-	[[ -z $pid ]] || by=" (pid $pid)"
-	[[ $pid != '*' ]] || by='*'
+	words=$(refusal job ${pid:+"$pid"})
+	[[ $pid != '*' ]] || words="$(refusal_start job)*"
 	run --separate-stderr -1 start_as "$@"
 	[[ $output == "" ]]
 	# shellcheck disable=SC2053 # a pattern
-	[[ $stderr == "Another 'job' process is already running"$by. ]] || { echo "$*: $stderr"; return 1; }
+	[[ $stderr == $words ]] || { echo "$*: $stderr"; return 1; }
 	assert_secret_kept
 }
 

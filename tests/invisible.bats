@@ -38,9 +38,9 @@ same_state() {
 
 @test "they are so when an old lock file is found, and when its process lives no more" {
 	export EXCLUSIVELOCK_NAME=job
-	printf 999999999 >"$LOCKS/py_exclusivelock_job.lock"
+	printf 999999999 >"$(lock_file job)"
 	same_state
-	printf '4194304\n' >"$LOCKS/py_exclusivelock_job.lock"
+	printf '4194304\n' >"$(lock_file job)"
 	same_state
 }
 
@@ -57,7 +57,7 @@ same_state() {
 
 @test "with descriptors closed, no message gets into the lock file" {
 	export EXCLUSIVELOCK_NAME=job EXCLUSIVELOCK_LOG=stderr
-	lock=$LOCKS/py_exclusivelock_job.lock
+	lock=$(lock_file job)
 	for closed in '2>&-' '<&- 2>&-' '>&- 2>&-' '<&- >&- 2>&-'; do
 		eval "env LD_PRELOAD='$SHIM' '$HELPERS/hold' $closed 3>&- &"
 		holder=$!
@@ -166,7 +166,7 @@ same_state() {
 	env LD_PRELOAD="$SHIM" env | sort >guarded
 	diff plain guarded | grep '^[<>]' >changes || :
 	[[ $(wc -l <changes) == 3 ]] || { cat changes; false; }
-	grep -qx "> EXCLUSIVELOCK_LOCKFILE=$LOCKS/py_exclusivelock_job.lock" changes
+	grep -qx "> EXCLUSIVELOCK_LOCKFILE=$(lock_file job)" changes
 	grep -qxE '> EXCLUSIVELOCK_PID=[0-9]+' changes
 	grep -qxE '> EXCLUSIVELOCK_INSTANCE=.+' changes
 }

@@ -30,11 +30,11 @@ await_holder() {
 
 @test "over another user's stale file, which it may only read, the launcher keeps a static command exclusive" {
 	make_public_launcher
-	echo 999999999 >"$LOCKS/py_exclusivelock_job.lock"
+	echo 999999999 >"$(lock_file job)"
 	as_user "$PLACE/exlock-launch" -n job "$PLACE/hold-static" >out 3>&- &
 	await_holder
 	run -1 as_user "$PLACE/exlock-launch" -n job echo in
-	[[ $output == "Another 'job' process is already running"* ]]
+	[[ $output == "$(refusal_start job)"* ]]
 	kill -KILL "$HOLDER"
 	poll process_has_ended "$HOLDER"
 	run -0 as_user "$PLACE/exlock-launch" -n job echo in
@@ -42,14 +42,14 @@ await_holder() {
 
 @test "over such a file a program keeps the lock through exec, and its children see no descriptor of it" {
 	make_public_launcher
-	echo 999999999 >"$LOCKS/py_exclusivelock_job.lock"
+	echo 999999999 >"$(lock_file job)"
 	as_user env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME=job sh -c \
 		'sh -c "ls -l /proc/\$\$/fd"; exec "$0"' "$PLACE/hold" >out 3>&- &
 	await_holder
 	grep -q /dev/ out
-	run -1 grep py_exclusivelock out
+	run -1 grep "$LOCK_PREFIX" out
 	run -1 as_user env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME=job echo in
-	[[ $output == "Another 'job' process is already running (pid $HOLDER)." ]]
+	[[ $output == "$(refusal job "$HOLDER")" ]]
 }
 
 @test "the launcher starts nothing where it cannot record the PID for a command without the preload" {
@@ -67,7 +67,7 @@ await_holder() {
 			env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME=job EXCLUSIVELOCK_ON_HELD=wait EXCLUSIVELOCK_TIMEOUT="$1" echo in
 	}
 	run -1 wait_without_timers 0.3
-	[[ $output == "Another 'job' process is already running (pid $HOLDER)." ]]
+	[[ $output == "$(refusal job "$HOLDER")" ]]
 	wait_without_timers 60 >turn 3>&- &
 	kill -TERM "$HOLDER"
 	wait "$!"

@@ -32,13 +32,13 @@ start_launched() {
 
 assert_all_refused() {
 	run -1 "${AS[@]}" "$LAUNCH" -n kind touch "$OPEN/intruder"
-	[[ $output == "Another 'kind' process is already running (pid $HOLDER)." ]]
+	[[ $output == "$(refusal kind "$HOLDER")" ]]
 	run -1 "${AS[@]}" "$LAUNCH" -n kind "$@"
-	[[ $output == "Another 'kind' process is already running (pid $HOLDER)." ]]
+	[[ $output == "$(refusal kind "$HOLDER")" ]]
 	file_is_gone intruder
 	assert_refused kind "$HOLDER"
 	run -1 timeout 10 "$SOURCE/tests/peers/exclusive.py" kind
-	[[ $output == "Another 'kind' process is already running (pid $HOLDER)." ]]
+	[[ $output == "$(refusal kind "$HOLDER")" ]]
 }
 
 # Launched as AS (a command and its options, or nothing) COMMAND is exclusive, whether it is killed or ends.
@@ -83,7 +83,7 @@ assert_exclusive() {
 	# The kernel's lock is there: it is the library that took it.
 	run -1 flock --nonblock "$(lock_file kind)" true
 	run -1 env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME=kind "$OPEN/program"
-	[[ $output == "Another 'kind' process is already running (pid $HOLDER)." ]]
+	[[ $output == "$(refusal kind "$HOLDER")" ]]
 	kill -TERM "$HOLDER"
 	wait "$HOLDER"
 	file_is_gone "$(lock_file kind)"

@@ -24,7 +24,7 @@ start_launched() {
 	[[ $(<holder.out) == "ready $HOLDER" && ! -s holder.err ]]
 	[[ -z $(<"/proc/$HOLDER/task/$HOLDER/children") ]]
 	run -1 "$LAUNCH" -n job touch intruder
-	[[ $output == "Another 'job' process is already running (pid $HOLDER)." ]]
+	[[ $output == "$(refusal job "$HOLDER")" ]]
 	file_is_gone intruder
 	assert_refused job "$HOLDER"
 	kill -TERM "$HOLDER"
@@ -96,7 +96,7 @@ assert_sets() {
 	run -75 "$LAUNCH" -n job -q -E 75 touch intruder
 	[[ $output == "" ]]
 	run -1 timeout 20 "$LAUNCH" -n job -t 0.2 touch intruder
-	[[ $output == "Another 'job' process is already running (pid $HOLDER)." ]]
+	[[ $output == "$(refusal job "$HOLDER")" ]]
 	file_is_gone intruder
 	run -0 "$LAUNCH" -n job -f printenv EXCLUSIVELOCK_HELD EXCLUSIVELOCK_HOLDER
 	[[ $output == $'1\n'"$HOLDER" ]]
@@ -157,13 +157,13 @@ assert_sets() {
 	for start in ./tool "$PWD/tool" tool link ./script script; do
 		start_launched "$start"
 		run -1 env LD_PRELOAD="$SHIM" "$start"
-		[[ $output == "Another '$PWD/${start##*/}' process is already running (pid $HOLDER)." ||
-			$output == "Another '$PWD/tool' process is already running (pid $HOLDER)." ]]
+		[[ $output == "$(refusal "$PWD/${start##*/}" "$HOLDER")" ||
+			$output == "$(refusal "$PWD/tool" "$HOLDER")" ]]
 		kill -KILL "$HOLDER"
 		wait "$HOLDER" || :
 		start_holder "$start"
 		run -1 "$LAUNCH" "$start"
-		[[ $output == *"already running (pid $HOLDER)." ]]
+		[[ $output == $(refusal '*' "$HOLDER") ]]
 		kill -KILL "$HOLDER"
 		wait "$HOLDER" || :
 	done
@@ -182,7 +182,7 @@ assert_sets() {
 	assert_refused A "$HOLDER"
 	assert_refused B "$HOLDER"
 	run -1 "$LAUNCH" -n C "$LAUNCH" -n B touch intruder
-	[[ $output == "Another 'B' process is already running (pid $HOLDER)." ]]
+	[[ $output == "$(refusal B "$HOLDER")" ]]
 	file_is_gone intruder
 	assert_free C
 }

@@ -22,12 +22,12 @@ teardown() {
 # A line of shell SCRIPT where the lock directory is layered, with guarded() and a poll of sorts.
 in_layers() {
 	run -0 in_mount_namespace "$LAYERED"'
-		export shim="$1" helpers="$2" folder="$3"
+		export shim="$1" helpers="$2" folder="$3" lock="$4"
 		guarded() { env LD_PRELOAD="$shim" "$@"; }
 		until_content() { n=0; until [ -s "$1" ] || [ $((n += 1)) = 1000 ]; do sleep 0.01; done; }
 		until_ended() { n=0; while [ -e "/proc/$1" ] && [ $((n += 1)) != 1000 ]; do sleep 0.01; done; }
 		second() { guarded "$helpers/stages" 7 2>&1 || echo "ended with $?"; }
-		'"$1" "$SHIM" "$HELPERS" "$BATS_TEST_TMPDIR" 3>&-
+		'"$1" "$SHIM" "$HELPERS" "$BATS_TEST_TMPDIR" "$(lock_file job)" 3>&-
 }
 
 @test "on an overlay file system a daemon keeps the lock, with its descriptors closed or open, and is named" {
@@ -35,15 +35,15 @@ in_layers() {
 		in_layers "guarded \"\$helpers/daemonize\" $how _exit \"\$folder/$how\"; until_content \"\$folder/$how\"
 			daemon=\$(cat \"\$folder/$how\")
 			second; kill -TERM \"\$daemon\"; until_ended \"\$daemon\"; second | tail -n 1"
-		[[ ${lines[0]} == "Another 'job' process is already running (pid $(<"$BATS_TEST_TMPDIR/$how"))." ]]
+		[[ ${lines[0]} == "$(refusal job "$(<"$BATS_TEST_TMPDIR/$how")")" ]]
 		[[ ${lines[1]} == "ended with 1" && ${lines[2]} == "ended with 7" ]] || { echo "$output"; false; }
 	done
 }
 
 @test "on an overlay file system a program is exclusive, also towards flock(1), and leaves nothing" {
 	in_layers 'env LD_PRELOAD="$shim" "$helpers/hold" >"$folder/holder" & until_content "$folder/holder"
-		second; flock --nonblock "$EXCLUSIVELOCK_DIR"/py_exclusivelock_job.lock true || echo "flock: $?"
+		second; flock --nonblock "$lock" true || echo "flock: $?"
 		kill -TERM $!; wait $!; ls "$EXCLUSIVELOCK_DIR"; second | tail -n 1'
-	[[ ${lines[0]} == "Another 'job' process is already running (pid "* && ${lines[1]} == "ended with 1" ]]
+	[[ ${lines[0]} == "$(refusal_start job) (pid "* && ${lines[1]} == "ended with 1" ]]
 	[[ ${lines[2]} == "flock: 1" && ${lines[3]} == "ended with 7" && ${#lines[@]} == 4 ]] || { echo "$output"; false; }
 }

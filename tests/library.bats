@@ -8,7 +8,7 @@ load test_helper
 setup() {
 	clean_environment
 	export EXCLUSIVELOCK_NAME=job
-	LOCK=$LOCKS/py_exclusivelock_job.lock
+	LOCK=$(lock_file job)
 }
 
 teardown() {
@@ -17,7 +17,7 @@ teardown() {
 
 assert_refused_by() {
 	run --separate-stderr -1 env LD_PRELOAD="$1" "$HELPERS/stages"
-	[[ $output == "" && $stderr == "Another 'job' process is already running (pid $HOLDER)." ]]
+	[[ $output == "" && $stderr == "$(refusal job "$HOLDER")" ]]
 }
 
 end_holder() {
@@ -57,7 +57,7 @@ end_holder() {
 	start_holder "$HELPERS/collide"
 	assert_refused_by "$SHIM"
 	run -1 guarded "$HELPERS/collide"
-	[[ $output == "Another 'job' process is already running (pid $HOLDER)." ]]
+	[[ $output == "$(refusal job "$HOLDER")" ]]
 	end_holder
 	file_is_gone "$LOCK"
 	# Nor on the longer ways: a dead holder, a log, a wait, a bad value.
@@ -109,7 +109,7 @@ end_holder() {
 	grep -q libexlock "/proc/$HOLDER/maps"
 	assert_refused_by "$SHIM"
 	run -1 guarded "$BATS_TEST_TMPDIR/hold"
-	[[ $output == "Another 'job' process is already running (pid $HOLDER)." ]]
+	[[ $output == "$(refusal job "$HOLDER")" ]]
 	kill -KILL "$HOLDER"
 	wait "$HOLDER" || :
 	start_holder "$BATS_TEST_TMPDIR/hold"
@@ -118,7 +118,7 @@ end_holder() {
 	# The other way round: the musl program as the second one.
 	start_holder "$HELPERS/hold"
 	run -1 guarded "$BATS_TEST_TMPDIR/hold"
-	[[ $output == "Another 'job' process is already running (pid $HOLDER)." ]]
+	[[ $output == "$(refusal job "$HOLDER")" ]]
 }
 
 @test "a musl program without a name locks the path of its file" {

@@ -28,14 +28,15 @@ none_but_12() { "$@" 3>&- <&-; }
 
 # With its file size limited by way of COMMAND, a program runs, and keeps others out.
 assert_exclusive_without_file_size() {
-	local size lock=$LOCKS/py_exclusivelock_job.lock
+	local size lock
+	lock=$(lock_file job)
 	for size in 0 1; do
 		start_limited_holder "$@" prlimit --fsize="$size:$size"
 		# Half a PID would be the PID of another process.
 		[[ ! -s $lock || $(<"$lock") == "$HOLDER" ]] || { echo "in the lock file: $(<"$lock")"; return 1; }
 		run -1 env LD_PRELOAD="$SHIM" "$HELPERS/stages"
 		run -1 "$@" prlimit --fsize="$size:$size" env LD_PRELOAD="$SHIM" "$HELPERS/stages"
-		[[ $output == "Another 'job' process is already running (pid $HOLDER)." ]]
+		[[ $output == "$(refusal job "$HOLDER")" ]]
 		kill -TERM "$HOLDER"
 		poll process_has_ended "$HOLDER"
 		run -7 "$@" prlimit --fsize="$size:$size" env LD_PRELOAD="$SHIM" "$HELPERS/stages" 7
@@ -91,9 +92,9 @@ READ_ONLY='mount -t tmpfs -o ro none "$EXCLUSIVELOCK_DIR"'
 @test "with a single descriptor to be had, programs exclude one another" {
 	start_limited_holder prlimit --nofile=4
 	run -1 guarded "$HELPERS/stages"
-	[[ $output == "Another 'job' process is already running (pid $HOLDER)." ]]
+	[[ $output == "$(refusal job "$HOLDER")" ]]
 	run -1 none_but_012 prlimit --nofile=4 env LD_PRELOAD="$SHIM" "$HELPERS/stages"
-	[[ $output == "Another 'job' process is already running (pid $HOLDER)." ]]
+	[[ $output == "$(refusal job "$HOLDER")" ]]
 	run --separate-stderr -1 none_but_12 prlimit --nofile=3 env LD_PRELOAD="$SHIM" "$HELPERS/stages"
 	[[ $output == "" ]]
 	kill -KILL "$HOLDER"

@@ -8,7 +8,7 @@ load test_helper
 setup() {
 	clean_environment
 	export EXCLUSIVELOCK_NAME=job
-	LOCK=$LOCKS/py_exclusivelock_job.lock
+	LOCK=$(lock_file job)
 	VICTIM=$BATS_TEST_TMPDIR/victim
 	printf 'not to be touched' >"$VICTIM"
 	touch -d @1000000000 "$VICTIM"
@@ -71,7 +71,7 @@ assert_untouched() {
 
 @test "a holder keeps no descriptor and no POSIX or OFD lock of the file, which a peer may lock and read at once" {
 	start_holder "$HELPERS/hold"
-	run -1 grep -q py_exclusivelock <(ls -l "/proc/$HOLDER/fd")
+	run -1 grep -q "$LOCK_PREFIX" <(ls -l "/proc/$HOLDER/fd")
 	run -0 timeout 20 /usr/bin/python3 -c 'import fcntl, sys
 file = open(sys.argv[1], "r+")
 fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -181,7 +181,7 @@ signal.pause()' "$LOCK" >"$BATS_TEST_TMPDIR/locker" 3>&- &
 	ENDLATER+=("$locker")
 	poll grep -q ready "$BATS_TEST_TMPDIR/locker"
 	run -1 timeout 20 env LD_PRELOAD="$SHIM" echo in
-	[[ $output == "Another 'job' process is already running (pid $locker)." ]]
+	[[ $output == "$(refusal job "$locker")" ]]
 	kill -KILL "$locker"
 	wait "$locker" || :
 	run -0 guarded echo in

@@ -93,7 +93,7 @@ options_of() {
 
 @test "the examples of exlock-launch(1) run and do what is said" {
 	run -0 as_installed "$(block exlock-launch.1 'refused with')"
-	[[ $output == *"Another 'nightly' process is already running"* && $output == *"refused with 1"* ]]
+	[[ $output == *"$(refusal_start nightly)"* && $output == *"refused with 1"* ]]
 	run -0 as_installed "$(block exlock-launch.1 'for job in')"
 	[[ $(sort <<<"$output") == $'one\nthree\ntwo' ]]
 	[[ $(as_installed "$(block exlock-launch.1 '--print-lockfile')") == "$(lock_file nightly)" ]]
@@ -168,7 +168,7 @@ options_of() {
 	[[ $output == "the only one" ]]
 	start_holder EXCLUSIVELOCK_NAME="$script" "$HELPERS/hold"
 	run -1 as_installed "$script"
-	[[ $output == "Another '$script' process is already running (pid $HOLDER)." ]]
+	[[ $output == "$(refusal "$script" "$HOLDER")" ]]
 	# Whatever the launcher is told to do, it begins again once.
 	run -0 as_installed "EXCLUSIVELOCK_ON_HELD=flag timeout 20 $script"
 	[[ $output == "the only one" ]]
@@ -216,7 +216,7 @@ options_of() {
 	ENDLATER+=("$HOLDER")
 	poll grep -q ready out
 	run -1 env LD_LIBRARY_PATH="$BUILD" ./opt/legacy_tool
-	[[ $output == "Another '$PWD/opt/legacy_tool' process is already running (pid $HOLDER)." ]]
+	[[ $output == "$(refusal "$PWD/opt/legacy_tool" "$HOLDER")" ]]
 }
 
 @test "recipe: sudo guards in either order" {
@@ -227,5 +227,5 @@ options_of() {
 	[[ $output == "tool " ]]
 	start_holder EXCLUSIVELOCK_NAME=tool "$HELPERS/hold"
 	run -1 as_installed "$(block libexlock.7 'sudo ./tool' | sed 1q)"
-	[[ $output == "Another 'tool' process is already running (pid $HOLDER)." ]]
+	[[ $output == "$(refusal tool "$HOLDER")" ]]
 }

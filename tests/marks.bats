@@ -35,7 +35,7 @@ named() {
 # With these marks in its environment a start is refused like any other.
 assert_refused_with() {
 	run -1 env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME=one "$@" touch intruder
-	[[ $output == "Another 'one' process is already running (pid $HOLDER)." ]]
+	[[ $output == "$(refusal one "$HOLDER")" ]]
 	file_is_gone intruder
 }
 
@@ -123,7 +123,7 @@ assert_refused_with() {
 @test "a program locked as B inside one locked as A is refused when B is held" {
 	start_holder EXCLUSIVELOCK_NAME=B "$HELPERS/hold"
 	run -42 named A sh -c 'EXCLUSIVELOCK_NAME=B EXCLUSIVELOCK_EXIT_CODE=42 touch intruder; exit'
-	[[ $output == "Another 'B' process is already running (pid $HOLDER)." ]]
+	[[ $output == "$(refusal B "$HOLDER")" ]]
 	file_is_gone intruder
 }
 
@@ -160,8 +160,8 @@ print(os.environ["EXCLUSIVELOCK_LOCKFILE"])'
 	start_holder EXCLUSIVELOCK_NAME=one sh -c 'env >marks; exec "$0"' "$HELPERS/hold"
 	mark=$(grep '^EXCLUSIVELOCK_INSTANCE=' marks)
 	start_holder "$HELPERS/hold"
-	for path in relative "py_exclusivelock_one.lock" /nowhere/else /; do
+	for path in relative "${LOCK_PREFIX}one.lock" /nowhere/else /; do
 		run -1 env --chdir="$LOCKS" LD_PRELOAD="$SHIM" "$mark" EXCLUSIVELOCK_LOCKFILE="$path" "$HELPERS/hold"
-		[[ $output == "Another '$HELPERS/hold' process is already running (pid $HOLDER)." ]]
+		[[ $output == "$(refusal "$HELPERS/hold" "$HOLDER")" ]]
 	done
 }

@@ -39,18 +39,18 @@ locks_without_proc() {
 }
 
 @test "a program without a name locks the path of its file" {
-	lock=$LOCKS/py_exclusivelock_%2Fusr%2Fbin%2Fsleep.lock
+	lock=$(lock_file /usr/bin/sleep)
 	env LD_PRELOAD="$SHIM" /usr/bin/sleep 1000 3>&- &
 	holder=$!
 	ENDLATER+=("$holder")
 	poll file_has_content "$lock"
 	run --separate-stderr -1 guarded /usr/bin/sleep 0
-	[[ $stderr == "Another '/usr/bin/sleep' process is already running (pid $holder)." ]]
+	[[ $stderr == "$(refusal /usr/bin/sleep "$holder")" ]]
 	# Started by another path that leads to the same file, it is still that program.
 	run --separate-stderr -1 guarded /usr/../usr/bin//sleep 0
 	ln -s /usr/bin/sleep "$BIN/doze"
 	run --separate-stderr -1 guarded "$BIN/doze" 0
-	[[ $stderr == "Another '/usr/bin/sleep' process is already running (pid $holder)." ]]
+	[[ $stderr == "$(refusal /usr/bin/sleep "$holder")" ]]
 	# Another program is not.
 	run -0 guarded /usr/bin/true
 }
@@ -109,7 +109,7 @@ locks_without_proc() {
 	make_script "$BIN/second" /bin/sh
 	start_holder "$BIN/first"
 	run --separate-stderr -1 guarded "$BIN/first"
-	[[ $stderr == "Another '$BIN/first' process is already running (pid $HOLDER)." ]]
+	[[ $stderr == "$(refusal "$BIN/first" "$HOLDER")" ]]
 	locks "$BIN/second" "$BIN/second"
 }
 
@@ -127,7 +127,7 @@ locks_without_proc() {
 	# And its successor.
 	cp "$HELPERS/hold" "$BIN/tool"
 	run --separate-stderr -1 guarded "$BIN/tool"
-	[[ $stderr == "Another '$BIN/tool' process is already running (pid $HOLDER)." ]]
+	[[ $stderr == "$(refusal "$BIN/tool" "$HOLDER")" ]]
 }
 
 @test "a program started through a descriptor locks the path of its file" {
@@ -161,9 +161,9 @@ os.execve(os.open("/usr/bin/printenv", os.O_RDONLY | os.O_CLOEXEC), ["printenv",
 	env LD_PRELOAD="$SHIM" /usr/bin/sleep 1000 3>&- &
 	holder=$!
 	ENDLATER+=("$holder")
-	poll file_has_content "$LOCKS/py_exclusivelock_%2Fusr%2Fbin%2Fsleep+1000.lock"
+	poll file_has_content "$(lock_file '/usr/bin/sleep 1000')"
 	run --separate-stderr -1 guarded /usr/bin/sleep 1000
-	[[ $stderr == "Another '/usr/bin/sleep 1000' process is already running (pid $holder)." ]]
+	[[ $stderr == "$(refusal '/usr/bin/sleep 1000' "$holder")" ]]
 	run -0 guarded /usr/bin/sleep 0
 	run -0 guarded /usr/bin/sleep 0 0
 }
@@ -200,9 +200,9 @@ os.execve(os.open("/usr/bin/printenv", os.O_RDONLY | os.O_CLOEXEC), ["printenv",
 	above=$(dirname "$(readlink -f /var/lock)")
 	covered='mount -t tmpfs none "$1"; [ ! -d /var/lock ]; shift; exec "$@"'
 	TMPDIR=$BIN run -0 in_mount_namespace "$covered" "$above" env LD_PRELOAD="$SHIM" /usr/bin/printenv EXCLUSIVELOCK_LOCKFILE
-	[[ $output == "$BIN/py_exclusivelock_$EXCLUSIVELOCK_NAME.pid" ]]
+	[[ $output == "$BIN/$LOCK_PREFIX$EXCLUSIVELOCK_NAME.pid" ]]
 	TMPDIR='' run -0 in_mount_namespace "$covered" "$above" env LD_PRELOAD="$SHIM" /usr/bin/printenv EXCLUSIVELOCK_LOCKFILE
-	[[ $output == "/tmp/py_exclusivelock_$EXCLUSIVELOCK_NAME.pid" ]]
+	[[ $output == "/tmp/$LOCK_PREFIX$EXCLUSIVELOCK_NAME.pid" ]]
 	file_is_gone "$output"
 }
 

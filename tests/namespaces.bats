@@ -8,7 +8,7 @@ load test_helper
 setup() {
 	clean_environment
 	export EXCLUSIVELOCK_NAME=job
-	LOCK=$LOCKS/py_exclusivelock_job.lock
+	LOCK=$(lock_file job)
 	INSIDE=(unshare --pid --fork --kill-child --mount-proc)
 	[[ $EUID -eq 0 ]] || INSIDE+=(--user --map-root-user)
 	"${INSIDE[@]}" true 2>/dev/null || skip "needs root, or user namespaces"
@@ -33,8 +33,8 @@ start_holder_inside() {
 assert_refused() {
 	run --separate-stderr -1 timeout 20 "$@" env LD_PRELOAD="$SHIM" "$HELPERS/stages"
 	[[ $output == "" ]]
-	[[ $stderr == "Another 'job' process is already running." ||
-		$stderr == "Another 'job' process is already running (pid $HOLDER)." ]] || { echo "$stderr"; return 1; }
+	[[ $stderr == "$(refusal job)" ||
+		$stderr == "$(refusal job "$HOLDER")" ]] || { echo "$stderr"; return 1; }
 }
 
 @test "a program's descendants in a PID namespace of their own are not refused" {
@@ -84,7 +84,7 @@ assert_refused() {
 @test "a Python program that is number 1 in a container does not make all others its children" {
 	printf 1 >"$LOCK"
 	run -1 timeout 20 env LD_PRELOAD="$SHIM" "$HELPERS/stages"
-	[[ $output == "Another 'job' process is already running." ]]
+	[[ $output == "$(refusal job)" ]]
 }
 
 @test "two programs that are both number 1 in their PID namespaces exclude one another" {
@@ -103,7 +103,7 @@ assert_refused() {
 	for line in 'exec env' ': ; env'; do
 		run --separate-stderr -1 timeout 20 "${twins[@]}" "$line LD_PRELOAD=\"\$SHIM\" \"\$HELPERS/stages\" 7; exit"
 		[[ $output == "" ]]
-		[[ $stderr == "Another 'job' process is already running." ]] || { echo "$stderr"; return 1; }
+		[[ $stderr == "$(refusal job)" ]] || { echo "$stderr"; return 1; }
 	done
 	run -7 guarded "$HELPERS/stages" 7
 }
@@ -132,7 +132,7 @@ assert_refused() {
 	run -1 unshare --pid --fork --kill-child sh -c 'sleep 1000 3>&- & printf %d "$!" >"$1"
 shift
 "$@"' sh "$LOCK" env LD_PRELOAD="$SHIM" echo in
-	[[ $output == "Another 'job' process is already running (pid 2)." ]]
+	[[ $output == "$(refusal job 2)" ]]
 	# Nobody has this PID inside.
 	printf %d "$$" >"$LOCK"
 	run -0 unshare --pid --fork --kill-child env LD_PRELOAD="$SHIM" echo in
@@ -203,5 +203,5 @@ looks() { grep -c /proc/locks "$1" || :; }
 	poll process_has_ended "$first"
 	second=$(descendant_named hold "$OUTER")
 	run -1 timeout 20 nsenter --target "$second" --pid --mount "$BUILD/exlock-launch" -P "$HELPERS/stages"
-	[[ $output == "Another 'job' process is already running"* ]]
+	[[ $output == "$(refusal_start job)"* ]]
 }

@@ -25,7 +25,7 @@ start_python() {
 # Refused at once, with the PID given; "timeout" would make it 124.
 assert_python_is_refused() {
 	run -1 python_peer peer
-	[[ $output == "Another 'peer' process is already running (pid $1)." ]]
+	[[ $output == "$(refusal peer "$1")" ]]
 }
 
 @test "a Python program refuses ours as long as it runs, and leaves the name free" {
@@ -197,10 +197,10 @@ with open(sys.argv[1], "r+") as file:
 	[[ -d /var/lock && -w /var/lock ]] || skip "/var/lock is not writable"
 	local name="exlock test $$ $RANDOM"
 	start_holder EXCLUSIVELOCK_NAME="$name" "$HELPERS/hold"
-	file_is_there "/var/lock/py_exclusivelock_${name// /+}.lock"
+	file_is_there "$(lock_file "$name" /var/lock)"
 	run -1 python_peer "$name"
-	[[ $output == "Another '$name' process is already running (pid $HOLDER)." ]]
+	[[ $output == "$(refusal "$name" "$HOLDER")" ]]
 	kill -TERM "$HOLDER"
 	wait "$HOLDER"
-	file_is_gone "/var/lock/py_exclusivelock_${name// /+}.lock"
+	file_is_gone "$(lock_file "$name" /var/lock)"
 }

@@ -58,7 +58,7 @@ assert_one_at_a_time() {
 	[[ $(<"$(lock_file n)") == "$HOLDER" ]]
 	assert_refused n "$HOLDER"
 	run -1 emulated "$@"
-	[[ $output == "Another 'n' process is already running (pid $HOLDER)." ]]
+	[[ $output == "$(refusal n "$HOLDER")" ]]
 	kill -TERM "$HOLDER"
 	poll process_has_ended "$HOLDER"
 	file_is_gone "$(lock_file n)"

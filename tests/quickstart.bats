@@ -35,10 +35,7 @@ install_with_fakes() {
 	export EXCLUSIVELOCK_NAME=other EXCLUSIVELOCK_EXIT_CODE=5 EXCLUSIVELOCK_ON_HELD=wait
 	run -0 "$QUICKSTART" </dev/null
 	[[ $output =~ "(running, pid "([0-9]+)")" ]]
-	[[ $output == *"
-Another '"*"/sleep' process is already running (pid ${BASH_REMATCH[1]}).
-(exit status 1)
-"* ]]
+	[[ $output == *$'\n'$(refusal '*/sleep' "${BASH_REMATCH[1]}")$'\n(exit status 1)\n'* ]]
 	[[ $output == *"
 (exit status 0)
 "* ]]
@@ -54,7 +51,7 @@ Another '"*"/sleep' process is already running (pid ${BASH_REMATCH[1]}).
 	poll grep -q ready out
 	[[ $(<out) == "ready $holder" ]]
 	run -1 "$QUICKSTART" "$HELPERS/hold"
-	[[ ${lines[-1]} == "Another '$HELPERS/hold' process is already running (pid $holder)." ]]
+	[[ ${lines[-1]} == "$(refusal "$HELPERS/hold" "$holder")" ]]
 	run -1 guarded "$HELPERS/hold"
 	kill -TERM "$holder"
 	wait "$holder"

@@ -19,6 +19,7 @@ python() {
 		import os, random, subprocess, sys
 		from urllib.parse import quote_plus
 		LOCKS = os.environb[b"EXCLUSIVELOCK_DIR"]
+		PREFIX = b"$LOCK_PREFIX"
 		def locked(name, **more):
 		    "The path of the lock file that a program guarded under this name sees."
 		    environment = dict(os.environb)
@@ -29,7 +30,7 @@ python() {
 		    return done.stdout[:-1]
 		def same(name):
 		    "Python's own idea of it."
-		    expected = LOCKS + b"/py_exclusivelock_" + quote_plus(name).encode() + b".lock"
+		    expected = LOCKS + b"/" + PREFIX + quote_plus(name).encode() + b".lock"
 		    assert locked(name) == expected, (name, locked(name), expected)
 		$(cat)
 		assert os.listdir(LOCKS) == [], os.listdir(LOCKS)
@@ -61,7 +62,8 @@ names() {
 	/usr/bin/python3 - "$HELPERS/quote" "$LAUNCH" 3>&- <<-PYTHON
 		import hashlib, os, random, subprocess, sys
 		from urllib.parse import quote_plus
-		LONGEST = 255 - len("py_exclusivelock_.lock")
+		PREFIX = "$LOCK_PREFIX"
+		LONGEST = 255 - len(PREFIX + ".lock")
 		COUNT = int(os.environ.get("EXLOCK_QUOTE_NAMES") or 20000)
 		SEED = int(os.environ.get("EXLOCK_QUOTE_SEED") or random.randrange(1 << 32))
 		print("EXLOCK_QUOTE_SEED =", SEED)
@@ -70,7 +72,7 @@ names() {
 		ESCAPED = [byte for byte in range(1, 256) if byte not in PLAIN]
 		def file_name(name):
 		    "Python's own idea of it; one that is too long keeps its beginning, and ends in a digest of the whole."
-		    quoted = "py_exclusivelock_" + quote_plus(name)
+		    quoted = PREFIX + quote_plus(name)
 		    if len(quoted + ".lock") > 255:
 		        quoted = quoted[:255 - 64 - len(".lock")] + hashlib.sha256(name).hexdigest()
 		    return quoted.encode() + b".lock"
@@ -129,7 +131,7 @@ names() {
 
 @test "names up to the longest possible file name are kept as they are" {
 	python <<-'PYTHON'
-		longest = 255 - len("py_exclusivelock_.lock")
+		longest = 255 - len(PREFIX + b".lock")
 		for length in range(longest - 3, longest + 1):
 		    same(b"n" * length)
 		    same(b"/" * (length // 3) + b"n" * (length % 3))
@@ -138,7 +140,7 @@ names() {
 
 @test "a longer name keeps its beginning, and one file name of at most 255 bytes is its own" {
 	python <<-'PYTHON'
-		longest = 255 - len("py_exclusivelock_.lock")
+		longest = 255 - len(PREFIX + b".lock")
 		names = [b"n" * length for length in (longest + 1, longest + 2, 250, 251, 255, 256, 4096)]
 		names += [b"n" * longest + bytes([byte]) for byte in b"ab/"]
 		names += [b"n" * 100 + b"x" + b"n" * 200, b"n" * 150 + b"x" + b"n" * 150, b"n" * 300 + b"x"]
@@ -149,7 +151,7 @@ names() {
 		    path = locked(name)
 		    folder, base = os.path.split(path)
 		    assert folder == LOCKS and len(base) <= 255 and base.endswith(b".lock"), (name, path)
-		    start = b"py_exclusivelock_" + quote_plus(name[:20]).encode()
+		    start = PREFIX + quote_plus(name[:20]).encode()
 		    assert base.startswith(start), (name, path)
 		    assert path not in seen, (name, seen[path])
 		    seen[path] = name
@@ -163,8 +165,8 @@ names() {
 		start_holder "$HELPERS/hold"
 		run --separate-stderr -1 guarded "$HELPERS/stages"
 		[[ $output == "" ]]
-		[[ $stderr == "Another '"*"' process is already running (pid $HOLDER)." ]] || { echo "$stderr"; false; }
-		[[ ${#name} -gt 1 || $stderr == "Another 'x' "* ]]
+		[[ $stderr == $(refusal '*' "$HOLDER") ]] || { echo "$stderr"; false; }
+		[[ ${#name} -gt 1 || $stderr == "$(refusal x "$HOLDER")" ]]
 		kill -TERM "$HOLDER"
 		wait "$HOLDER"
 		[[ -z $(ls -A "$LOCKS") ]]
@@ -178,7 +180,7 @@ names() {
 	EXCLUSIVELOCK_NAME=$name guarded "$HELPERS/stages" 2>"$BATS_TEST_TMPDIR/words" || :
 	[[ $(wc -l <"$BATS_TEST_TMPDIR/words") == 1 ]]
 	LC_ALL=C run -1 grep -q '[^ -~]' "$BATS_TEST_TMPDIR/words"
-	grep -q "^Another '.*abc.*xyz.*' process is already running (pid $HOLDER)\.$" "$BATS_TEST_TMPDIR/words"
+	grep -q "^$(refusal '.*abc.*xyz.*' "$HOLDER")$" "$BATS_TEST_TMPDIR/words"
 }
 
 @test "arguments as part of the name may be of any length" {

@@ -2,15 +2,14 @@
 # SPDX-License-Identifier: MIT
 # Who is refused, in which words and with which status, and who is not.
 
-# shellcheck disable=SC2030,SC2031,SC2154 # every test is a subshell; run sets $stderr
+# shellcheck disable=SC2030,SC2031,SC2153,SC2154 # every test is a subshell; run sets $stderr
 
 load test_helper
 
 setup() {
 	clean_environment
 	export EXCLUSIVELOCK_NAME=job
-	# shellcheck disable=SC2153
-	LOCK=$LOCKS/py_exclusivelock_job.lock
+	LOCK=$(lock_file job)
 }
 
 teardown() {
@@ -41,10 +40,10 @@ starts() {
 @test "a second start is refused with the holder's PID and status 1, and none of its code runs" {
 	start_holder "$HELPERS/hold"
 	refused
-	[[ $stderr == "Another 'job' process is already running (pid $HOLDER)." ]]
+	[[ $stderr == "$(refusal job "$HOLDER")" ]]
 	# The holder is not disturbed: refused again, in the same words, and alive.
 	refused
-	[[ $stderr == "Another 'job' process is already running (pid $HOLDER)." ]]
+	[[ $stderr == "$(refusal job "$HOLDER")" ]]
 	kill -0 "$HOLDER"
 }
 
@@ -60,7 +59,7 @@ starts() {
 	for code in 0 1 75 255; do
 		EXCLUSIVELOCK_EXIT_CODE=$code run --separate-stderr "-$code" guarded "$HELPERS/stages"
 		[[ $output == "" ]]
-		[[ $stderr == *"already running"* ]]
+		[[ $stderr == "$(refusal job "$HOLDER")" ]]
 	done
 }
 
@@ -69,7 +68,7 @@ starts() {
 	EXCLUSIVELOCK_QUIET=1 refused
 	[[ $stderr == "" ]]
 	EXCLUSIVELOCK_QUIET=0 refused
-	[[ $stderr == *"already running"* ]]
+	[[ $stderr == "$(refusal job "$HOLDER")" ]]
 }
 
 @test "after a normal end the lock file is gone and the next start succeeds" {
@@ -109,7 +108,7 @@ starts() {
 @test "a holder whose main thread has ended while another thread runs still blocks" {
 	start_holder "$HELPERS/leaderless"
 	refused
-	[[ $stderr == "Another 'job' process is already running (pid $HOLDER)." ]]
+	[[ $stderr == "$(refusal job "$HOLDER")" ]]
 }
 
 @test "a process whose main thread has ended counts as alive when a peer recorded it" {
@@ -134,7 +133,7 @@ starts() {
 	printf '%d\n' "$OTHER" >"$LOCK"
 	touch -d "@1700000000.$(stamp_of "$OTHER")" "$LOCK"
 	refused
-	[[ $stderr == "Another 'job' process is already running (pid $OTHER)." ]]
+	[[ $stderr == "$(refusal job "$OTHER")" ]]
 	[[ $(<"$LOCK") == "$OTHER" ]]
 }
 
@@ -142,7 +141,7 @@ starts() {
 	start_other
 	printf '%d' "$OTHER" >"$LOCK"
 	refused
-	[[ $stderr == "Another 'job' process is already running (pid $OTHER)." ]]
+	[[ $stderr == "$(refusal job "$OTHER")" ]]
 	kill -KILL "$OTHER"
 	wait "$OTHER" || :
 	starts
@@ -200,7 +199,7 @@ starts() {
 	EXCLUSIVELOCK_NAME=$(printf 'a\033[2Jb\nc\td\a\r\177\233') guarded "$HELPERS/stages" 2>"$BATS_TEST_TMPDIR/words" || :
 	[[ $(wc -l <"$BATS_TEST_TMPDIR/words") == 1 ]]
 	LC_ALL=C run -1 grep -q '[^ -~]' "$BATS_TEST_TMPDIR/words"
-	grep -q "^Another 'a.*2Jb.*c.*d.*' process is already running (pid $HOLDER)\.$" "$BATS_TEST_TMPDIR/words"
+	grep -q "^$(refusal 'a.*2Jb.*c.*d.*' "$HOLDER")$" "$BATS_TEST_TMPDIR/words"
 }
 
 @test "signals of the program's own that were blocked and pending stay, and our words add no SIGPIPE" {

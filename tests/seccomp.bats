@@ -79,7 +79,7 @@ is_confined() { grep -qs '^Seccomp:.2' "/proc/$1/status"; }
 @test "a start is refused by a living holder also where socket() is forbidden" {
 	start_holder EXCLUSIVELOCK_NAME=sandbox "$HELPERS/hold"
 	run -1 "$HELPERS/filtered" eperm socket env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME=sandbox touch intruder
-	[[ $output == "Another 'sandbox' process is already running (pid $HOLDER)." ]]
+	[[ $output == "$(refusal sandbox "$HOLDER")" ]]
 	file_is_gone intruder
 }
 

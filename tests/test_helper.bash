@@ -31,12 +31,35 @@ clean_environment() {
 	export EXCLUSIVELOCK_DIR=$LOCKS
 }
 
-# Prints the lock file that NAME has in the test's own directory.
-lock_file() {
-	/usr/bin/python3 -c 'import sys, os
-from urllib.parse import quote_plus
-print(sys.argv[1] + "/py_exclusivelock_" + quote_plus(os.fsencode(sys.argv[2])) + ".lock")' "$LOCKS" "$1"
+# How the name of every lock file begins, and what a start under NAME says when process PID holds its lock, or somebody whom it cannot
+# name: here, and for C in words.h. Both may be patterns: an unquoted $(refusal '*' '*') in [[ ]] is any of them.
+LOCK_PREFIX=py_exclusivelock_
+refusal() {
+	refusal_start "$1"
+	[[ $# == 1 ]] || printf ' (pid %s)' "$2"
+	echo .
 }
+
+# Prints its beginning, up to whom it names.
+refusal_start() {
+	printf "Another '%s' process is already running" "$1"
+}
+
+# Prints the lock file that NAME has in FOLDER, else in the test's own: quoted byte for byte as Python's quote_plus does it.
+lock_file() (
+	LC_ALL=C
+	quoted=''
+	for ((at = 0; at < ${#1}; at++)); do
+		byte=${1:at:1}
+		case $byte in
+		[a-zA-Z0-9_.~-]) ;;
+		' ') byte=+ ;;
+		*) printf -v byte %%%02X "'$byte" ;;
+		esac
+		quoted+=$byte
+	done
+	echo "${2-$LOCKS}/$LOCK_PREFIX$quoted.lock"
+)
 
 # Prints the stamp of process PID, plus OFFSET: its start time (field 22 of its stat line) and a number of the PID namespace's, none
 # in the first one, modulo a second's nanoseconds, in nine digits.
@@ -158,7 +181,7 @@ process_has_ended() {
 # A start under NAME is refused with these words, PID's, and the status of a refusal, before any code of it has run.
 assert_refused() {
 	run -1 env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME="$1" touch "$BATS_TEST_TMPDIR/intruder"
-	[[ $output == "Another '$1' process is already running (pid $2)." ]]
+	[[ $output == "$(refusal "$1" "$2")" ]]
 	file_is_gone "$BATS_TEST_TMPDIR/intruder"
 }
 

@@ -77,7 +77,7 @@ assert_held_until_child_ends() {
 @test "in scope tree a static child keeps the lock, too" {
 	leave_behind "$HELPERS/hold-static"
 	run -1 tree touch intruder
-	[[ $output == "Another 'tree' process is already running"* ]]
+	[[ $output == "$(refusal_start tree)"* ]]
 	file_is_gone intruder
 	kill -TERM "$CHILD"
 	poll process_has_ended "$CHILD"

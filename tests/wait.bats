@@ -118,7 +118,7 @@ assert_refused_after_timeout() {
 	run -75 timeout 20 env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_ON_HELD=wait EXCLUSIVELOCK_TIMEOUT=0.5 \
 		EXCLUSIVELOCK_EXIT_CODE=75 touch entered
 	((${EPOCHREALTIME/./} - begin >= 500000))
-	[[ $output == "Another 'queue' process is already running (pid $1)." ]]
+	[[ $output == "$(refusal queue "$1")" ]]
 	file_is_gone entered
 }
 
@@ -138,7 +138,7 @@ assert_refused_after_timeout() {
 @test "a timeout of zero is over at once, and one that is not used up does no harm" {
 	start_holder "$HELPERS/hold"
 	EXCLUSIVELOCK_TIMEOUT=0 run -1 timeout 10 env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_ON_HELD=wait touch entered
-	[[ $output == "Another 'queue' process is already running (pid $HOLDER)." ]]
+	[[ $output == "$(refusal queue "$HOLDER")" ]]
 	export EXCLUSIVELOCK_TIMEOUT=600
 	assert_enters_after kill -TERM "$HOLDER"
 }
@@ -273,7 +273,7 @@ wakes() { grep -c 'ppoll(.*ERESTART' "$1" || :; }
 	poll child_is_queued "$WAITER"
 	kill -TERM "$HOLDER"
 	wait "$WAITER" || [[ $? -eq 1 ]]
-	[[ $(<refusal) == "Another 'queue' process is already running"* ]]
+	[[ $(<refusal) == "$(refusal_start queue)"* ]]
 	file_is_gone entered
 	exec {reader}>&-
 	# The alarm comes again and again until somebody stops waiting.

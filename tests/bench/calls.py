@@ -3,9 +3,9 @@
 """calls.py LIBRARY [-e NAME=VALUE]... COMMAND [ARG...]: prints the system calls that a library makes in a command and in all that it starts.
 
 strace(1) says at which address each was made, and where the loader has put the library; so what the loader and libc do is kept apart, and
-another version of them changes nothing. Calls that make or end processes are there whoever makes them. A line for each, with those of
-its arguments that are the same in every run: no PID, no address, no time; "DIR" is EXCLUSIVELOCK_DIR. What the library does for each of the
-processes that it finds in /proc is left out, and how often a file there has to be read. Ends as the command does.
+another version of them changes nothing. Calls that make or end processes are there whoever makes them. A line for each, with those of its
+arguments that are the same in every run: no PID, no address, no time; "DIR" is EXCLUSIVELOCK_DIR, "LOCK" a lock file. What the library
+does for each of the processes that it finds in /proc is left out, and how often a file there has to be read. Ends as the command does.
 """
 import glob
 import os
@@ -97,7 +97,7 @@ def normalized(text, process):
     for name, variable in (("DIR", "EXCLUSIVELOCK_DIR"), ("BUILD", "EXLOCK_BUILD")):
         if os.environ.get(variable):
             text = text.replace(os.environ[variable], name)
-    return text
+    return re.sub(r"DIR/[^\"/]+\.lock", "DIR/LOCK", text)
 
 
 def described(call, process):

@@ -91,7 +91,7 @@ assert_not_let_in() {
 # The one that holds is on HOST; nobody else gets in.
 assert_held_by() {
 	run -1 on web9 touch "$BATS_TEST_TMPDIR/intruder"
-	[[ $output == "Another '$NAME' process is already running (pid $COMMAND on $1)." ]]
+	[[ $output == "$(refusal "$NAME" "$COMMAND on $1")" ]]
 	file_is_gone "$BATS_TEST_TMPDIR/intruder"
 }
 

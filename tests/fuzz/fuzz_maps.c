@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // A line of /proc/PID/maps, with a path in it that anybody may have chosen.
+#include "../helpers/words.h"
 #include "columns.h"
 #include "keepers.h"
 
@@ -23,9 +24,10 @@ static bool model(const char *line, struct model_line *model, bool *strange)
 
 static bool is_lock_file(const char *path)
 {
+	static const char prefix[] = "/" LOCK_PREFIX;
 	const char *slash = strrchr(path, '/');
 
-	return slash && strncmp(slash, "/py_exclusivelock_", 18) == 0 && slash[18] != '\0';
+	return slash && strncmp(slash, prefix, sizeof(prefix) - 1) == 0 && slash[sizeof(prefix) - 1] != '\0';
 }
 
 static void check_line(const char *line, size_t length)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // From a lock's name to its path, against Python's quote_plus as its documentation has it: in the input are a directory, the
 // name, and the arguments that are part of it.
+#include "../helpers/words.h"
 #include "fuzz.h"
 #include "lockname.h"
 
@@ -48,7 +49,7 @@ static char *model(const struct lockname *name, const char *suffix)
 	char *at = file;
 
 	CHECK(file);
-	at = stpcpy(at, "py_exclusivelock_");
+	at = stpcpy(at, LOCK_PREFIX);
 	for (const char *byte = whole; *byte; byte++)
 		if (*byte == ' ')
 			at = stpcpy(at, "+");

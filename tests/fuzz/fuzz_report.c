@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What the user reads, whatever is in a name, a value or a path: as vis(3) has it, so no byte but the last newline can drive a
 // terminal. What is written goes to memory.
+#include "../helpers/words.h"
 #include "config.h"
 #include "fuzz.h"
 #include "report.h"
@@ -137,8 +138,8 @@ static void refuse(char *const *strings, pid_t pid, int failure)
 	writes_until_failure = failure;
 	expected_descriptor = STDERR_FILENO;
 	report_refused(&name, pid);
-	check_written(pid > 0 ? format("Another '%s' process is already running (pid %d).\n", shown, (int)pid)
-			      : format("Another '%s' process is already running.\n", shown));
+	check_written(pid > 0 ? format(REFUSAL_PID, shown, (int)pid)
+			      : format(REFUSAL, shown));
 	free(shown);
 	free(text);
 }

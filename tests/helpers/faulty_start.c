@@ -2,6 +2,7 @@
 // Starts the program under test, and those beside it.
 #define _GNU_SOURCE
 #include "faulty.h"
+#include "words.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -60,7 +61,7 @@ bool start_has_file(const struct run *run)
 {
 	char path[PATHS_MAX];
 
-	snprintf(path, sizeof path, "%s/locks/py_exclusivelock_job.lock", run->place->folder);
+	snprintf(path, sizeof path, "%s/locks/" LOCK_FILE("job"), run->place->folder);
 	return access(path, F_OK) == 0;
 }
 
@@ -70,7 +71,7 @@ void start_write_record(struct run *run, const char *text)
 	char path[PATHS_MAX];
 	int fd;
 
-	snprintf(path, sizeof path, "%s/locks/py_exclusivelock_job.lock", run->place->folder);
+	snprintf(path, sizeof path, "%s/locks/" LOCK_FILE("job"), run->place->folder);
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_TRUNC, 0644);
 	if (fd < 0 || dprintf(fd, "%s", text) < 0 || futimens(fd, times) < 0)
 		give_up(path);

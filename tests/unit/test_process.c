@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include "../helpers/words.h"
 #include "keepers.h"
 #include "process.h"
 #include "unit.h"
@@ -78,8 +79,8 @@ static void a_line_of_maps_is_compared_by_inode_and_device_or_path(void **state)
 
 static void any_lock_file_is_known_by_its_name(void **state)
 {
-	static const char lock[] = "7f00-7f01 ---s 0 08:01 1234   /run/lock/py_exclusivelock_x.lock";
-	static const char other[] = "7f00-7f01 ---s 0 08:01 1234   /py_exclusivelock_/x.lock";
+	static const char lock[] = "7f00-7f01 ---s 0 08:01 1234   /run/lock/" LOCK_FILE("x");
+	static const char other[] = "7f00-7f01 ---s 0 08:01 1234   /" LOCK_PREFIX "/x.lock";
 
 	(void)state;
 	assert_true(keepers_line_maps(lock, strlen(lock), NULL));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What exlockctl concludes: from file names to names, from facts to states.
+#include "../helpers/words.h"
 #include "lockname.h"
 #include "survey.h"
 #include "text.h"
@@ -69,16 +70,15 @@ static void a_name_comes_back_from_its_file_name(void **state)
 
 static void other_file_names_are_no_lock_files(void **state)
 {
-	static const char *const files[] = { "", "x", "py_exclusivelock_", "py_exclusivelock_a", "py_exclusivelock_a.txt",
-		"a.lock", "py_exclusivelock_%.lock", "py_exclusivelock_%4.lock", "py_exclusivelock_%4g.lock",
-		"py_exclusivelock_%ff.lock", ".lock" };
+	static const char *const files[] = { "", "x", LOCK_PREFIX, LOCK_PREFIX "a", LOCK_PREFIX "a.txt", "a.lock",
+		LOCK_FILE("%"), LOCK_FILE("%4"), LOCK_FILE("%4g"), LOCK_FILE("%ff"), ".lock" };
 	char name[NAME_MAX + 1];
 	bool cut;
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(files); i++)
 		assert_int_equal(lockname_of_file(files[i], name, &cut), -1);
-	assert_int_equal(lockname_of_file("py_exclusivelock_%41+.pid", name, &cut), 2);
+	assert_int_equal(lockname_of_file(LOCK_PREFIX "%41+.pid", name, &cut), 2);
 	assert_string_equal(name, "A ");
 	assert_false(cut);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The small pure parts: patterns, marks, environments, paths, and what is printed.
+#include "../helpers/words.h"
 #include "canonical.h"
 #include "environment.h"
 #include "lockname.h"
@@ -194,7 +195,7 @@ static void a_long_name_ends_in_a_digest_of_the_whole(void **state)
 	assert_string_equal(path + strlen(path) - 5, ".lock");
 	one[0] = '\0';
 	assert_int_equal(lockname_path(&(struct lockname){ .text = "a b/%" }, "/d", NULL, path), 0);
-	assert_string_equal(path, "/d/py_exclusivelock_a+b%2F%25.lock");
+	assert_string_equal(path, "/d/" LOCK_FILE("a+b%2F%25"));
 }
 
 // What report_refused prints for NAME, read back from a pipe in the place of standard error.
@@ -225,7 +226,7 @@ static void a_name_is_printed_as_vis_has_it(void **state)
 		name[i - 1] = (char)i;
 	name[255] = '\0';
 	strvis(visible, name, VIS_OCTAL | VIS_NL | VIS_TAB);
-	snprintf(expected, sizeof(expected), "Another '%s' process is already running (pid 27922).\n", visible);
+	snprintf(expected, sizeof(expected), REFUSAL_PID, visible, 27922);
 	refused_line(name, line, sizeof(line));
 	assert_string_equal(line, expected);
 }

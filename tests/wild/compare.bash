@@ -115,7 +115,7 @@ at_the_gate() {
 # The name "wild" is free: a start under it succeeds and leaves nothing.
 assert_free_again() {
 	env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME=wild true
-	file_is_gone "$LOCKS/py_exclusivelock_wild.lock"
+	file_is_gone "$(lock_file wild)"
 }
 
 # Runs COMMAND the WAY named and writes to $SEEN what there is to see.

@@ -86,7 +86,7 @@ said_by_both() { [[ -s one && -s two ]]; }
 	[[ $(cat one two | grep -c "^ready ") -eq 1 ]]
 	HOLDER=$(sed -n 's/^ready //p' one two)
 	ENDLATER+=("$HOLDER")
-	grep -qx "Another 'job' process is already running (pid $HOLDER)." one two
+	grep -qx "$(refusal job "$HOLDER")" one two
 	assert_refused job "$HOLDER"
 	end_by TERM "$HOLDER"
 	assert_free job

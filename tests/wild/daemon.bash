@@ -98,7 +98,7 @@ assert_again_refused() {
 	local pid=$1
 	shift
 	run -1 env LD_PRELOAD="$SHIM" "$@"
-	[[ $output == "Another '"*"' process is already running (pid $pid)." ]] || { echo "$output"; return 1; }
+	[[ $output == $(refusal '*' "$pid") ]] || { echo "$output"; return 1; }
 }
 
 # Prints a port of 127.0.0.1 that nobody listens at: not of those that the kernel gives to others.

@@ -56,9 +56,9 @@ memcheck() {
 	ENDLATER+=("$HOLDER")
 	wait_for grep -q ready out
 	run -1 guarded "$path"
-	[[ $output == "Another '$path' process is already running (pid $HOLDER)." ]]
+	[[ $output == "$(refusal "$path" "$HOLDER")" ]]
 	run -1 "${watched[@]}" "$path"
-	[[ $output == "Another '$path' process is already running (pid $HOLDER)." ]]
+	[[ $output == "$(refusal "$path" "$HOLDER")" ]]
 	end_by TERM "$HOLDER"
 	[[ ! -s err ]]
 	assert_free "$path"
@@ -77,7 +77,7 @@ break_and_trace() {
 	debug -ex 'break main' -ex run -ex 'backtrace' -ex "$again" -ex 'info inferiors' -ex 'continue' \
 		-ex 'print $_exitcode' --args "$HELPERS/stages" 7
 	# While it stood at its main.
-	with_shim grep -q "^Another 'debugged' process is already running (pid [0-9]*)." said
+	with_shim grep -q "^$(refusal debugged '[0-9]*')" said
 	with_shim grep -qx 1 code
 	with_shim assert_free debugged
 }
@@ -111,7 +111,7 @@ fork_and_crash() {
 	gdb -batch -nx -iex 'set debuginfod enabled off' -iex 'set auto-load no' -p "$HOLDER" -ex backtrace -ex "$again" -ex detach \
 		>log 2>&1 </dev/null 3>&- || skip "may not attach: $(tail -n 1 log)"
 	grep -q '^#' log || skip "may not attach: $(tail -n 1 log)"
-	[[ $(<said) == "Another 'job' process is already running (pid $HOLDER)." && $(<code) == 1 ]]
+	[[ $(<said) == "$(refusal job "$HOLDER")" && $(<code) == 1 ]]
 	assert_refused job "$HOLDER"
 	end_by TERM "$HOLDER"
 	assert_free job

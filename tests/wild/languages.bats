@@ -142,7 +142,7 @@ teardown() {
 		for start in "env LD_PRELOAD=$SHIM" "$LAUNCH"; do
 			# shellcheck disable=SC2086 # words
 			run -1 $start "$BATS_TEST_TMPDIR/one" /dev/null
-			[[ $output == "Another '$BATS_TEST_TMPDIR/one' process is already running (pid $HOLDER)." ]] ||
+			[[ $output == "$(refusal "$BATS_TEST_TMPDIR/one" "$HOLDER")" ]] ||
 				{ echo "$interpreter: $output"; return 1; }
 		done
 		run env LD_PRELOAD="$SHIM" "$BATS_TEST_TMPDIR/other" /dev/null

@@ -55,7 +55,7 @@ control() {
 assert_refused_by_server() {
 	local pid
 	run -1 control start
-	[[ $output == "Another 'postgresql' process is already running (pid "*")." ]] || { echo "$output"; return 1; }
+	[[ $output == $(refusal postgresql '*') ]] || { echo "$output"; return 1; }
 	pid=$(grep -o '[0-9]*' <<<"$output" | tail -n 1)
 	[[ $pid == "$SERVER" || $(ps -o ppid= -p "$pid") -eq $SERVER ]]
 }

@@ -56,7 +56,7 @@ assert_excludes() {
 	wait_for grep -q ready out
 	assert_refused beside "$HOLDER"
 	run -1 env LD_PRELOAD="$preload" EXCLUSIVELOCK_NAME=beside touch intruder
-	[[ $output == *"Another 'beside' process is already running (pid $HOLDER)." ]]
+	[[ $output == *"$(refusal beside "$HOLDER")" ]]
 	file_is_gone intruder
 	end_by TERM "$HOLDER"
 	no_lock_file
@@ -122,7 +122,7 @@ os.ftruncate(libc.shm_open(sys.argv[1].encode(), os.O_CREAT | os.O_RDWR, 0o600),
 	for preload in "$SHIM:$library" "$library:$SHIM"; do
 		run -1 env LD_PRELOAD="$preload" FAKETIME='+1000d x0.001' EXCLUSIVELOCK_NAME=beside EXCLUSIVELOCK_ON_HELD=wait \
 			EXCLUSIVELOCK_TIMEOUT=0.3 touch intruder
-		[[ $output == "Another 'beside' process is already running (pid $HOLDER)." ]]
+		[[ $output == "$(refusal beside "$HOLDER")" ]]
 	done
 	file_is_gone intruder
 }

@@ -102,9 +102,9 @@ close_input() {
 	start_reader bwrap --bind / / --dev /dev --proc /proc --unshare-pid --die-with-parent \
 		env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME=inner sh -c 'echo ready; read -r word || echo last'
 	run -1 env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME=inner touch intruder
-	[[ $output == "Another 'inner' process is already running"* ]]
+	[[ $output == "$(refusal_start inner)"* ]]
 	run -1 box --tmpfs /run env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME=inner touch intruder
-	[[ $output == "Another 'inner' process is already running"* ]]
+	[[ $output == "$(refusal_start inner)"* ]]
 	file_is_gone intruder
 	close_input
 	grep -qx last out
@@ -115,7 +115,7 @@ close_input() {
 	needs_bwrap
 	start_holder EXCLUSIVELOCK_NAME=inner "$HELPERS/hold"
 	run -1 box --tmpfs /run env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME=inner touch intruder
-	[[ $output == "Another 'inner' process is already running"* ]]
+	[[ $output == "$(refusal_start inner)"* ]]
 	file_is_gone intruder
 	end_by TERM "$HOLDER"
 	run -0 box --tmpfs /run env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME=inner touch in
@@ -156,7 +156,7 @@ program_in_jail() {
 		# shellcheck disable=SC2086 # a list
 		start_reader "$LAUNCH" --name box $sandbox sh -c 'echo ready; read -r word || echo last'
 		run -1 "$LAUNCH" --name box touch intruder
-		[[ $output == "Another 'box' process is already running (pid $HOLDER)." ]]
+		[[ $output == "$(refusal box "$HOLDER")" ]]
 		close_input
 		assert_free box
 	done

@@ -83,7 +83,7 @@ assert_terminal_shown() {
 
 @test "shells at a terminal: stopped jobs, the foreground" {
 	needs script ps
-	guarded_pid() { cat "$LOCKS/py_exclusivelock_wild.lock"; }
+	guarded_pid() { cat "$(lock_file wild)"; }
 	start_the_way() {
 		local way=$1 line
 		case $way in

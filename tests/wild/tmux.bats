@@ -59,7 +59,7 @@ start_server_in_guarded_shell() {
 	mux new-session -d -s second "env LD_PRELOAD='$SHIM' touch intruder 2>said; echo \$? >status; cat"
 	wait_for file_has_content status
 	[[ $(<status) == 1 ]]
-	[[ $(<said) == "Another 'job' process is already running (pid $HOLDER)." ]]
+	[[ $(<said) == "$(refusal job "$HOLDER")" ]]
 	file_is_gone intruder
 }
 

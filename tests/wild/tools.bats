@@ -260,7 +260,7 @@ start_server() {
 	INPUT=$FOLDER/fifo
 	# The gate is before the program here, which may not have begun yet.
 	guarded_pid() {
-		poll grep -qsx "$1" "$LOCKS/py_exclusivelock_wild.lock"
+		poll grep -qsx "$1" "$(lock_file wild)"
 		echo "$1"
 	}
 	compare file -z -s program tree.tgz tree/numbers tree/folder/deep/link no-such-file -
@@ -282,7 +282,7 @@ start_server() {
 	else
 		# It hides what it maps from all but root, and so who it is that holds.
 		run -1 env LD_PRELOAD="$SHIM" touch intruder
-		[[ $output == "Another 'agent' process is already running." ]]
+		[[ $output == "$(refusal agent)" ]]
 	fi
 	gpgconf --kill gpg-agent
 	poll process_has_ended "$agent"

@@ -11,6 +11,7 @@
 //	times		every third start is in a time namespace of its own
 //	stranger	a user who starts nothing maps, locks, plants and squats all the time (stranger.h)
 #define _GNU_SOURCE
+#include "../words.h"
 #include "gaps.h"
 #include "peers.h"
 #include "slots.h"
@@ -220,7 +221,7 @@ static void give_up(int signal)
 static void find_folder(const char *folder)
 {
 	storm.folder = folder;
-	snprintf(storm.lock_path, sizeof storm.lock_path, "%s/locks/py_exclusivelock_storm.lock", folder);
+	snprintf(storm.lock_path, sizeof storm.lock_path, "%s/locks/" LOCK_FILE("storm"), folder);
 	storm.tally = map_tally(folder);
 }
 
