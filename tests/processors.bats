@@ -29,7 +29,7 @@ setup_file() {
 		cpu = 'aarch64'
 		endian = 'little'
 	MACHINE
-	meson setup --cross-file machine -Dwerror=true -Dauto_features=disabled build "$BATS_TEST_DIRNAME/.." >log
+	meson setup --cross-file machine -Dwerror=true -Dtests=true -Dauto_features=disabled build "$BATS_TEST_DIRNAME/.." >log
 	ninja -C build libexlock.so exlock-launch libexclusivelock.so.1.0.0 tests/hold tests/hold-static >>log || { cat log >&2 && false; }
 }
 

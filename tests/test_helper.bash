@@ -7,6 +7,10 @@ bats_require_minimum_version 1.5.0
 
 BUILD=${EXLOCK_BUILD:-$BATS_TEST_DIRNAME/../build}
 BUILD=$(cd "$BUILD" && pwd)
+[[ -x $BUILD/tests/hold ]] || {
+	echo "no tests are built in $BUILD: meson configure -Dtests=true there, then ninja" >&2
+	exit 1
+}
 # What has to come before it: a sanitizer's runtime.
 SHIM=${EXLOCK_PRELOAD_FIRST:+$EXLOCK_PRELOAD_FIRST:}$BUILD/libexlock.so
 LAUNCH=$BUILD/exlock-launch
