@@ -3,10 +3,11 @@
 
 # shellcheck shell=bash disable=SC2034,SC2154 # read by the topics; set by bats
 
-bats_require_minimum_version 1.5.0
+bats_require_minimum_version 1.7.0
 
-BUILD=${EXLOCK_BUILD:-$BATS_TEST_DIRNAME/../build}
-BUILD=$(cd "$BUILD" && pwd)
+# What was built (setup_suite.bash has said where), and the folder that meson knows.
+BUILD=$EXLOCK_BUILD
+CONFIGURED=$EXLOCK_CONFIGURED
 # What has to come before it: a sanitizer's runtime.
 SHIM=${EXLOCK_PRELOAD_FIRST:+$EXLOCK_PRELOAD_FIRST:}$BUILD/libexlock.so
 LAUNCH=$BUILD/exlock-launch
