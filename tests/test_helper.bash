@@ -82,8 +82,10 @@ process_is_gone() { ! kill -0 "$1" 2>/dev/null; }
 
 # Puts a launcher into FOLDER, with a library of its own there: FOLDER/exlock-launch.
 place_launcher() {
+	local launch=$BUILD/exlock-launch
+	[[ ! -e $launch.built ]] || launch+=.built
 	cp "$BUILD/libexlock.so" "$1"
-	cp "$BUILD/exlock-launch" "$1/moved"
+	cp "$launch" "$1/moved"
 	printf '#!/bin/sh\nexec "%s/moved" --shim="%s/libexlock.so" --keeper= "$@"\n' "$1" "$1" >"$1/exlock-launch"
 	chmod 755 "$1/exlock-launch"
 }
