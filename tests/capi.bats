@@ -171,7 +171,7 @@ start_api() {
 @test "the examples compile against the installed header and library with pkg-config, and do what they say" {
 	local prefix=$BATS_TEST_TMPDIR/prefix flags
 	command -v g++ >/dev/null || skip "needs g++"
-	DESTDIR=$prefix meson install -C "$BUILD" --no-rebuild >/dev/null
+	DESTDIR=$prefix meson install -C "$CONFIGURED" --no-rebuild >/dev/null
 	PC=$(find "$prefix" -name exclusivelock.pc)
 	export PKG_CONFIG_PATH=${PC%/*} PKG_CONFIG_SYSROOT_DIR=$prefix
 	flags=$(pkg-config --cflags --libs exclusivelock)

@@ -133,7 +133,7 @@ print(signal.Signals(-subprocess.run(sys.argv[1:]).returncode).name)' "$LAUNCH" 
 	kill -TERM "$COMMAND"
 	wait "$KEEPER"
 	hold_on web1 -P "$HELPERS/hold"
-	run ! grep -q exlock "/proc/$COMMAND/maps"
+	run ! grep -q libexlock.so "/proc/$COMMAND/maps"
 	run -1 on web1 true
 	run -1 on web2 true
 	kill -TERM "$COMMAND"

@@ -31,7 +31,7 @@ in_bash() {
 
 in_fish() {
 	command -v fish >/dev/null || skip "needs fish"
-	HOME=$BATS_TEST_TMPDIR fish --no-config -c "source $COMPLETION/exlockctl.fish; source $COMPLETION/exlock-launch.fish
+	HOME=$BATS_TEST_TMPDIR LC_ALL=C.UTF-8 COMPLETION=$COMPLETION fish --no-config -c "source \$COMPLETION/exlockctl.fish; source \$COMPLETION/exlock-launch.fish
 		complete -C '$1'"
 }
 

@@ -45,7 +45,7 @@ build_kind() {
 	/usr/bin/python3 -c 'import json, sys
 options = {option["name"]: option["value"] for option in json.load(open(sys.argv[1]))}
 print(*(f"{name}={options[name]}" for name in ("buildtype", "optimization", "b_sanitize", "b_lto", "c_args", "coverage")))' \
-		"$BUILD/meson-info/intro-buildoptions.json"
+		"$CONFIGURED/meson-info/intro-buildoptions.json"
 	uname -m
 }
 

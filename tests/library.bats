@@ -141,9 +141,9 @@ end_holder() {
 
 @test "meson install puts the library into libdir and the launcher into bindir, below DESTDIR" {
 	command -v meson >/dev/null || skip "no meson"
-	DESTDIR=$BATS_TEST_TMPDIR/root run -0 meson install -C "$BUILD" --no-rebuild
+	DESTDIR=$BATS_TEST_TMPDIR/root run -0 meson install -C "$CONFIGURED" --no-rebuild
 	directory() {
-		meson introspect --buildoptions "$BUILD" | /usr/bin/python3 -c 'import json, sys
+		meson introspect --buildoptions "$CONFIGURED" | /usr/bin/python3 -c 'import json, sys
 print(next(option["value"] for option in json.load(sys.stdin) if option["name"] == sys.argv[1]))' "$1"
 	}
 	prefix=$BATS_TEST_TMPDIR/root$(directory prefix)

@@ -36,9 +36,18 @@ needs_package() {
 	[[ -d $PACKAGES/exlock ]] || skip "needs a git checkout, debhelper, scdoc and lintian"
 }
 
-# Runs a line of shell as root on a copy of this system that is gone afterwards: whatever is written goes into memory.
-on_a_copy() {
+# A package, and a copy of this system that is gone afterwards: whatever is written goes into memory.
+needs_copy() {
+	needs_package
 	[[ $EUID -eq 0 ]] || skip "needs root"
+	on_a_copy true || {
+		[[ $? -ne 77 ]] || skip "needs overlayfs"
+		return 1
+	}
+}
+
+# Runs a line of shell as root on such a copy.
+on_a_copy() {
 	unshare --mount sh -euc '
 		mount -t tmpfs none /mnt
 		mkdir /mnt/upper /mnt/work /mnt/root
@@ -47,10 +56,7 @@ on_a_copy() {
 		mount -t tmpfs none /mnt/root/run
 		mkdir -p /mnt/root/run/lock /mnt/root/packages
 		mount --bind "$1" /mnt/root/packages
-		exec chroot /mnt/root sh -euc "$2"' sh "$PACKAGES" "$1" || {
-		[[ $? -ne 77 ]] || skip "needs overlayfs"
-		return 1
-	}
+		exec chroot /mnt/root sh -euc "$2"' sh "$PACKAGES" "$1"
 }
 
 @test "lintian finds no errors in the package" {
@@ -60,7 +66,7 @@ on_a_copy() {
 }
 
 @test "the package can be installed, used, and removed without a trace" {
-	needs_package
+	needs_copy
 	run -0 on_a_copy '
 		unset EXCLUSIVELOCK_DIR
 		dpkg -i /packages/exlock_*.deb >/dev/null
@@ -78,7 +84,7 @@ on_a_copy() {
 }
 
 @test "a program can be built against the development package" {
-	needs_package
+	needs_copy
 	run -0 on_a_copy '
 		dpkg -i /packages/libexclusivelock1_*.deb /packages/libexclusivelock-dev_*.deb >/dev/null
 		cd /mnt && gcc -o once /packages/exlock/tests/examples/once.c $(pkg-config --cflags --libs exclusivelock)
@@ -87,7 +93,7 @@ on_a_copy() {
 }
 
 @test "the bare name in LD_PRELOAD guards on a system with the package" {
-	needs_package
+	needs_copy
 	run -1 on_a_copy '
 		unset EXCLUSIVELOCK_DIR
 		dpkg -i /packages/exlock_*.deb >/dev/null

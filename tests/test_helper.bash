@@ -3,10 +3,11 @@
 
 # shellcheck shell=bash disable=SC2034,SC2154 # read by the topics; set by bats
 
-bats_require_minimum_version 1.5.0
+bats_require_minimum_version 1.7.0
 
-BUILD=${EXLOCK_BUILD:-$BATS_TEST_DIRNAME/../build}
-BUILD=$(cd "$BUILD" && pwd)
+# What was built (setup_suite.bash has said where), and the folder that meson knows.
+BUILD=$EXLOCK_BUILD
+CONFIGURED=$EXLOCK_CONFIGURED
 [[ -x $BUILD/tests/hold ]] || {
 	echo "no tests are built in $BUILD: meson configure -Dtests=true there, then ninja" >&2
 	exit 1
@@ -108,8 +109,10 @@ process_is_gone() { ! kill -0 "$1" 2>/dev/null; }
 
 # Puts a launcher into FOLDER, with a library of its own there: FOLDER/exlock-launch.
 place_launcher() {
+	local launch=$BUILD/exlock-launch
+	[[ ! -e $launch.built ]] || launch+=.built
 	cp "$BUILD/libexlock.so" "$1"
-	cp "$BUILD/exlock-launch" "$1/moved"
+	cp "$launch" "$1/moved"
 	printf '#!/bin/sh\nexec "%s/moved" --shim="%s/libexlock.so" --keeper= "$@"\n' "$1" "$1" >"$1/exlock-launch"
 	chmod 755 "$1/exlock-launch"
 }

@@ -212,8 +212,9 @@ class Storm:
 
 def main():
     folder, etcd, seconds, ttl, helpers, *launcher = sys.argv[1:]
-    # No core file, and no core handler on a pipe either.
-    resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
+    # No core file, and where more than none is allowed, no core handler on a pipe either.
+    if resource.getrlimit(resource.RLIMIT_CORE)[1] != 0:
+        resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
     storm = Storm(folder, etcd, float(seconds), int(ttl), helpers, launcher)
     storm.run()
     sys.exit(storm.report())

@@ -23,8 +23,8 @@ def read_until(needle):
 
 zsh, terminal = pty.fork()
 if zsh == 0:
-    os.execvp("zsh", ["zsh", "-f", "-i"])
-setup = f"PS1='' RPS1=''; fpath=({folder} $fpath); autoload -Uz compinit; compinit -u -D; echo lo''aded\n"
+    os.execvpe("zsh", ["zsh", "-f", "-i"], {**os.environ, "FOLDER": folder})
+setup = "PS1='' RPS1=''; fpath=($FOLDER $fpath); autoload -Uz compinit; compinit -u -D; echo lo''aded\n"
 os.write(terminal, setup.encode())
 read_until("loaded")
 # What the terminal echoes is the line alone, so the word must come from the completion.

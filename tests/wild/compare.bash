@@ -3,7 +3,6 @@
 # made anew under the same name, and everything that can be seen of the three runs has to be the same.
 # shellcheck shell=bash disable=SC2016,SC2034,SC2154 # code for sh; read by the topics; set by bats
 
-: "${EXLOCK_BUILD:=$BATS_TEST_DIRNAME/../../build}"
 load ../test_helper
 
 WORKLOADS=$BATS_TEST_DIRNAME/workloads

@@ -4,7 +4,6 @@
 
 # shellcheck shell=bash disable=SC2034,SC2154 # read by the topics; set by bats
 
-: "${EXLOCK_BUILD:=$BATS_TEST_DIRNAME/../../build}"
 load ../test_helper
 
 # Not whatever else comes first in the caller's PATH.

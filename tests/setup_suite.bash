@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: MIT
+# What every topic finds, whoever runs the tests, and wherever: bats reads this before the first one.
+
+# shellcheck shell=bash disable=SC2034,SC2154 # for bats; set by it
+
+# What a path may consist of, so that the loader preloads from there, and any shell takes it as it is.
+PLAIN_PATH='^[A-Za-z0-9/._+-]*$'
+
+# bats cannot do it: a shell keeps ignoring what was ignored when it began, as SIGINT is in the background of a script.
+bats-exec-file() { env --default-signal "$BATS_LIBEXEC/bats-exec-file" "$@" </dev/null; }
+
+# The limits that may be too high or too low; one that the caller has set for good is not raised.
+settle_limits() {
+	ulimit -Sc 0
+	ulimit -Sn 1024 2>/dev/null || ulimit -Sn "$(ulimit -Hn)"
+	ulimit -Ss 8192 2>/dev/null || ulimit -Ss "$(ulimit -Hs)"
+}
+
+settle_environment() {
+	local variable
+	for variable in LANG LANGUAGE ${!LC_@} CDPATH; do
+		unset "$variable"
+	done
+	export TZ=UTC
+	umask 022
+}
+
+# Where every test's folder is.
+settle_folder() {
+	[[ ! $TMPDIR$BATS_RUN_TMPDIR =~ $PLAIN_PATH ]] || return 0
+	export TMPDIR=/tmp BATS_TMPDIR=/tmp
+	BATS_RUN_TMPDIR=$(mktemp -d /tmp/bats-run-XXXXXX)
+	teardown_suite() { rm -rf "$BATS_RUN_TMPDIR"; }
+}
+
+# What is built is used where it is, or else, where the loader does not preload from, in a copy.
+settle_build() {
+	local folder build=${EXLOCK_BUILD:-${BASH_SOURCE[0]%/*}/../build}
+	build=$(cd "$build" && pwd)
+	export EXLOCK_CONFIGURED=$build EXLOCK_BUILD=$build
+	[[ ! $build =~ $PLAIN_PATH ]] || return 0
+	EXLOCK_BUILD=$BATS_RUN_TMPDIR/build
+	mkdir -p "$EXLOCK_BUILD"/tests/{bench,wild}
+	for folder in . tests tests/bench tests/wild; do
+		find "$build/$folder" -maxdepth 1 ! -type d \( -perm -u+x -o -name '*.so*' \) -exec cp -dt "$EXLOCK_BUILD/$folder" {} +
+	done
+	mv "$EXLOCK_BUILD/exlock-launch" "$EXLOCK_BUILD/exlock-launch.built"
+	mv "$EXLOCK_BUILD/tests/launcher" "$EXLOCK_BUILD/exlock-launch"
+}
+
+setup_suite() {
+	settle_environment
+	settle_limits
+	settle_folder
+	settle_build
+}
