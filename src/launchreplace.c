@@ -45,19 +45,21 @@ void launch_replace(struct launch *launch)
 	char holder[TEXT_NUMBER_MAX];
 	struct text text = text_in(holder, sizeof(holder));
 	const char *why;
-	bool killed;
+	bool killed, asked;
 	int result = replace_ask(launch->lock_path, grace, &replacement, &why);
 
 	text_number(&text, (uint64_t)replacement.holder);
 	if (result == -1)
-		FAIL(launch->lock_path, " is held by pid ", holder, ", and ", why, ": not replaced, nothing is started");
-	if (replacement.holder)
+		FAIL("--replace: ", launch->lock_path, " is held by ", replacement.holder ? "pid " : "a process that cannot be seen",
+		     replacement.holder ? holder : "", ", and ", why, ": not replaced, nothing is started");
+	if (replacement.killer || replacement.waits)
 		wait_for(launch, holder, grace);
+	asked = replacement.killer > 0;
 	exlock_start(false);
 	killed = replace_finish(&replacement);
 	environment_remove(environ, CONFIG_PREFIX "ON_HELD");
 	environment_remove(environ, CONFIG_PREFIX "TIMEOUT");
 	environment_remove(environ, REPLACED);
-	if (replacement.holder && !launch->config.quiet)
+	if (asked && !launch->config.quiet)
 		COMPLAIN("replaced pid ", holder, ", which ", killed ? "had to be killed" : "ended when asked");
 }

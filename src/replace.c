@@ -1,86 +1,180 @@
 // SPDX-License-Identifier: MIT
 #include "replace.h"
 
+#include "keepers.h"
 #include "pause.h"
+#include "procfile.h"
 #include "rawcall.h"
 #include "record.h"
 #include "survey.h"
+#include "text.h"
 #include "watch.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-// Opens the process that RECORD names. Its start time is compared only then, so that it is of the process that is open, not of
-// one that had its PID before.
-static int open_recorded(const struct record *record)
-{
-	int fd = pidfd_open(record->pid, 0);
-	struct process_stat process;
+#define LOOKS_FOR_STRANGER 5
+#define LOOK_AGAIN_US 1000
 
-	if (fd == -1 || (process_read_stat(record->pid, &process) == 0 && process_stamp(process_start(&process)) == record->stamp))
-		return fd;
-	(void)close(fd);
-	errno = ESRCH;
-	return -1;
+// Whom to end: the open process, and the record that says so.
+struct target {
+	int fd;
+	struct record record;
+	struct stat status;
+};
+
+// Whether somebody other than root, this user and OWNER, whose file is at PATH, may put another file into its place: root's own file of
+// another lock, say.
+static bool may_be_moved(const char *path, uid_t owner)
+{
+	char directory[PATH_MAX];
+	struct text text = text_in(directory, sizeof(directory));
+	struct stat status;
+
+	text_bytes(&text, path, (size_t)(text_basename(path) - path));
+	if (stat(directory, &status) == -1)
+		return true;
+	return (status.st_uid != 0 && status.st_uid != geteuid() && status.st_uid != owner) ||
+	       ((status.st_mode & S_IWOTH) && !(status.st_mode & S_ISVTX));
 }
 
-static _Noreturn void kill_late(pid_t parent, pid_t holder, int holder_fd, uint64_t deadline)
+// Why RECORD, in the file of STATUS at PATH, does not decide whom this process signals; NULL: it does.
+static const char *find_doubt(const char *path, const struct record *record, const struct stat *status)
+{
+	if (!S_ISREG(status->st_mode) || status->st_nlink != 1)
+		return "the lock file is not a regular file with one link";
+	if (record->stamp == PROCESS_NO_STAMP)
+		return "the lock file does not say without doubt who that is";
+	if (status->st_mode & (S_IWGRP | S_IWOTH))
+		return "other users may write to the lock file";
+	if (!record_is_credible(record, status))
+		return "another user wrote that into the lock file (only root, you, and that process' own user are believed)";
+	if (may_be_moved(path, status->st_uid))
+		return "other users may exchange files in the lock directory";
+	return NULL;
+}
+
+// The process that has the flock if it is of a user who may not decide, and not the recorded one: it would keep this process waiting
+// when the holder has ended. A contender has the flock for an instant only. 0: there is none.
+static pid_t find_stranger(const char *path, const struct record *record, const struct stat *status)
+{
+	const struct mapped_file file = { status->st_dev, status->st_ino, path, false };
+	char text[PROCFILE_PATH];
+	struct stat holder, process;
+	pid_t stranger = 0;
+
+	if (stat(procfile_path(text, record->pid, ""), &holder) == -1)
+		return 0;
+	for (int look = 0; look < LOOKS_FOR_STRANGER; look++) {
+		stranger = keepers_find_locker(&file);
+		if (stranger == 0 || stranger == record->pid || stat(procfile_path(text, stranger, ""), &process) == -1 ||
+		    process.st_uid == 0 || process.st_uid == geteuid() || process.st_uid == status->st_uid ||
+		    process.st_uid == holder.st_uid)
+			return 0;
+		pause_us(LOOK_AGAIN_US);
+	}
+	return stranger;
+}
+
+// Whether RECORD is of the process that had its PID just now. Asked once that process is open, so that it is not one that gets the PID
+// later.
+static bool names_present_owner(const struct record *record)
+{
+	struct process_stat process;
+
+	return process_read_stat(record->pid, &process) == 0 && process_stamp(process_start(&process)) == record->stamp;
+}
+
+static _Noreturn void kill_late(pid_t parent, const struct target *target, uint64_t deadline)
 {
 	// A launcher that is ended while it waits asks for nothing more.
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(EXIT_SUCCESS);
-	if (watch_process(holder, deadline) == 0)
+	if (watch_process(target->record.pid, deadline) == 0)
 		_exit(EXIT_SUCCESS);
-	_exit(pidfd_send_signal(holder_fd, SIGKILL, NULL, 0) == 0 ? EXIT_FAILURE : EXIT_SUCCESS);
+	// It may have become another user's process: a set-user-ID program that the one who wrote the record may start, but not kill.
+	if (!record_is_credible(&target->record, &target->status))
+		_exit(EXIT_SUCCESS);
+	_exit(pidfd_send_signal(target->fd, SIGKILL, NULL, 0) == 0 ? EXIT_FAILURE : EXIT_SUCCESS);
 }
 
-static int ask(int fd, uint64_t grace_ns, struct replacement *replacement)
+// The killer comes first: without it nobody is asked.
+static const char *ask(const struct target *target, uint64_t grace_ns, struct replacement *replacement)
 {
 	pid_t parent = getpid();
 
-	if (pidfd_send_signal(fd, SIGTERM, NULL, 0) == -1 && errno != ESRCH)
-		return -1;
-	// Stopped, it would not hear of it.
-	(void)pidfd_send_signal(fd, SIGCONT, NULL, 0);
 	// Its end sends no signal: with SIGCHLD ignored, as the command may want it, the kernel would not tell how it ended.
 	replacement->killer = (pid_t)rawcall(SYS_clone, 0, 0, 0, 0, 0, 0);
 	if (replacement->killer == 0)
-		kill_late(parent, replacement->holder, fd, pause_clock() + grace_ns);
-	return replacement->killer < 0 ? -1 : 0;
+		kill_late(parent, target, pause_clock() + grace_ns);
+	if (replacement->killer < 0)
+		return "there is no process to be had that would end it after SECONDS";
+	if (pidfd_send_signal(target->fd, SIGTERM, NULL, 0) == -1 && errno != ESRCH) {
+		(void)replace_finish(replacement);
+		return "it may not be asked to end";
+	}
+	// Stopped, it would not hear of it.
+	(void)pidfd_send_signal(target->fd, SIGCONT, NULL, 0);
+	return NULL;
+}
+
+// TARGET's process is open: whoever has its PID later is not signalled. Only now the file is read; what was in it before may have been
+// another one's.
+static const char *ask_recorded(const char *path, struct target *target, uint64_t grace_ns, struct replacement *replacement)
+{
+	const char *doubt;
+	pid_t stranger;
+
+	if (record_peek(path, &target->record, &target->status) == -1 || target->record.pid != replacement->holder)
+		return "the lock file does not say without doubt who that is";
+	doubt = find_doubt(path, &target->record, &target->status);
+	if (doubt)
+		return doubt;
+	if (!names_present_owner(&target->record)) {
+		replacement->holder = 0;
+		return NULL;
+	}
+	stranger = find_stranger(path, &target->record, &target->status);
+	if (stranger != 0) {
+		replacement->holder = stranger;
+		return "that is another user's process, which the lock file does not name";
+	}
+	return ask(target, grace_ns, replacement);
 }
 
 int replace_ask(const char *path, uint64_t grace_ns, struct replacement *replacement, const char **why)
 {
 	struct survey survey = survey_look(path);
-	struct record record;
-	struct stat status;
-	int fd, result;
+	struct target target;
 
-	*replacement = (struct replacement){ .holder = 0 };
-	if (!survey_is_held(survey.state))
+	*replacement = (struct replacement){ .holder = survey.pid };
+	// Nobody, or one that has given the lock back and is not quite gone: the start waits for that by itself.
+	if (!survey_is_held(survey.state) || survey.state == SURVEY_ENDING) {
+		replacement->waits = survey.state == SURVEY_ENDING;
 		return 0;
-	replacement->holder = survey.pid;
+	}
 	*why = "the lock file does not say without doubt who that is";
-	if (record_peek(path, &record, &status) == -1 || record.pid != survey.pid || record.stamp == PROCESS_NO_STAMP)
+	if (survey.pid <= 0)
 		return -1;
-	fd = open_recorded(&record);
+	target.fd = pidfd_open(survey.pid, 0);
 	// Gone by itself.
-	if (fd == -1 && errno == ESRCH) {
+	if (target.fd == -1 && errno == ESRCH) {
 		replacement->holder = 0;
 		return 0;
 	}
-	*why = "it may not be asked to end";
-	result = fd == -1 ? -1 : ask(fd, grace_ns, replacement);
-	if (fd != -1)
-		(void)close(fd);
-	return result;
+	*why = target.fd == -1 ? "it may not be asked to end" : ask_recorded(path, &target, grace_ns, replacement);
+	if (target.fd != -1)
+		(void)close(target.fd);
+	return *why ? -1 : 0;
 }
 
 bool replace_finish(struct replacement *replacement)

@@ -4,25 +4,24 @@
 # shellcheck disable=SC2016,SC2030,SC2031 # $ is for the shell inside; every test is a subshell
 
 load test_helper
+load hostile
 
 setup() {
 	clean_environment
 	ENDLATER=()
 }
 
-teardown() {
-	end_processes
-	remove_public_place
-}
 
-# launch_holder OPTION... COMMAND...: a launcher in the background that says "ready". Sets HOLDER.
-launch_holder() {
+# launch_holder_of NAME COMMAND...: a launcher in the background that says "ready". Sets HOLDER.
+launch_holder_of() {
 	: >"$BATS_TEST_TMPDIR/holder.out"
-	"$LAUNCH" -n n "$@" >"$BATS_TEST_TMPDIR/holder.out" 2>&1 3>&- &
+	"$LAUNCH" -n "$@" >"$BATS_TEST_TMPDIR/holder.out" 2>&1 3>&- &
 	HOLDER=$!
 	ENDLATER+=("$HOLDER")
 	poll grep -q ready "$BATS_TEST_TMPDIR/holder.out"
 }
+
+launch_holder() { launch_holder_of n "$@"; }
 
 @test "the holder is asked to end by SIGTERM, and the command takes its place" {
 	launch_holder "$HELPERS/hold"
@@ -95,7 +94,7 @@ launch_holder() {
 	ENDLATER+=("$HOLDER")
 	poll grep -q ready "$BATS_TEST_TMPDIR/holder.out"
 	run -125 "$LAUNCH" -r -n n echo in
-	[[ $output == "exlock-launch: $(lock_file n) is held by pid $HOLDER, and the lock file does not say without doubt who that is: "* ]]
+	[[ $output == "exlock-launch: --replace: $(lock_file n) is held by pid $HOLDER, and the lock file does not say without doubt who that is: "* ]]
 	kill -0 "$HOLDER"
 }
 
@@ -114,6 +113,109 @@ launch_holder() {
 	run -125 as_user env EXCLUSIVELOCK_DIR="$LOCKS" "$LAUNCH" -r -n n echo in
 	[[ $output == *"is held by pid $HOLDER, and it may not be asked to end: not replaced, nothing is started" ]]
 	kill -0 "$HOLDER"
+}
+
+setup_public() {
+	setup_hostile
+	place_launcher "$PLACE"
+	cp "$BUILD/tests/hold-static" "$PLACE"
+}
+
+# Sets VICTIM to a process of USER's that holds no lock.
+start_victim() {
+	"$@" "$HELPERS/hold" >"$BATS_TEST_TMPDIR/victim" 3>&- &
+	poll grep -q ready "$BATS_TEST_TMPDIR/victim"
+	read -r _ VICTIM <"$BATS_TEST_TMPDIR/victim"
+	ENDLATER+=("$VICTIM" "$!")
+}
+
+# USER's --replace ends nobody, names PID, says WHY, and starts nothing.
+assert_replaces_nobody() {
+	local pid=$1 why=$2
+	shift 2
+	run -125 "$@" timeout 20 "$PLACE/exlock-launch" --replace=0.1 -n job echo in
+	[[ $output == "exlock-launch: --replace: $LOCK is held by pid $pid, and $why: not replaced, nothing is started" ]] ||
+		{ echo "$output"; false; }
+}
+
+@test "a process that another user has written into a lock file is not ended, whoever's it is and whoever asks for it" {
+	setup_public
+	for who in root as_user; do
+		start_victim "$who"
+		plant "$VICTIM\n"
+		stamp_for "$VICTIM"
+		for asks in root as_user; do
+			assert_replaces_nobody "$VICTIM" "another user wrote that into the lock file (only root, you, and that process' own user are believed)" "$asks"
+			kill -0 "$VICTIM"
+		done
+	done
+}
+
+@test "root replaces a user's holder, and a user's own record is enough to end a process of that user's" {
+	setup_public
+	start_victim as_attacker
+	plant "$VICTIM\n"
+	stamp_for "$VICTIM"
+	run -0 "$LAUNCH" --replace -n job echo in
+	[[ ${lines[0]} == "exlock-launch: replaced pid $VICTIM, which ended when asked" && ${lines[1]} == in ]]
+	process_has_ended "$VICTIM"
+	# In a directory of that user's own, too.
+	chown 65533 "$LOCKS"
+	chmod 755 "$LOCKS"
+	start_victim as_attacker env LD_PRELOAD="$SHIM"
+	run -0 "$LAUNCH" --replace -n job echo in
+	[[ ${lines[0]} == "exlock-launch: replaced pid $VICTIM, which ended when asked" && ${lines[1]} == in ]]
+}
+
+@test "a lock file that others may write to says of nobody that it is to be ended" {
+	setup_public
+	start_holder "$HELPERS/hold"
+	for mode in 666 664 646; do
+		chmod "$mode" "$LOCK"
+		assert_replaces_nobody "$HOLDER" "other users may write to the lock file" root
+		kill -0 "$HOLDER"
+	done
+	chmod 644 "$LOCK"
+	run -0 "$LAUNCH" -rq -n job echo in
+}
+
+@test "nobody is ended by a lock file that another user may have put there" {
+	setup_public
+	EXCLUSIVELOCK_NAME=other start_holder "$HELPERS/hold"
+	chmod 777 "$LOCKS"
+	as_attacker mv "$LOCKS/py_exclusivelock_other.lock" "$LOCK"
+	assert_replaces_nobody "$HOLDER" "other users may exchange files in the lock directory" root
+	chmod 755 "$LOCKS"
+	chown 65533 "$LOCKS"
+	assert_replaces_nobody "$HOLDER" "other users may exchange files in the lock directory" root
+	kill -0 "$HOLDER"
+}
+
+@test "where another user's process keeps the flock nobody is ended in vain" {
+	setup_public
+	launch_holder_of job "$HELPERS/hold-static"
+	start_attacking 'fd = os.open(lock, os.O_RDONLY); fcntl.flock(fd, fcntl.LOCK_EX)'
+	assert_replaces_nobody "$ATTACKER" "that is another user's process, which the lock file does not name" root
+	kill -0 "$HOLDER"
+	# Nor is the stranger, when nobody else holds.
+	kill -KILL "$HOLDER"
+	poll process_has_ended "$HOLDER"
+	assert_replaces_nobody "$ATTACKER" "the lock file does not say without doubt who that is" root
+	kill -0 "$ATTACKER"
+}
+
+@test "a holder that is just ending is waited for, and nobody is asked to end" {
+	setup_public
+	start_attacking "$TOMBSTONE_NAMES"'
+s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET); s.bind(names[0]); s.listen(9)'
+	"$LAUNCH" --replace=5 -n job echo in >"$BATS_TEST_TMPDIR/new" 2>&1 3>&- &
+	NEW=$!
+	ENDLATER+=("$NEW")
+	poll file_is_there "$LOCK"
+	kill -0 "$ATTACKER"
+	kill -KILL "$ATTACKER"
+	wait "$NEW"
+	[[ $(<"$BATS_TEST_TMPDIR/new") == in ]]
 }
 
 @test "inside the holder a descendant does not end its own ancestor" {
