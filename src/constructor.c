@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Where the loader enters the shim, and what the launcher knows the shim's file by.
 #include "exlock.h"
+#include "seccomp.h"
 #include "shimfile.h"
 
 __attribute__((section(".note.exlock"), aligned(4), used)) static const struct shimfile_note note = {
@@ -11,5 +12,6 @@ __attribute__((section(".note.exlock"), aligned(4), used)) static const struct s
 
 __attribute__((constructor)) static void start(void)
 {
+	seccomp_prepare();
 	exlock_start(true);
 }

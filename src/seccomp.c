@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "seccomp.h"
 
+#include "nextfunction.h"
 #include "rawcall.h"
 
 #include <linux/seccomp.h>
@@ -11,34 +12,34 @@
 #include <unistd.h>
 
 #define EXPORTED __attribute__((visibility("default")))
-#define NEXT ((void *)-1L)	// RTLD_NEXT
 
 // libc's own errno; the library's other parts have one of theirs.
 extern int *__real___errno_location(void) __attribute__((weak));
-extern void *dlsym(void *handle, const char *name) __attribute__((weak));
 
 typedef long (*call_function)(long number, ...);
 typedef int (*prctl_function)(int option, ...);
 
+// The program's calls go on to the next definition, as if this library were not there. It may be another preload's (torsocks,
+// libfaketime) or a sanitizer's runtime's. Libc's is called, too: a sandbox may allow system calls from libc's code alone. NULL: there
+// is none, or another library's constructor calls us before ours has run. Then we make the system call ourselves.
+static call_function next_call;
+static prctl_function next_prctl;
 static bool entered;
+
+void seccomp_prepare(void)
+{
+	__atomic_store_n(&next_call, __extension__(call_function)nextfunction_find("syscall"), __ATOMIC_RELAXED);
+	__atomic_store_n(&next_prctl, __extension__(prctl_function)nextfunction_find("prctl"), __ATOMIC_RELAXED);
+}
 
 bool seccomp_entered(void)
 {
-	return entered;
+	return __atomic_load_n(&entered, __ATOMIC_RELAXED);
 }
 
-// Another preload may have a syscall() or prctl() of its own (torsocks, libfaketime): it is to be called as if we were
-// not there. dlsym may allocate, and some allocators make their first system calls by syscall().
-static void *next_definition(const char *name, void **known)
+static void enter(void)
 {
-	static bool resolving;
-
-	if (!*known && dlsym && !resolving) {
-		resolving = true;
-		__atomic_store_n(known, dlsym(NEXT, name), __ATOMIC_RELAXED);
-		resolving = false;
-	}
-	return __atomic_load_n(known, __ATOMIC_RELAXED);
+	__atomic_store_n(&entered, true, __ATOMIC_RELAXED);
 }
 
 static long result_of(long result)
@@ -52,8 +53,7 @@ static long result_of(long result)
 
 EXPORTED long syscall(long number, ...)
 {
-	static void *known;
-	call_function next = __extension__(call_function)next_definition("syscall", &known);
+	call_function next = __atomic_load_n(&next_call, __ATOMIC_RELAXED);
 	long a[6], result;
 	va_list list;
 
@@ -65,14 +65,13 @@ EXPORTED long syscall(long number, ...)
 			result_of(rawcall(number, a[0], a[1], a[2], a[3], a[4], a[5]));
 	if (result >= 0 && ((number == SYS_seccomp && (a[0] == SECCOMP_SET_MODE_FILTER || a[0] == SECCOMP_SET_MODE_STRICT)) ||
 			    (number == SYS_prctl && a[0] == PR_SET_SECCOMP)))
-		entered = true;
+		enter();
 	return result;
 }
 
 EXPORTED int prctl(int option, ...)
 {
-	static void *known;
-	prctl_function next = __extension__(prctl_function)next_definition("prctl", &known);
+	prctl_function next = __atomic_load_n(&next_prctl, __ATOMIC_RELAXED);
 	long a[4], result;
 	va_list list;
 
@@ -83,6 +82,6 @@ EXPORTED int prctl(int option, ...)
 	result = next ? next(option, a[0], a[1], a[2], a[3]) :
 			result_of(rawcall(SYS_prctl, option, a[0], a[1], a[2], a[3], 0));
 	if (result >= 0 && option == PR_SET_SECCOMP)
-		entered = true;
+		enter();
 	return (int)result;
 }

@@ -7,6 +7,9 @@
 
 #include <stdbool.h>
 
+// Finds out what is behind the two, once, for this library's constructor, whatever else that does. No later call looks for anything.
+void seccomp_prepare(void);
+
 bool seccomp_entered(void);
 
 #endif
