@@ -214,6 +214,29 @@ pid_t keepers_find_taker(const struct mapped_file *file)
 	return search.locker;
 }
 
+struct line_place {
+	const struct mapped_file *file;
+	pid_t pid;
+	bool found;
+};
+
+static bool visit_line_place(void *context, const char *line, size_t length)
+{
+	struct line_place *place = context;
+	struct flock_line lock;
+
+	place->found = keepers_parse_flock_line(line, length, &lock) && lock.inode == place->file->inode &&
+		       lock.device == place->file->device && lock.pid == place->pid;
+	return place->found;
+}
+
+bool keepers_is_in_line(const struct mapped_file *file, pid_t pid)
+{
+	struct line_place place = { .file = file, .pid = pid };
+
+	return procfile_lines("/proc/locks", visit_line_place, &place) == 0 && place.found;
+}
+
 bool keepers_is_locked(const struct mapped_file *file)
 {
 	struct line_search search = { .file = file };

@@ -43,6 +43,9 @@ pid_t keepers_find_taker(const struct mapped_file *file);
 // The process that took the flock on FILE, from /proc/locks; 0 if it is not told, or has ended.
 pid_t keepers_find_locker(const struct mapped_file *file);
 
+// Whether PID has the flock on FILE, or waits for it, from /proc/locks; false if that cannot be read.
+bool keepers_is_in_line(const struct mapped_file *file, pid_t pid);
+
 // Whether anybody has the flock on FILE, from /proc/locks; false if that cannot be read.
 bool keepers_is_locked(const struct mapped_file *file);
 

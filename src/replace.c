@@ -23,6 +23,10 @@
 
 #define LOOKS_FOR_STRANGER 5
 #define LOOK_AGAIN_US 1000
+// How long the launcher may take to get in line before the holder is asked to end all the same: where /proc/locks does not tell.
+#define IN_LINE_NS UINT64_C(250000000)
+// It is in line for an instant, too, when it first tries the lock.
+#define LOOKS_IN_LINE 3
 
 // Whom to end: the open process, and the record that says so.
 struct target {
@@ -93,13 +97,32 @@ static bool names_present_owner(const struct record *record)
 	return process_read_stat(record->pid, &process) == 0 && process_stamp(process_start(&process)) == record->stamp;
 }
 
-static _Noreturn void kill_late(pid_t parent, const struct target *target, uint64_t deadline)
+// Waits until LAUNCHER has the flock of TARGET's file, or waits for it. If the holder ended before that, a start that comes later could get
+// in between.
+static void await_in_line(pid_t launcher, const char *path, const struct target *target)
+{
+	const struct mapped_file file = { target->status.st_dev, target->status.st_ino, path, false };
+	uint64_t deadline = pause_clock() + IN_LINE_NS;
+	int seen = 0;
+
+	while (seen < LOOKS_IN_LINE && pause_clock() < deadline) {
+		seen = keepers_is_in_line(&file, launcher) ? seen + 1 : 0;
+		pause_us(LOOK_AGAIN_US);
+	}
+}
+
+// Asks the holder to end, and kills it after GRACE_NS. Its exit status is EXIT_FAILURE if it had to.
+static _Noreturn void end_holder(pid_t launcher, const char *path, const struct target *target, uint64_t grace_ns)
 {
 	// A launcher that is ended while it waits asks for nothing more.
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != parent)
+	if (getppid() != launcher)
 		_exit(EXIT_SUCCESS);
-	if (watch_process(target->record.pid, deadline) == 0)
+	await_in_line(launcher, path, target);
+	(void)pidfd_send_signal(target->fd, SIGTERM, NULL, 0);
+	// A stopped process does not get the signal before it goes on.
+	(void)pidfd_send_signal(target->fd, SIGCONT, NULL, 0);
+	if (watch_process(target->record.pid, pause_clock() + grace_ns) == 0)
 		_exit(EXIT_SUCCESS);
 	// It may have become another user's process: a set-user-ID program that the one who wrote the record may start, but not kill.
 	if (!record_is_credible(&target->record, &target->status))
@@ -107,24 +130,18 @@ static _Noreturn void kill_late(pid_t parent, const struct target *target, uint6
 	_exit(pidfd_send_signal(target->fd, SIGKILL, NULL, 0) == 0 ? EXIT_FAILURE : EXIT_SUCCESS);
 }
 
-// The killer comes first: without it nobody is asked.
-static const char *ask(const struct target *target, uint64_t grace_ns, struct replacement *replacement)
+// Starts the child that does it.
+static const char *ask(const char *path, const struct target *target, uint64_t grace_ns, struct replacement *replacement)
 {
-	pid_t parent = getpid();
+	pid_t launcher = getpid();
 
+	if (pidfd_send_signal(target->fd, 0, NULL, 0) == -1 && errno != ESRCH)
+		return "it may not be asked to end";
 	// Its end sends no signal: with SIGCHLD ignored, as the command may want it, the kernel would not tell how it ended.
 	replacement->killer = (pid_t)rawcall(SYS_clone, 0, 0, 0, 0, 0, 0);
 	if (replacement->killer == 0)
-		kill_late(parent, target, pause_clock() + grace_ns);
-	if (replacement->killer < 0)
-		return "there is no process to be had that would end it after SECONDS";
-	if (pidfd_send_signal(target->fd, SIGTERM, NULL, 0) == -1 && errno != ESRCH) {
-		(void)replace_finish(replacement);
-		return "it may not be asked to end";
-	}
-	// Stopped, it would not hear of it.
-	(void)pidfd_send_signal(target->fd, SIGCONT, NULL, 0);
-	return NULL;
+		end_holder(launcher, path, target, grace_ns);
+	return replacement->killer < 0 ? "there is no process to be had that would end it after SECONDS" : NULL;
 }
 
 // TARGET's process is open: whoever has its PID later is not signalled. Only now the file is read; what was in it before may have been
@@ -148,7 +165,7 @@ static const char *ask_recorded(const char *path, struct target *target, uint64_
 		replacement->holder = stranger;
 		return "that is another user's process, which the lock file does not name";
 	}
-	return ask(target, grace_ns, replacement);
+	return ask(path, target, grace_ns, replacement);
 }
 
 int replace_ask(const char *path, uint64_t grace_ns, struct replacement *replacement, const char **why)
