@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # What every topic finds, whoever runs the tests, and wherever: bats reads this before the first one.
 
-# shellcheck shell=bash disable=SC2034,SC2154 # for bats; set by it
+# shellcheck shell=bash disable=SC2034,SC2154,SC2317 # for bats; set and called by it
 
 # What a path may consist of, so that the loader preloads from there, and any shell takes it as it is.
 PLAIN_PATH='^[A-Za-z0-9/._+-]*$'
@@ -19,7 +19,7 @@ settle_limits() {
 settle_environment() {
 	local variable
 	for variable in LANG LANGUAGE ${!LC_@} CDPATH; do
-		unset "$variable"
+		unset "$variable" 2>/dev/null
 	done
 	export TZ=UTC
 	umask 022
@@ -35,17 +35,15 @@ settle_folder() {
 
 # What is built is used where it is, or else, where the loader does not preload from, in a copy.
 settle_build() {
-	local folder build=${EXLOCK_BUILD:-${BASH_SOURCE[0]%/*}/../build}
+	local build=${EXLOCK_BUILD:-${BASH_SOURCE[0]%/*}/../build}
 	build=$(cd "$build" && pwd)
 	export EXLOCK_CONFIGURED=$build EXLOCK_BUILD=$build
 	[[ ! $build =~ $PLAIN_PATH ]] || return 0
 	EXLOCK_BUILD=$BATS_RUN_TMPDIR/build
-	mkdir -p "$EXLOCK_BUILD"/tests/{bench,wild}
-	for folder in . tests tests/bench tests/wild; do
-		find "$build/$folder" -maxdepth 1 ! -type d \( -perm -u+x -o -name '*.so*' \) -exec cp -dt "$EXLOCK_BUILD/$folder" {} +
-	done
+	mkdir "$EXLOCK_BUILD"
+	(cd "$build" && find . -maxdepth 3 ! -type d \( -perm -u+x -o -name '*.so*' \) -exec cp -d --parents -t "$EXLOCK_BUILD" {} +)
 	mv "$EXLOCK_BUILD/exlock-launch" "$EXLOCK_BUILD/exlock-launch.built"
-	mv "$EXLOCK_BUILD/tests/launcher" "$EXLOCK_BUILD/exlock-launch"
+	cp "$EXLOCK_BUILD/tests/launcher" "$EXLOCK_BUILD/exlock-launch"
 }
 
 setup_suite() {

@@ -15,6 +15,9 @@ CONFIGURED=$EXLOCK_CONFIGURED
 # What has to come before it: a sanitizer's runtime.
 SHIM=${EXLOCK_PRELOAD_FIRST:+$EXLOCK_PRELOAD_FIRST:}$BUILD/libexlock.so
 LAUNCH=$BUILD/exlock-launch
+# The one that was built, not what stands for it in a copy.
+BUILT_LAUNCH=$LAUNCH
+[[ ! -e $LAUNCH.built ]] || BUILT_LAUNCH+=.built
 HELPERS=$BUILD/tests
 SOURCE=$(cd "$BATS_TEST_DIRNAME/.." && pwd)
 
@@ -109,10 +112,8 @@ process_is_gone() { ! kill -0 "$1" 2>/dev/null; }
 
 # Puts a launcher into FOLDER, with a library of its own there: FOLDER/exlock-launch.
 place_launcher() {
-	local launch=$BUILD/exlock-launch
-	[[ ! -e $launch.built ]] || launch+=.built
 	cp "$BUILD/libexlock.so" "$1"
-	cp "$launch" "$1/moved"
+	cp "$BUILT_LAUNCH" "$1/moved"
 	printf '#!/bin/sh\nexec "%s/moved" --shim="%s/libexlock.so" --keeper= "$@"\n' "$1" "$1" >"$1/exlock-launch"
 	chmod 755 "$1/exlock-launch"
 }
