@@ -38,6 +38,10 @@ settle_build() {
 	local build=${EXLOCK_BUILD:-${BASH_SOURCE[0]%/*}/../build}
 	build=$(cd "$build" && pwd)
 	export EXLOCK_CONFIGURED=$build EXLOCK_BUILD=$build
+	[[ -x $build/tests/launcher ]] || {
+		echo "no tests are built in $build: meson configure -Dtests=true there, then ninja"
+		return 1
+	}
 	[[ ! $build =~ $PLAIN_PATH ]] || return 0
 	EXLOCK_BUILD=$BATS_RUN_TMPDIR/build
 	mkdir "$EXLOCK_BUILD"
