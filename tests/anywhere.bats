@@ -18,10 +18,11 @@ setup() {
 
 teardown() { end_processes; }
 
-# A topic that runs SCRIPT, in FOLDER, as whoever is careful and far away runs it in the background. It passes; what it prints is in $output.
+# in_topic FOLDER SCRIPT [NAME=VALUE]: a topic in FOLDER that runs SCRIPT, as whoever is careful and far away runs it in the background. It
+# passes; what it prints is in $output.
 in_topic() {
 	printf 'load "%s/tests/test_helper"\nsetup() { clean_environment; }\n@test "one" {\n%s\n}\n' "$PLACE" "$2" >"$1/topic.bats"
-	run -0 env -i PATH="${PATH#"$BATS_LIBEXEC":}" HOME="$BATS_TEST_TMPDIR" TMPDIR="$PLACE" LANG=tr_TR.UTF-8 LC_TIME=tr_TR.UTF-8 TZ=Asia/Kathmandu bash -c '
+	run -0 env -i PATH="${PATH#"$BATS_LIBEXEC":}" HOME="$BATS_TEST_TMPDIR" TMPDIR="$PLACE" LANG=tr_TR.UTF-8 LC_TIME=tr_TR.UTF-8 TZ=Asia/Kathmandu "${@:3}" bash -c '
 		umask 077
 		trap "" HUP INT QUIT PIPE
 		ulimit -Hc 0
@@ -44,6 +45,13 @@ in_topic() {
 		[[ $output =~ ^/tmp/bats-run-[A-Za-z0-9]+/test/1$'\n'([0-9]+)" is "([0-9]+)$'\n'" /tmp/"[^\ ]+/build/libexlock.so$ ]]
 		((BASH_REMATCH[1] == BASH_REMATCH[2]))
 	done
+}
+
+@test "what is built is there for every user, also where it was built for one alone" {
+	mv "$PLACE/build" "$BATS_TEST_TMPDIR/alone"
+	chmod -R go= "$BATS_TEST_TMPDIR/alone"
+	in_topic "$PLACE/tests" 'stat -c %a "$SHIM" "$LAUNCH"; "$LAUNCH" -n one echo in' EXLOCK_BUILD="$BATS_TEST_TMPDIR/alone"
+	[[ $output == $'755\n755\nin' ]]
 }
 
 @test "nothing is left of what was settled" {

@@ -128,7 +128,7 @@ os.setxattr(sys.argv[1], "system.posix_acl_access", acl)' "$LOCK" || skip "no ac
 			read -r _ HOLDER <"$BATS_TEST_TMPDIR/holder"
 			ENDLATER+=("$HOLDER")
 			run ! start_as root
-			[[ $status == 1 && $output == *"(pid $HOLDER)."* ]] || { chattr "-$flag" "$LOCK"; echo "$flag $who: $output"; false; }
+			[[ $status == 1 && $output == *"(pid $HOLDER)."* ]] || { echo "$flag $who: $output"; false; }
 			run ! start_as as_user
 			[[ $status == 1 ]]
 			kill -TERM "$HOLDER"

@@ -105,5 +105,7 @@ stamp_for() {
 
 teardown() {
 	end_processes
+	# What a test that failed has left so.
+	[[ ! -f $LOCK ]] || chattr -ia "$LOCK" 2>/dev/null || :
 	remove_public_place
 }

@@ -33,7 +33,10 @@ settle_folder() {
 	teardown_suite() { rm -rf "$BATS_RUN_TMPDIR"; }
 }
 
-# What is built is used where it is, or else, where the loader does not preload from, in a copy.
+# Whether the loader preloads from FOLDER, which others may read as well.
+serves_all() { [[ $1 =~ $PLAIN_PATH && -z $(find "$1/libexlock.so" "$1/tests/launcher" ! -perm -005) ]]; }
+
+# What is built is used where it is, or else in a copy.
 settle_build() {
 	local build=${EXLOCK_BUILD:-${BASH_SOURCE[0]%/*}/../build}
 	build=$(cd "$build" && pwd)
@@ -42,12 +45,13 @@ settle_build() {
 		echo "no tests are built in $build: meson configure -Dtests=true there, then ninja"
 		return 1
 	}
-	[[ ! $build =~ $PLAIN_PATH ]] || return 0
+	if serves_all "$build"; then return 0; fi
 	EXLOCK_BUILD=$BATS_RUN_TMPDIR/build
 	mkdir "$EXLOCK_BUILD"
 	(cd "$build" && find . -maxdepth 3 ! -type d \( -perm -u+x -o -name '*.so*' \) -exec cp -d --parents -t "$EXLOCK_BUILD" {} +)
 	mv "$EXLOCK_BUILD/exlock-launch" "$EXLOCK_BUILD/exlock-launch.built"
 	cp "$EXLOCK_BUILD/tests/launcher" "$EXLOCK_BUILD/exlock-launch"
+	chmod -R a+rX "$EXLOCK_BUILD"
 }
 
 setup_suite() {

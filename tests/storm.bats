@@ -28,6 +28,7 @@ gather_contenders() {
 		mkdir "$PLACE/locks"
 	fi
 	cp "$BUILD/tests/storm" "$BUILD/tests/victim" "$BUILD/tests/victim-static" "$SOURCE"/tests/peers/*.py "$PLACE"
+	chmod a+rX "$PLACE"/*.py
 }
 
 # Nothing was wrong, and a stale file is all that may be left; otherwise the words before the summary say what it was.

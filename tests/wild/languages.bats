@@ -67,7 +67,7 @@ teardown() {
 	# Which number it gets is up to the machine's threads.
 	mask() { sed -E 's/^descriptor [0-9]+ socket/descriptor # socket/'; }
 	# Java's statistics would stay in /tmp.
-	javac -J-XX:-UsePerfData -d "$BATS_TEST_TMPDIR/classes" "$WORKLOADS/Workload.java"
+	(cd "$WORKLOADS" && javac -J-XX:-UsePerfData -d "$BATS_TEST_TMPDIR/classes" Workload.java)
 	compare java -XX:-UsePerfData -Xshare:auto -cp "$BATS_TEST_TMPDIR/classes" Workload
 	assert_status 42
 	assert_shown '^shutdown hook 8'
