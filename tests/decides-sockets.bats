@@ -150,6 +150,7 @@ assert_all_wait_for() {
 	WAITER=$!
 	ENDLATER+=("$WAITER")
 	poll file_is_there "$LOCK"
+	assert_refused_as '*' root
 	kill -KILL "$ATTACKER"
 	poll process_has_ended "$ATTACKER"
 	assert_refused_as '*' root
