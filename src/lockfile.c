@@ -52,21 +52,29 @@ static bool delete_again(const struct lockfile *lock)
 	return deleted;
 }
 
+// Whether a tombstone of OWNER says enough to let OWNER's descendants pass by: anybody may raise one, and have this process started
+// below. STATUS is the file's, which was OWNER's, or is this process' own.
+static bool vouches(const struct tombstone_owner *owner, const struct stat *status)
+{
+	return owner->user_known && (owner->user == 0 || owner->user == geteuid() || owner->user == status->st_uid);
+}
+
 // The name is ours, but whoever gave it up before us may not be quite gone.
 // DEADLINE 0: for a moment.
 static enum claim_result await_predecessor(struct lockfile *lock, uint64_t deadline, struct claim *claim)
 {
+	struct tombstone_owner owner;
 	int error;
 
 	// Left behind by a process that did not end by exit(), or by one forked from it, which no record names.
 	if (!claim->created && !claim->left)
 		holder_await_endings();
-	if (tombstone_await(lock->path, 0, &claim->holder) == 0 ||
-	    (errno == ETIME &&
-	     tombstone_await(lock->path, deadline ? deadline : pause_clock() + DYING_NS, &claim->holder) == 0))
+	if (tombstone_await(lock->path, 0, &owner) == 0 ||
+	    (errno == ETIME && tombstone_await(lock->path, deadline ? deadline : pause_clock() + DYING_NS, &owner) == 0))
 		return CLAIM_TAKEN;
 	error = errno;
-	claim->vouched = true;
+	claim->holder = owner.pid;
+	claim->vouched = vouches(&owner, &claim->status);
 	(void)delete_again(lock);
 	hold_end(lock);
 	claim->error = error;
@@ -76,10 +84,8 @@ static enum claim_result await_predecessor(struct lockfile *lock, uint64_t deadl
 // Whether the process that gave the flock up is on its way out, by the kernel's word or by its own.
 static bool is_leaving(const struct lockfile *lock, pid_t holder)
 {
-	pid_t owner;
-
 	// In this order: a tombstone that is no more to be seen is that of a process that has ended by now.
-	return (tombstone_await(lock->path, 0, &owner) == -1 && owner == holder) || process_is_ending(holder);
+	return tombstone_is_of(lock->path, holder) || process_is_ending(holder);
 }
 
 // Until when to keep the flock, and with it the turn, while HOLDER still lives by the record; 0: not at all. One that called exec wants
@@ -302,7 +308,8 @@ static void announce(const char *path)
 enum lockfile_result lockfile_wait(struct lockfile *lock, uint64_t deadline, struct lockfile_outcome *outcome)
 {
 	uint64_t start = pause_clock();
-	struct claim claim = { .fd = -1 };
+	struct claim claim = { .fd = -1, .holder = outcome->holder };
+	pid_t holder;
 
 	while (pause_clock() < deadline) {
 		enum claim_result result;
@@ -324,7 +331,10 @@ enum lockfile_result lockfile_wait(struct lockfile *lock, uint64_t deadline, str
 		else
 			pause_us(LOOK_AGAIN_US);
 	}
-	claim.holder = holder_find(lock->path);
+	// One that is ending has no file any more.
+	holder = holder_find(lock->path);
+	if (holder != 0 || claim.holder == 0 || !process_alive(claim.holder, PROCESS_NO_STAMP))
+		claim.holder = holder;
 	return conclude(CLAIM_HELD, &claim, outcome);
 }
 

@@ -50,7 +50,8 @@ enum lockfile_result lockfile_try(struct lockfile *lock, bool patient, struct lo
 // flock is busy, or the record is another one; nothing has changed.
 bool lockfile_resume(struct lockfile *lock);
 
-// Waits for the lock until DEADLINE (pause_clock; UINT64_MAX: for ever), woken by the kernel, in its order.
+// Waits for the lock until DEADLINE (pause_clock; UINT64_MAX: for ever), woken by the kernel, in its order. OUTCOME is what
+// lockfile_try() said before.
 enum lockfile_result lockfile_wait(struct lockfile *lock, uint64_t deadline, struct lockfile_outcome *outcome);
 
 // Makes DESCRIPTOR, inherited from the holder of the file with INODE, keep the lock in this process. False: it is not that

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "socketowner.h"
 
+#include "pause.h"
+
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
 #include <linux/unix_diag.h>
@@ -15,6 +17,8 @@
 #define ATTRIBUTE_UID 7
 // What the kernel puts into one answer.
 #define ANSWER_MAX 8192
+// How long is looked for it among other users' sockets, of which there may be any number.
+#define SEARCH_NS UINT64_C(50000000)
 
 struct search {
 	const char *name;
@@ -81,6 +85,7 @@ bool socketowner_find(const struct sockaddr_un *address, socklen_t length, uid_t
 	};
 	struct search search = { .name = address->sun_path, .length = length - offsetof(struct sockaddr_un, sun_path) };
 	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_SOCK_DIAG);
+	uint64_t end = pause_clock() + SEARCH_NS;
 	_Alignas(struct nlmsghdr) char answer[ANSWER_MAX];
 
 	if (fd == -1)
@@ -88,7 +93,7 @@ bool socketowner_find(const struct sockaddr_un *address, socklen_t length, uid_t
 	if (write(fd, &question, sizeof(question)) == sizeof(question)) {
 		ssize_t got;
 
-		while ((got = read(fd, answer, sizeof(answer))) > 0 && visit_answer(&search, answer, (size_t)got))
+		while ((got = read(fd, answer, sizeof(answer))) > 0 && visit_answer(&search, answer, (size_t)got) && pause_clock() < end)
 			;
 	}
 	(void)close(fd);

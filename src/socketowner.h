@@ -8,7 +8,8 @@
 #include <sys/types.h>
 #include <sys/un.h>
 
-// Asks the kernel, by NETLINK_SOCK_DIAG, for the user who made the socket that listens at ADDRESS. False: it does not tell.
+// Asks the kernel, by NETLINK_SOCK_DIAG, for the user who made the socket that listens at ADDRESS. False: it does not tell, or not
+// within 50 ms.
 bool socketowner_find(const struct sockaddr_un *address, socklen_t length, uid_t *uid);
 
 #endif

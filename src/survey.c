@@ -46,6 +46,8 @@ static struct survey conclude(const struct survey_facts *facts, const struct sta
 
 	if (survey.state == SURVEY_HELD && !facts->recorded_alive)
 		survey.pid = facts->locker;
+	if (survey.state == SURVEY_ENDING)
+		survey.pid = facts->ender;
 	if (survey_is_held(survey.state) && survey.pid > 0 && stat(procfile_path(path, survey.pid, ""), &process) == 0) {
 		survey.user = process.st_uid;
 		survey.user_known = true;
@@ -62,9 +64,10 @@ static struct survey unreadable(int error)
 static struct survey look_behind(const char *path)
 {
 	struct survey survey = { .state = SURVEY_FREE };
+	struct tombstone_owner owner;
 
-	if (tombstone_await(path, 0, &survey.pid) == -1)
-		survey.state = SURVEY_ENDING;
+	if (tombstone_await(path, 0, &owner) == -1)
+		survey = (struct survey){ .state = SURVEY_ENDING, .pid = owner.pid, .user = owner.user, .user_known = owner.user_known };
 	return survey;
 }
 
@@ -73,7 +76,7 @@ struct survey survey_look(const char *path)
 	struct survey_facts facts = { 0 };
 	struct record record;
 	struct stat status;
-	pid_t pid;
+	struct tombstone_owner owner;
 
 	if (lstat(path, &status) == -1)
 		return errno == ENOENT ? look_behind(path) : unreadable(errno);
@@ -86,7 +89,8 @@ struct survey survey_look(const char *path)
 	facts.recorded = record.pid;
 	facts.recorded_alive = record_is_alive(&record);
 	find_keeper(path, &status, &facts);
-	facts.ending = tombstone_await(path, 0, &pid) == -1;
+	facts.ending = tombstone_await(path, 0, &owner) == -1;
+	facts.ender = owner.pid;
 	return conclude(&facts, &status);
 }
 

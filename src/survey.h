@@ -37,6 +37,7 @@ struct survey_facts {
 	bool locked;		// somebody has the flock, or a mapping in its place
 	pid_t locker;		// who; 0: not known
 	bool ending;		// a tombstone stands for it
+	pid_t ender;		// whose; 0: not known
 };
 
 // What the facts mean. Pure.

@@ -3,6 +3,7 @@
 
 #include "digest.h"
 #include "pause.h"
+#include "process.h"
 #include "socketowner.h"
 #include "text.h"
 #include "watch.h"
@@ -12,6 +13,7 @@
 #include <limits.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -23,8 +25,10 @@
 #define NUMBER_LENGTH 2
 // Between two looks where there is nothing to be woken by.
 #define LOOK_AGAIN_US 100
-// How often a tombstone is looked at again whose process has ended: a child forked in the last moment may have it now.
-#define LOOKS_AFTER_END 20
+// Linux 6.5; glibc has no name for it before 2.38.
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77
+#endif
 
 static void add_number(struct digest *digest, uint64_t number)
 {
@@ -211,12 +215,55 @@ static enum sight sight_of(int error)
 	}
 }
 
-// Looks at one of the tombstones by connecting to it with FD.
-static enum sight look_at(int fd, const struct place *place, pid_t *pid)
+// A tombstone that stands.
+struct sighting {
+	struct tombstone_owner owner;
+	int process;	// the owner's, open; -1: it cannot be opened
+};
+
+static void forget(struct sighting *seen)
+{
+	if (seen->process != -1)
+		(void)close(seen->process);
+	seen->process = -1;
+}
+
+// Opens the process that raised the tombstone that FD is connected to. Returns -1 and errno ESRCH: it has ended, and nobody has its
+// PID; or another errno. Before Linux 6.5 it is the one that has its PID now.
+static int open_owner(int fd, pid_t pid)
+{
+	int process = -1;
+	socklen_t size = sizeof(process);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &process, &size) == 0)
+		return process;
+	// Linux 6.5 says EINVAL of a process that nobody has to wait for any more.
+	if (errno == ESRCH || errno == EINVAL) {
+		errno = ESRCH;
+		return -1;
+	}
+	if (pid > 0)
+		return pidfd_open(pid, 0);
+	errno = ENODATA;
+	return -1;
+}
+
+// A child that was forked in its owner's last moment keeps an ended process' tombstone, and must not be waited for.
+static bool has_ended(struct sighting *seen, int fd)
+{
+	seen->process = open_owner(fd, seen->owner.pid);
+	if (seen->process != -1)
+		return watch_ended(seen->process, 0) == 0;
+	return errno == ESRCH || (seen->owner.pid > 0 && !process_alive(seen->owner.pid, PROCESS_NO_STAMP));
+}
+
+// Looks at one of the tombstones by connecting to it with FD, which is used up if errno is EISCONN.
+static enum sight look_at(int fd, const struct place *place, struct sighting *seen)
 {
 	struct ucred peer = { 0 };
 	socklen_t size = sizeof(peer);
 
+	*seen = (struct sighting){ .process = -1 };
 	if (connect(fd, (const struct sockaddr *)&place->address, place->length) == -1) {
 		// Its queue is full: somebody floods it, but it is there.
 		if (errno != EAGAIN)
@@ -226,21 +273,21 @@ static enum sight look_at(int fd, const struct place *place, pid_t *pid)
 		errno = EISCONN;
 		return NOT_SEEN;
 	}
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && !is_credible(place, peer.uid)) {
-		errno = EISCONN;	// the socket is used up
-		return NOT_SEEN;
-	}
-	*pid = peer.pid;
-	return SEEN;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0)
+		seen->owner = (struct tombstone_owner){ .pid = peer.pid, .user = peer.uid, .user_known = true };
+	if ((!seen->owner.user_known || is_credible(place, peer.uid)) && !has_ended(seen, fd))
+		return SEEN;
+	forget(seen);
+	errno = EISCONN;
+	return NOT_SEEN;
 }
 
-// Looks whether a tombstone stands; *PID is its owner, 0 if unknown.
-static enum sight look(struct place *place, pid_t *pid)
+// Looks at all of the tombstones for one that stands. OF: of this process alone; 0: of any.
+static enum sight look(struct place *place, pid_t of, struct sighting *seen)
 {
 	enum sight sight = NOT_SEEN;
 	int fd = -1, error = 0;
 
-	*pid = 0;
 	for (int number = 0; number < TOMBSTONES && sight == NOT_SEEN; number++) {
 		// A refused socket can be used again, one that found somebody cannot.
 		if (fd == -1)
@@ -248,8 +295,13 @@ static enum sight look(struct place *place, pid_t *pid)
 		if (fd == -1)
 			return sight_of(errno);
 		choose(place, number);
-		sight = look_at(fd, place, pid);
+		sight = look_at(fd, place, seen);
 		error = errno;
+		if (sight == SEEN && of != 0 && seen->owner.pid != of) {
+			forget(seen);
+			sight = NOT_SEEN;
+			error = EISCONN;
+		}
 		if (sight != SEEN && error != ECONNREFUSED) {
 			(void)close(fd);
 			fd = -1;
@@ -261,24 +313,37 @@ static enum sight look(struct place *place, pid_t *pid)
 	return sight;
 }
 
-int tombstone_await(const char *path, uint64_t deadline, pid_t *pid)
+bool tombstone_is_of(const char *path, pid_t pid)
 {
 	struct place place;
+	struct sighting seen;
+	bool is_seen = find_place(path, &place) == 0 && look(&place, pid, &seen) == SEEN;
+
+	if (is_seen)
+		forget(&seen);
+	return is_seen;
+}
+
+int tombstone_await(const char *path, uint64_t deadline, struct tombstone_owner *owner)
+{
+	struct place place;
+	struct sighting seen;
 	enum sight sight;
 
-	*pid = 0;
+	*owner = (struct tombstone_owner){ .pid = 0 };
 	if (find_place(path, &place) == -1)
 		return -1;
-	for (int ended = 0; ended < LOOKS_AFTER_END && (sight = look(&place, pid)) != NOT_SEEN;) {
-		if (sight == UNKNOWN)
-			return -1;
-		if (pause_clock() >= deadline) {
+	while ((sight = look(&place, 0, &seen)) == SEEN) {
+		bool late = pause_clock() >= deadline;
+
+		*owner = seen.owner;
+		if (!late && (seen.process == -1 || watch_ended(seen.process, deadline) == -1))
+			pause_us(LOOK_AGAIN_US);
+		forget(&seen);
+		if (late) {
 			errno = ETIME;
 			return -1;
 		}
-		if (*pid > 0 && watch_process(*pid, deadline) == 0)
-			ended++;
-		pause_us(LOOK_AGAIN_US);
 	}
-	return 0;
+	return sight == UNKNOWN ? -1 : 0;
 }

@@ -8,6 +8,7 @@
 #ifndef EXLOCK_TOMBSTONE_H
 #define EXLOCK_TOMBSTONE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -16,8 +17,19 @@
 // nothing may be given up before the kernel does it.
 int tombstone_raise(const char *path);
 
-// Waits until no tombstone stands for PATH, or until DEADLINE (pause_clock). Returns 0; or -1 and errno ETIME: the process
-// *PID (0: not known) has not ended yet; or another errno: that cannot be told.
-int tombstone_await(const char *path, uint64_t deadline, pid_t *pid);
+// Who raised a tombstone.
+struct tombstone_owner {
+	pid_t pid;		// 0: not known, or of a PID namespace that cannot be seen from here
+	uid_t user;
+	bool user_known;
+};
+
+// Waits until no tombstone stands for PATH, or until DEADLINE (pause_clock). All of them are looked at; one whose owner has ended, and
+// that a child forked in its last moment keeps, stands no more. Returns 0; or -1 and errno ETIME: OWNER has not ended yet; or another
+// errno: that cannot be told.
+int tombstone_await(const char *path, uint64_t deadline, struct tombstone_owner *owner);
+
+// Whether a tombstone of the process PID stands for PATH.
+bool tombstone_is_of(const char *path, pid_t pid);
 
 #endif

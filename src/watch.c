@@ -51,21 +51,32 @@ static int poll_until(struct pollfd *files, nfds_t count, uint64_t deadline, uin
 	return result;
 }
 
+int watch_ended(int process, uint64_t deadline)
+{
+	struct pollfd file = { .fd = process, .events = POLLIN };
+	int interrupted = 0;
+	int result;
+
+	do
+		result = poll_until(&file, 1, deadline, UINT64_MAX);
+	while (result == -1 && errno == EINTR && interrupted++ < INTERRUPTED_MAX);
+	if (result == 0)
+		errno = ETIME;
+	return result == 1 ? 0 : -1;
+}
+
 int watch_process(pid_t pid, uint64_t deadline)
 {
-	struct pollfd process = { .fd = pidfd_open(pid, 0), .events = POLLIN };
-	int interrupted = 0;
+	int process = pidfd_open(pid, 0);
 	int result, error;
 
-	if (process.fd == -1)
+	if (process == -1)
 		return errno == ESRCH ? 0 : -1;
-	do
-		result = poll_until(&process, 1, deadline, UINT64_MAX);
-	while (result == -1 && errno == EINTR && interrupted++ < INTERRUPTED_MAX);
-	error = result == 0 ? ETIME : errno;
-	(void)close(process.fd);
+	result = watch_ended(process, deadline);
+	error = errno;
+	(void)close(process);
 	errno = error;
-	return result == 1 ? 0 : -1;
+	return result;
 }
 
 void watch_holder(pid_t pid, const char *path, uint64_t deadline)

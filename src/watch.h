@@ -13,6 +13,9 @@
 // EINTR: signals would not let it sleep; ENOSYS, EMFILE...: there is nothing to be woken by.
 int watch_process(pid_t pid, uint64_t deadline);
 
+// The same for the process that the pidfd PROCESS refers to.
+int watch_ended(int process, uint64_t deadline);
+
 // Sleeps until process PID has ended, or the file at PATH changed or went. May return early; look again.
 void watch_holder(pid_t pid, const char *path, uint64_t deadline);
 
