@@ -24,7 +24,7 @@ struct config {
 	uint64_t timeout_ns;	// UINT64_MAX: no limit
 	enum on_held on_held;
 	int exit_code;
-	pid_t replaced;		// who was asked to end, by the launcher for its hop; 0: nobody
+	pid_t replaced;		// whom the launcher has asked to end, for --replace; 0: nobody
 	bool by_args;
 	bool quiet;
 	bool log_stderr;

@@ -57,45 +57,50 @@ static void rewrite(char *value, size_t room, const char *new_value)
 	memset(value + length, 0, room - length);
 }
 
-// Returns whether the variable is there and has the value now.
-static bool apply_in_place(char **environment, const struct setting *setting, struct environment_room *room)
+static void apply_in_place(char **environment, const struct setting *setting, struct environment_room *room)
 {
 	char **entry = find(environment, setting->variable);
 	char *value, *text;
 
 	if (!entry)
-		return false;
+		return;
 	value = *entry + strlen(setting->variable) + 1;
 	if (strlen(value) >= strlen(setting->value)) {
 		rewrite(value, strlen(value), setting->value);
-		return true;
+		return;
 	}
 	text = new_text(setting, room);
 	if (text)
 		*entry = text;
-	return text != NULL;
+}
+
+// Whether it is to be added: it is not there, or there was no memory for the value.
+static bool is_missing(char **environment, const struct setting *setting)
+{
+	char **entry = find(environment, setting->variable);
+
+	return entry ? strcmp(*entry + strlen(setting->variable) + 1, setting->value) != 0 : setting->value[0] != '\0';
 }
 
 char **environment_apply(char **environment, const struct setting *settings, int count, struct environment_room *room)
 {
-	const struct setting *missing[ENVIRONMENT_SETTINGS];
-	int missing_count = 0;
-	size_t length = 0;
+	size_t missing = 0, length = 0;
 	char **larger;
 
 	for (int i = 0; i < count; i++)
-		if (!apply_in_place(environment, &settings[i], room) && settings[i].value[0] != '\0')
-			missing[missing_count++] = &settings[i];
-	if (missing_count == 0)
+		apply_in_place(environment, &settings[i], room);
+	for (int i = 0; i < count; i++)
+		missing += is_missing(environment, &settings[i]);
+	if (missing == 0)
 		return environment;
 	while (environment[length])
 		length++;
-	larger = environment_take(room, (length + (size_t)missing_count + 1) * sizeof(*larger));
+	larger = environment_take(room, (length + missing + 1) * sizeof(*larger));
 	if (!larger)
 		return NULL;
 	memcpy(larger, environment, length * sizeof(*larger));
-	for (int i = 0; i < missing_count; i++) {
-		char *text = new_text(missing[i], room);
+	for (int i = 0; i < count; i++) {
+		char *text = is_missing(environment, &settings[i]) ? new_text(&settings[i], room) : NULL;
 
 		if (text)
 			larger[length++] = text;

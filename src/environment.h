@@ -7,9 +7,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-// At most so many settings at once.
-#define ENVIRONMENT_SETTINGS 20
-
 struct setting {
 	const char *variable;
 	const char *value;	// "": the variable is emptied where it is present, never added
@@ -24,7 +21,7 @@ struct environment_room {
 // Memory for SIZE bytes that stays as long as the process. NULL: there is none.
 void *environment_take(struct environment_room *room, size_t size);
 
-// Applies SETTINGS (ENVIRONMENT_SETTINGS at most) to ENVIRONMENT. A variable that is present with room for the value is
+// Applies SETTINGS, COUNT of them, to ENVIRONMENT. A variable that is present with room for the value is
 // rewritten in place; one that is too short gets a new text; one that is missing a new array, both out of ROOM, which becomes smaller.
 // Returns the array to use, which may be ENVIRONMENT; or NULL: no memory, nothing but what fitted in place was changed.
 char **environment_apply(char **environment, const struct setting *settings, int count, struct environment_room *room);

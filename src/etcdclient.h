@@ -18,7 +18,7 @@
 enum etcd_result {
 	ETCD_DONE,
 	ETCD_REFUSED,		// by etcd, for good; see the answer's error
-	ETCD_UNREACHABLE,	// no member did it in time; see etcd_complain()
+	ETCD_UNREACHABLE,	// no member did it in time; see etcd_complaint()
 	ETCD_INTERRUPTED,	// the owner wants no more of it
 };
 

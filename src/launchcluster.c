@@ -8,27 +8,30 @@
 #include <string.h>
 #include <unistd.h>
 
-// What there is at most before the command's own arguments, and the end behind them.
-#define KEEPER_ARGUMENTS 7
-
 static _Noreturn void become_keeper(struct launch *launch, uint64_t deadline)
 {
-	size_t count = 0, given = 0;
 	char nanoseconds[TEXT_NUMBER_MAX];
 	struct text text = text_in(nanoseconds, sizeof(nanoseconds));
+
+	text_number(&text, deadline);
+
+	char *own[] = {
+		(char[]){ "exlock-keeper" },
+		LAUNCH_JOIN(launch, "--file=", launch->file),
+		LAUNCH_JOIN(launch, "--preload=", launch_preload(launch)),
+		LAUNCH_JOIN(launch, "--deadline=", nanoseconds),
+		launch->options.no_preload ? NULL : LAUNCH_JOIN(launch, "--shim=", launch->shim),
+		(char[]){ "--" },
+	};
+	size_t count = 0, given = 0;
 	char **arguments;
 
 	while (launch->options.command[count])
 		count++;
-	arguments = launch_take(launch, (count + KEEPER_ARGUMENTS) * sizeof(*arguments));
-	text_number(&text, deadline);
-	arguments[given++] = (char[]){ "exlock-keeper" };
-	arguments[given++] = LAUNCH_JOIN(launch, "--file=", launch->file);
-	arguments[given++] = LAUNCH_JOIN(launch, "--preload=", launch_preload(launch));
-	arguments[given++] = LAUNCH_JOIN(launch, "--deadline=", nanoseconds);
-	if (!launch->options.no_preload)
-		arguments[given++] = LAUNCH_JOIN(launch, "--shim=", launch->shim);
-	arguments[given++] = (char[]){ "--" };
+	arguments = launch_take(launch, sizeof(own) + (count + 1) * sizeof(*arguments));
+	for (size_t i = 0; i < sizeof(own) / sizeof(*own); i++)
+		if (own[i])
+			arguments[given++] = own[i];
 	memcpy(arguments + given, launch->options.command, (count + 1) * sizeof(*arguments));
 	// It is the command's.
 	environment_remove(environ, "LD_PRELOAD");

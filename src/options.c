@@ -47,6 +47,9 @@ static const struct option {	// NOLINT(clang-analyzer-optin.performance.Padding)
 	{ 'V', "version", NONE, NULL, { NULL, NULL }, VERSION },
 };
 
+// An option sets what `variable` and `fixed` name, or one variable that apply() names.
+_Static_assert(2 * sizeof(known) / sizeof(*known) <= OPTIONS_SETTINGS, "OPTIONS_SETTINGS has no room for all options");
+
 // "BEFORE WORD AFTER", without the blanks; of WORD the first LENGTH bytes.
 static enum options_request wrong(struct options *options, const char *before, const char *word, size_t length, const char *after)
 {

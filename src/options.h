@@ -8,8 +8,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-// As many variables as all options together set, and one for a name.
-#define OPTIONS_SETTINGS 16
+// Two for each option; one with less room does not compile.
+#define OPTIONS_SETTINGS 48
 #define OPTIONS_ERROR_MAX 512
 
 enum options_request { OPTIONS_RUN, OPTIONS_HELP, OPTIONS_VERSION, OPTIONS_WRONG };

@@ -107,3 +107,13 @@ setup() {
 		    assert got == expected, (arguments, runtime, got, expected)
 	PYTHON
 }
+
+@test "a table of options that there is no room for does not compile" {
+	local last
+	command -v cc >/dev/null || skip "needs a C compiler"
+	cc -fsyntax-only -w -I"$SOURCE/src" "$SOURCE/src/options.c"
+	last=$(grep -m1 '"version", NONE' "$SOURCE/src/options.c")
+	awk -v last="$last" '{ print } $0 == last { for (i = 0; i < 2; i++) print }' "$SOURCE/src/options.c" >options.c
+	run ! cc -fsyntax-only -w -I"$SOURCE/src" options.c
+	[[ $output == *"OPTIONS_SETTINGS has no room for all options"* ]]
+}

@@ -154,6 +154,29 @@ static void a_setting_without_room_gets_memory_of_its_own(void **state)
 	assert_null(result[2]);
 }
 
+static void any_number_of_settings_is_applied(void **state)
+{
+	enum { MANY = 1000 };
+	static char names[MANY][8];
+	static struct setting settings[MANY];
+	char *environment[] = { (char[]){ "V7=" }, NULL }, memory[1];
+	struct environment_room room = { memory, sizeof(memory) };
+	char **result;
+	size_t count = 0;
+
+	(void)state;
+	for (int i = 0; i < MANY; i++) {
+		snprintf(names[i], sizeof(names[i]), "V%d", i);
+		settings[i] = (struct setting){ names[i], "1" };
+	}
+	result = environment_apply(environment, settings, MANY, &room);
+	while (result[count])
+		count++;
+	assert_int_equal(count, MANY);
+	assert_string_equal(result[0], "V7=1");
+	assert_string_equal(result[MANY - 1], "V999=1");
+}
+
 static void paths_resolve_as_realpath_has_them(void **state)
 {
 	static const char *const paths[] = { "/",	"/usr/../usr/./bin//env", ".",	  "..", "a/b",	 "a/link/../c",
@@ -252,6 +275,7 @@ int main(void)
 		cmocka_unit_test(our_entries_alone_leave_the_preload),
 		cmocka_unit_test(settings_are_rewritten_in_place_or_added),
 		cmocka_unit_test(a_setting_without_room_gets_memory_of_its_own),
+		cmocka_unit_test(any_number_of_settings_is_applied),
 		cmocka_unit_test(paths_resolve_as_realpath_has_them),
 		cmocka_unit_test(a_long_name_ends_in_a_digest_of_the_whole),
 		cmocka_unit_test(a_name_is_printed_as_vis_has_it),
