@@ -2,7 +2,10 @@
 /* The kernel: processes, one directory entry, inodes, open file descriptions, mappings, tombstones, and how a process ends. */
 
 #define INODES 6
-#define OPENS 7
+/* Each process has three numbers for the open file descriptions that it opens: one for its descriptor, one for its mapping, and one
+   that only a child maps. Numbers in the order of the opens would make many states of what is one. */
+#define OPENS (3 * SLOTS)
+#define OPENER(file) ((file + 2) / 3)	/* the process that took its flock, for /proc/locks */
 #define NOBODY 0
 #define BAD_STAMP 15	/* content written, time stamp not yet */
 
@@ -37,7 +40,6 @@ byte hints[INODES + 1];	/* of the file's mode, which is changed as a whole */
 
 /* Open file descriptions. */
 byte inode_of[OPENS + 1];
-byte opener[OPENS + 1];	/* the process that took its flock, for /proc/locks */
 byte owners[OPENS + 1];	/* descriptors and mappings, of all processes */
 
 hidden byte i, k;	/* scratch inside one step */
@@ -117,15 +119,14 @@ inline create_file()
 
 inline open_file()
 {
-	k = 1;
+	k = 3 * p - 2;
 	do
 	:: owners[k] -> k++
 	:: else -> break
 	od;
-	assert(k <= OPENS && path != 0);
+	assert(OPENER(k) == p && path != 0);
 	owners[k] = 1;
 	inode_of[k] = path;
-	opener[k] = p;
 	fd[p] = k
 }
 
@@ -144,7 +145,6 @@ inline give_up(file)
 			:: else
 			fi;
 			inode_of[file] = 0;
-			opener[file] = 0;
 			collect(i)
 		:: else
 		fi;
@@ -195,14 +195,31 @@ inline fork(c)
 
 /* The end of a process. Until its own files are closed it is inside: another one would see its work half done. */
 
-inline forget()
+/* Before each attempt: what the last one saw is outdated, and makes states differ. */
+inline forget_seen()
 {
 	seen_pid[p] = 0;
 	seen_stamp[p] = 0;
 	other[p] = 0;
 	set[p] = 0;
 	seen_hints[p] = 0;
-	created[p] = false;
+	created[p] = false
+}
+
+inline forget()
+{
+	forget_seen();
 	awaited[p] = false;
 	again[p] = false
+}
+
+/* No step reads these again. States that differ in nothing else become one. */
+inline be_gone()
+{
+	life[p] = GONE;
+	at[p] = Done;
+	remembered[p] = 0;
+	leaving[p] = false;
+	own[p] = false;
+	given_up[p] = 0
 }

@@ -51,7 +51,7 @@ bool own[SLOTS + 1];		/* this image was exec'd by the holder */
 #define SEES_LEAVING (other[p] -> IS_GOING(other[p]) : EACH_PROCESS(LEAVES))
 
 /* Who has taken the flock is neither this process nor the one from which it was forked, and lives: has_heir(). */
-#define FLOCK_TAKER opener[flocked[remembered[p]]]
+#define FLOCK_TAKER OPENER(flocked[remembered[p]])
 #define OTHER_HAS_FLOCK (flocked[remembered[p]] && pid_of[FLOCK_TAKER] != pid_of[p] && \
 	pid_of[FLOCK_TAKER] != pid_of[INSTANCE(p)] && PID_LIVES(pid_of[FLOCK_TAKER]))
 #define SEES_HINT(which) ((seen_hints[p] & which) != 0)
@@ -180,7 +180,7 @@ inline held()
 #define ANCESTOR_MAPS (parent[p] && map[parent[p]] && inode_of[map[parent[p]]] == path)
 
 /* keeps_flock(): busy, and not by a contender that is just about to write its record. */
-#define TAKER opener[flocked[path]]
+#define TAKER OPENER(flocked[path])
 #define KEEPS_FLOCK (path && flocked[path] && record_pid[path] == pid_of[1] && record_stamp[path] == 1 && \
 	(BELIEVES_ANY_FLOCK || TAKER == 1 || life[TAKER] == GONE))
 #define TREE_LIVES(q) ((life[q] == LIVES || life[q] == ENDING) && (q == 1 || parent[q] == 1))

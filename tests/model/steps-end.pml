@@ -5,13 +5,13 @@
 	inside[p] = (role[p] == Flock -> 0 : inside[p]);
 	at[p] = Dying;
 	if
-	:: HAS_NOTHING -> life[p] = GONE; at[p] = Done
+	:: HAS_NOTHING -> be_gone()
 	:: else -> life[p] = ENDING
 	fi }
 :: d_step { at[p] == Dying && fd[p] != 0 -> close_file() }
 :: d_step { at[p] == Dying && inside[p] != 0 && FILES_TURN -> inside[p] = 0 }
 :: d_step { at[p] == Dying && map[p] != 0 && MAPPING_TURN -> give_up(map[p]) }
 :: d_step { at[p] == Dying && tomb[p] && TOMBSTONE_TURN -> tomb[p] = false }
-:: d_step { at[p] == Dying && HAS_NOTHING -> life[p] = GONE; at[p] = Done }
+:: d_step { at[p] == Dying && HAS_NOTHING -> be_gone() }
 /* SIGKILL, at any step. */
 :: d_step { life[p] == LIVES && at[p] != Die && kills < KILLS && role[p] != Prober -> kills++; at[p] = Die }

@@ -26,7 +26,7 @@
 :: d_step { at[p] == PythonInside -> inside[p] = 0; at[p] = PythonUnlink }
 :: d_step { at[p] == PythonUnlink ->
 	if
-	:: path != 0 && (PEER_GAP || flocked[path] == 0 || role[opener[flocked[path]]] != Flock) -> unlink_path()
+	:: path != 0 && (PEER_GAP || flocked[path] == 0 || role[OPENER(flocked[path])] != Flock) -> unlink_path()
 	:: else
 	fi;
 	at[p] = Die }

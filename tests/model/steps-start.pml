@@ -2,7 +2,7 @@
 /* The constructor takes the lock: lockfile_try(), attempt(), resume(), holder_find() with replace(). */
 /* claim_open_or_create(), flopen() */
 :: d_step { at[p] == Open ->
-	created[p] = false;
+	forget_seen();
 	tries = tries + (role[p] == Prober);
 	assert(tries <= 3);
 	if
