@@ -7,6 +7,7 @@
 #include "listing.h"
 #include "lockname.h"
 #include "pause.h"
+#include "shown.h"
 #include "watch.h"
 
 #include <dirent.h>
@@ -58,7 +59,7 @@ static void find_path(const struct request *request, const char *name, char path
 	const struct lockname lockname = { .text = name };
 
 	if (lockname_path(&lockname, request->directory, getenv("TMPDIR"), path) == -1)
-		err(CONFIG_EXIT_ERROR, "%s", request->directory ? request->directory : "the lock directory");
+		err(CONFIG_EXIT_ERROR, "%s", request->directory ? shown(request->directory) : "the lock directory");
 }
 
 static int path(const struct request *request, const char *name)
@@ -132,7 +133,7 @@ static int wait_until_free(const struct request *request, const char *name)
 		watch_holder(survey.pid, lock_path, deadline);
 	}
 	if (survey.state == SURVEY_UNREADABLE)
-		errno = survey.error, err(CONFIG_EXIT_ERROR, "%s", lock_path);
+		errno = survey.error, err(CONFIG_EXIT_ERROR, "%s", shown(lock_path));
 	return 0;
 }
 
@@ -168,7 +169,7 @@ static int list(const struct request *request, const char *unused)
 	find_directory(request, directory);
 	count = scandir(directory, &files, is_lock_file, by_name);
 	if (count == -1)
-		err(CONFIG_EXIT_ERROR, "%s", directory);
+		err(CONFIG_EXIT_ERROR, "%s", shown(directory));
 	entries = calloc((size_t)count + 1, sizeof(*entries));
 	if (!entries)
 		err(CONFIG_EXIT_ERROR, "memory");
@@ -217,11 +218,20 @@ static void take_settings(const char *variable, const char *value, struct reques
 	if (asprintf(&setting, CONFIG_PREFIX "%s=%s", variable, value) == -1)
 		err(CONFIG_EXIT_ERROR, "memory");
 	if (!config_parse((char *[]){ setting, NULL }, &config, &error))
-		errx(CONFIG_EXIT_ERROR, "'%s': %s", error.value, error.why);
+		errx(CONFIG_EXIT_ERROR, "'%s': %s", shown(error.value), error.why);
 	if (config.dir)
 		request->directory = config.dir;
 	if (config.timeout_ns != UINT64_MAX)
 		request->timeout_ns = config.timeout_ns;
+}
+
+// getopt(3) itself would show it as it is.
+static _Noreturn void refuse_option(const char *argument)
+{
+	const char letter[] = { '-', (char)optopt, '\0' };
+
+	errx(CONFIG_EXIT_ERROR, "'%s': no such option, or its argument is wrong or missing (see exlockctl --help)",
+	     shown(optopt ? letter : argument));
 }
 
 static void parse_options(int argc, char **argv, struct request *request)
@@ -234,6 +244,7 @@ static void parse_options(int argc, char **argv, struct request *request)
 	};
 	int letter;
 
+	opterr = 0;
 	while ((letter = getopt_long(argc, argv, "d:uj1t:hV", options, NULL)) != -1) {
 		if (letter == 'd')
 			take_settings("DIR", optarg, request);
@@ -252,7 +263,7 @@ static void parse_options(int argc, char **argv, struct request *request)
 		else if (letter == 'V')
 			exit((puts("exlockctl " EXLOCK_VERSION), 0));
 		else
-			exit(CONFIG_EXIT_ERROR);
+			refuse_option(argv[optind - 1]);
 	}
 }
 
@@ -285,5 +296,5 @@ int main(int argc, char **argv)
 		return result;
 	}
 	errx(CONFIG_EXIT_ERROR, optind < argc ? "unknown command '%s' (see exlockctl --help)" : "no command (see exlockctl --help)",
-	     argv[optind]);
+	     optind < argc ? shown(argv[optind]) : "");
 }

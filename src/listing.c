@@ -3,16 +3,20 @@
 
 #include "procfile.h"
 #include "report.h"
+#include "shown.h"
 #include "table.h"
 
 #include <err.h>
 #include <jansson.h>
+#include <locale.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <vis.h>
+#include <wchar.h>
+#include <wctype.h>
 
 // More of a command line than anybody reads.
 #define COMMAND_MAX 4096
@@ -124,18 +128,34 @@ void listing_table(const struct entry *entries, size_t count)
 	free(rows);
 }
 
+// In the encoding of the user's locale. A single byte from 128 to 159, or its form in UTF-8, drives a terminal as ESC does; as part of a
+// longer character it does not.
 static bool is_printable(const char *name)
 {
-	while (*name && (unsigned char)*name >= ' ' && *name != 127)
-		name++;
-	return *name == '\0';
+	size_t left = strlen(name), length;
+	mbstate_t state = { 0 };
+	wchar_t character;
+
+	for (; left > 0; name += length, left -= length) {
+		length = mbrtowc(&character, name, left, &state);
+		if (length == 0 || length > left || !iswprint((wint_t)character))
+			return false;
+	}
+	return true;
 }
 
 void listing_names(const struct entry *entries, size_t count)
 {
+	// For these alone: all else is shown in ASCII.
+	locale_t user = newlocale(LC_CTYPE_MASK, "", (locale_t)0);
+	locale_t before = uselocale(user);
+
 	for (size_t i = 0; i < count; i++)
 		if (entries[i].exact_name && is_printable(entries[i].exact_name))
 			puts(entries[i].exact_name);
+	(void)uselocale(before);
+	if (user)
+		freelocale(user);
 }
 
 static void print_holder(const struct entry *entry)
@@ -185,10 +205,10 @@ void listing_sentence(const struct entry *entry)
 		print_holder(entry);
 		break;
 	case SURVEY_FOREIGN:
-		printf("%s: is no lock file: not a regular file with one link; a start would fail (remove it)\n", entry->path);
+		printf("%s: is no lock file: not a regular file with one link; a start would fail (remove it)\n", shown(entry->path));
 		break;
 	case SURVEY_UNREADABLE:
-		printf("%s: %s\n", entry->path, report_errno(survey->error));
+		printf("%s: %s\n", shown(entry->path), report_errno(survey->error));
 		break;
 	}
 }
@@ -209,13 +229,13 @@ static json_t *json_of(const struct entry *entry)
 		"path", entry->path);
 
 	if (!object)
-		errx(125, "%s: cannot be put into JSON", entry->path);
+		errx(125, "%s: cannot be put into JSON", shown(entry->path));
 	return object;
 }
 
 static void print_json(json_t *value)
 {
-	if (json_dumpf(value, stdout, JSON_INDENT(2)) == -1)
+	if (json_dumpf(value, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII) == -1)
 		err(125, "standard output");
 	puts("");
 	json_decref(value);

@@ -130,6 +130,68 @@ field() {
 	[[ $output == *'a b/\033[31m\012%+  '* && $output == *"${long:0:100}"*"...  "* && $output != *$'\e'* ]]
 }
 
+@test "--names shows names that the user's locale can print, and none that could drive a terminal" {
+	local name control=($'\e[31m' $'\x9b31m' $'a\xc2\x9b31m' $'\xc2\x85' $'\x7f' $'two\nlines' $'\r' $'\xff' $'\xc3' $'\xe2\x82' $'\x8d')
+	for name in plain "with blanks" $'caf\xc3\xa9' $'\xe2\x82\xac' "${control[@]}"; do printf '1\n' >"$("$CTL" path "$name")"; done
+	run -0 env LC_ALL=C.UTF-8 "$CTL" -1 list
+	[[ $output == $'caf\xc3\xa9\nplain\nwith blanks\n\xe2\x82\xac' ]] || { printf '%q\n' "$output"; false; }
+	run -0 env LC_ALL=C "$CTL" --names list
+	[[ $output == $'plain\nwith blanks' ]] || { printf '%q\n' "$output"; false; }
+	# The user's locale is not that of what else is said.
+	LC_ALL=C.UTF-8 "$CTL" list >"$BATS_TEST_TMPDIR/table"
+	[[ $(wc -l <"$BATS_TEST_TMPDIR/table") == 16 ]]
+	LC_ALL=C run -1 grep '[^ -~]' "$BATS_TEST_TMPDIR/table"
+}
+
+# Runs COMMAND in two locales: whatever it says is printable ASCII, and it says something.
+assert_printable() {
+	local locale
+	for locale in C C.UTF-8; do
+		LC_ALL=$locale timeout 20 "$@" >"$BATS_TEST_TMPDIR/said" 2>&1 || :
+		file_has_content "$BATS_TEST_TMPDIR/said" || { echo "nothing: $*"; return 1; }
+		! LC_ALL=C grep '[^ -~]' "$BATS_TEST_TMPDIR/said" || { printf '%q ' "$@"; return 1; }
+	done
+}
+
+@test "no message shows a byte that could drive a terminal, wherever that comes from" {
+	local evil=$'\e[31m\x9b31m\xc2\x9b31m\xff\x7f\r\n!' variable
+	printf '#!/bin/sh\necho ready; exec cat\n' >"$BATS_TEST_TMPDIR/$evil"
+	chmod 755 "$BATS_TEST_TMPDIR/$evil"
+	hold "$evil" "$LAUNCH" -n "$evil" "$HELPERS/hold" "$evil"
+	mkdir "$LOCKS/$evil"
+	mkdir -p "$LOCKS/foreign" && ln -s nowhere "$(EXCLUSIVELOCK_DIR=$LOCKS/foreign "$CTL" path "$evil")"
+	assert_printable "$CTL" list
+	assert_printable "$CTL" --json list
+	assert_printable "$CTL" status "$evil"
+	assert_printable "$CTL" --json status "$evil"
+	assert_printable "$CTL" status "free$evil"
+	assert_printable "$CTL" "$evil"
+	assert_printable "$CTL" "-$evil" list
+	assert_printable "$CTL" "--$evil" list
+	assert_printable "$CTL" --dir "$evil" list
+	assert_printable "$CTL" --dir "/$evil" list
+	assert_printable "$CTL" --dir "/$evil" status "$evil"
+	assert_printable "$CTL" --dir "$LOCKS/$evil" --json status "$evil"
+	assert_printable "$CTL" --dir "$LOCKS/foreign" status "$evil"
+	assert_printable "$CTL" --timeout "$evil" list
+	assert_printable env XDG_RUNTIME_DIR="$evil" "$CTL" --user list
+	assert_printable env EXCLUSIVELOCK_DIR="$evil" "$CTL" list
+	assert_printable "$LAUNCH" -n "$evil" true
+	assert_printable "$LAUNCH" --replace="$evil" -n "$evil" true
+	assert_printable "$LAUNCH" "--$evil" true
+	assert_printable "$LAUNCH" -n other "/$evil"
+	assert_printable "$LAUNCH" -d "/$evil" -n "$evil" true
+	assert_printable "$LAUNCH" -v -d "$LOCKS/$evil" -n "$evil" true
+	for variable in BY ON_HELD TIMEOUT EXIT_CODE QUIET SCOPE ON_ERROR DIR LOG; do
+		assert_printable env "EXCLUSIVELOCK_$variable=$evil" EXCLUSIVELOCK_NAME="$evil" LD_PRELOAD="$SHIM" true
+		assert_printable env "EXCLUSIVELOCK_$variable=$evil" "$LAUNCH" -n "$evil" true
+	done
+	assert_printable env EXCLUSIVELOCK_NAME="$evil" "$HELPERS/api" die "$evil"
+	chmod 000 "$(lock_file "$evil")"
+	printf '%s\n' "$HOLDER" >"$(lock_file "bare$evil")"
+	assert_printable "$LAUNCH" --replace -n "bare$evil" true
+}
+
 @test "the output has no escape sequences, and only a terminal cuts lines" {
 	local wide
 	hold w env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME=w "$HELPERS/hold" "$(printf 'y%.0s' {1..200})"
