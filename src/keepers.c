@@ -175,16 +175,9 @@ enum mappings keepers_look(pid_t pid, const struct mapped_file *file)
 {
 	char path[PROCFILE_PATH];
 	enum mappings found = file->any ? MAPPINGS_AS_TEXT :
-			      mappings_find(procfile_path(path, pid, "/maps"), true, is_file, file, file->budget);
+			      mappings_find(procfile_path(path, pid, "/maps"), is_file, file, file->budget);
 
 	return found == MAPPINGS_AS_TEXT ? look_as_text(procfile_path(path, pid, "/maps"), file) : found;
-}
-
-enum mappings keepers_look_at_all(pid_t pid, const struct mapped_file *file)
-{
-	char path[PROCFILE_PATH];
-
-	return mappings_find(procfile_path(path, pid, "/maps"), false, is_file, file, file->budget);
 }
 
 bool keepers_maps(pid_t pid, const struct mapped_file *file)

@@ -27,10 +27,7 @@ bool keepers_line_maps(const char *line, size_t length, const struct mapped_file
 // our own mapping of the file shows.
 enum mappings keepers_look(pid_t pid, const struct mapped_file *file);
 
-// Whether PID maps FILE at all. MAPPINGS_AS_TEXT: the kernel does not tell without text.
-enum mappings keepers_look_at_all(pid_t pid, const struct mapped_file *file);
-
-// As keepers_look(). False where that cannot be seen.
+// The same. False where that cannot be seen.
 bool keepers_maps(pid_t pid, const struct mapped_file *file);
 
 // Whether PID's user is root or OWNER: the owner of a lock file may have any process in its record, a stranger none.

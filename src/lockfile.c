@@ -8,6 +8,7 @@
 #include "keepers.h"
 #include "openers.h"
 #include "pause.h"
+#include "pinned.h"
 #include "record.h"
 #include "tombstone.h"
 #include "watch.h"
@@ -25,6 +26,8 @@
 #define LINGER_NS (1000 * MILLISECOND)
 // From when on it is looked who has a busy flock whose recorded process is dead. A keeper that is seen by then and stays is one.
 #define KEEPER_SHOWS_NS (100 * MILLISECOND)
+// From when on a dead process that keeps its flock is no longer just ending: its memory is being looked at.
+#define IS_PINNED_NS (30 * MILLISECOND)
 // Between two looks at other processes.
 #define LOOK_AT_OTHERS_NS (20 * MILLISECOND)
 // Looks at an empty file before it is looked who has it open: its creator writes at once.
@@ -239,6 +242,7 @@ bool lockfile_resume(struct lockfile *lock)
 struct looks {
 	uint64_t next;		// when others are to be looked at again
 	pid_t keeper;		// who may have the flock; 0: not known
+	struct pinned pinned;
 	ino_t empty;		// the file that is empty, and whom it was seen open with at last; 0: nobody who can be seen
 	pid_t opener;
 	int empties;
@@ -255,13 +259,34 @@ static bool is_time(struct looks *looks)
 	return true;
 }
 
-// The flock is busy, and the recorded process is dead: who keeps it?
-static enum claim_result find_keeper(struct lockfile *lock, struct looks *looks, struct claim *claim)
+// The record is ours, and the flock is a dead process' memory's.
+static enum claim_result keep_by_record(struct lockfile *lock, struct claim *claim)
 {
-	bool over = budget_is_over(&lock->budget), stays = false;
+	while ((lock->shares = flock(claim->fd, LOCK_EX | LOCK_NB) == -1) && !budget_is_over(&lock->budget))
+		pause_us(LOOK_AGAIN_US);
+	if (lock->shares)
+		record_hint(claim->fd, &claim->status, RECORD_HINT_MAPPED);
+	hold_keep(lock, claim->fd, &claim->status);
+	return await_predecessor(lock, 0, claim);
+}
 
-	if ((over && looks->keeper == 0) || (budget_spent(&lock->budget) > KEEPER_SHOWS_NS && is_time(looks)))
-		looks->keeper = holder_find(lock->path, &lock->budget, &stays);
+// The flock is busy, and the process of RECORD is dead: who keeps it? A hint on the file must count for everybody who starts here: of
+// what is forked later, nothing else tells.
+static enum claim_result find_keeper(struct lockfile *lock, struct looks *looks, const struct record *record, struct claim *claim)
+{
+	const struct mapped_file file = file_of(lock, &claim->status);
+	bool over = budget_is_over(&lock->budget), stays = false;
+	uint64_t spent = budget_spent(&lock->budget);
+
+	if (spent > IS_PINNED_NS && (is_time(looks) || (over && looks->keeper == 0))) {
+		if (record->pid > 0 && record_hints(&claim->status) != 0 && pinned_look(&looks->pinned, &file)) {
+			enum claim_result result = pinned_take(&looks->pinned, &file, &lock->self, claim);
+
+			return result == CLAIM_TAKEN ? keep_by_record(lock, claim) : result;
+		}
+		if (spent > KEEPER_SHOWS_NS || over)
+			looks->keeper = holder_find(lock->path, &lock->budget, &stays);
+	}
 	claim->holder = looks->keeper;
 	return over || stays ? CLAIM_HELD : CLAIM_BUSY;
 }
@@ -272,8 +297,12 @@ static enum claim_result judge_busy(struct lockfile *lock, bool patient, struct 
 	struct record record;
 	bool stays;
 
-	if (record_peek(lock->path, &record, &claim->status) == -1)
-		return errno == ENOENT ? CLAIM_AGAIN : CLAIM_BUSY;
+	claim->holder = 0;
+	if (record_peek(lock->path, &record, &claim->status) == -1) {
+		if (errno == ENOENT)
+			return CLAIM_AGAIN;
+		return !patient || budget_is_over(&lock->budget) ? CLAIM_HELD : CLAIM_BUSY;
+	}
 	if (record_is_of(&record, &lock->self)) {
 		resume(lock, &claim->status);
 		return CLAIM_OWN;
@@ -290,7 +319,7 @@ static enum claim_result judge_busy(struct lockfile *lock, bool patient, struct 
 		return CLAIM_HELD;
 	}
 	if (patient)
-		return find_keeper(lock, looks, claim);
+		return find_keeper(lock, looks, &record, claim);
 	claim->holder = holder_find(lock->path, &lock->budget, &stays);
 	return CLAIM_HELD;
 }

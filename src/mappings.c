@@ -39,13 +39,13 @@ static enum mappings result_of(int error)
 	return error == ENOENT || error == ESRCH ? MAPPINGS_WITHOUT : MAPPINGS_AS_TEXT;
 }
 
-static enum mappings find(int fd, bool keeps, bool (*is_file)(const void *context, dev_t device, ino_t inode), const void *context,
+static enum mappings find(int fd, bool (*is_file)(const void *context, dev_t device, ino_t inode), const void *context,
 			  struct budget *budget)
 {
-	struct procmap_query query = { .size = sizeof(query), .flags = COVERING_OR_NEXT_VMA | FILE_BACKED_VMA | (keeps ? VMA_SHARED : 0) };
+	struct procmap_query query = { .size = sizeof(query), .flags = COVERING_OR_NEXT_VMA | FILE_BACKED_VMA | VMA_SHARED };
 
 	for (int looks = 1; ioctl(fd, PROCMAP_QUERY, &query) == 0; looks++) {
-		if (!(keeps && (query.vma_flags & VMA_ACCESS)) && is_file(context, device_of(&query), query.inode))
+		if (!(query.vma_flags & VMA_ACCESS) && is_file(context, device_of(&query), query.inode))
 			return MAPPINGS_WITH;
 		if (looks % LOOKS_BETWEEN == 0 && budget_is_over(budget))
 			return MAPPINGS_UNSEEN;
@@ -56,7 +56,7 @@ static enum mappings find(int fd, bool keeps, bool (*is_file)(const void *contex
 	return result_of(errno);
 }
 
-enum mappings mappings_find(const char *path, bool keeps, bool (*is_file)(const void *context, dev_t device, ino_t inode),
+enum mappings mappings_find(const char *path, bool (*is_file)(const void *context, dev_t device, ino_t inode),
 			    const void *context, struct budget *budget)
 {
 	int fd = openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
@@ -64,7 +64,7 @@ enum mappings mappings_find(const char *path, bool keeps, bool (*is_file)(const 
 
 	if (fd == -1)
 		return errno == ENOENT || errno == ESRCH ? MAPPINGS_WITHOUT : MAPPINGS_UNSEEN;
-	result = find(fd, keeps, is_file, context, budget);
+	result = find(fd, is_file, context, budget);
 	(void)close(fd);
 	return result;
 }

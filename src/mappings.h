@@ -16,9 +16,9 @@ enum mappings {
 	MAPPINGS_AS_TEXT,	// the kernel tells it in text alone
 };
 
-// Looks for a mapping for which IS_FILE returns true, in the file at PATH, a /proc/PID/maps. KEEPS: only at mappings as hold.c makes
-// them, shared and not to be touched; else at those of every file.
-enum mappings mappings_find(const char *path, bool keeps, bool (*is_file)(const void *context, dev_t device, ino_t inode),
+// Looks in the file at PATH, a /proc/PID/maps, for a mapping as hold.c makes them, shared and not to be touched, for which IS_FILE
+// returns true.
+enum mappings mappings_find(const char *path, bool (*is_file)(const void *context, dev_t device, ino_t inode),
 			    const void *context, struct budget *budget);
 
 // The device that maps shows for what this process maps at ADDRESS. False: the kernel does not tell.

@@ -16,6 +16,7 @@
 // The kernel's include/uapi/linux/kcmp.h.
 #define KCMP_FILES 2
 #define PATH_SIZE 80
+#define LINK_SIZE 1024
 #define FILES_BETWEEN 64
 
 struct search {
@@ -39,44 +40,34 @@ static const char *path_of(char path[PATH_SIZE], const struct search *search, co
 	return path;
 }
 
-// "ino:\t1234" in what /proc/PID/fdinfo says of a descriptor, since Linux 5.14. Nothing is asked of the file's own file system, which may
-// be somebody's who never answers.
-static bool find_inode(const char *text, size_t length, uint64_t *inode)
+// Whether TEXT, what a descriptor links to, ends in the name of PATH. A deleted file has words behind its name. Nothing is asked of the
+// file's own file system, which may be somebody's who never answers.
+static bool has_name_of(const char *text, size_t length, const char *path)
 {
-	static const char name[] = "\nino:\t";
-	const char *end = text + length;
+	static const char deleted[] = " (deleted)";
+	const size_t size = sizeof(deleted) - 1;
+	const char *name = text_basename(path) - 1;
 
-	for (const char *at = text; at + sizeof(name) < end; at++)
-		if (memcmp(at, name, sizeof(name) - 1) == 0) {
-			at += sizeof(name) - 1;
-			return text_parse_number(&at, end, inode);
-		}
-	return false;
-}
-
-// An inode number may be another file system's file's, too. Of a device that is not to be asked for the number alone counts.
-static bool is_on_device(const struct search *search, pid_t descriptor)
-{
-	char path[PATH_SIZE];
-	struct stat status;
-
-	return fstatat(AT_FDCWD, path_of(path, search, "/fd/", descriptor), &status, 0) == -1 || status.st_dev == search->file->device;
+	if (length > size && memcmp(text + length - size, deleted, size) == 0)
+		length -= size;
+	return length >= strlen(name) && memcmp(text + length - strlen(name), name, strlen(name)) == 0;
 }
 
 static bool visit_descriptor(void *context, pid_t descriptor)
 {
 	struct search *search = context;
-	char path[PATH_SIZE], text[256];
-	ssize_t length = procfile_read(path_of(path, search, "/fdinfo/", descriptor), text, sizeof(text));
-	uint64_t inode;
+	char path[PATH_SIZE], text[LINK_SIZE];
+	ssize_t length = readlinkat(AT_FDCWD, path_of(path, search, "/fd/", descriptor), text, sizeof(text));
+	struct stat status;
 
-	if (length == -1) {
+	if (length == -1)
 		search->unseen = search->unseen || (errno != ENOENT && errno != ESRCH);
-	} else if (!find_inode(text, (size_t)length, &inode)) {
+	else if (length == sizeof(text))
 		search->unseen = true;
-	} else if (inode == search->file->inode && is_on_device(search, descriptor)) {
+	else if (has_name_of(text, (size_t)length, search->file->path) &&
+		 (fstatat(AT_FDCWD, path, &status, 0) == -1 ||
+		  (status.st_dev == search->file->device && status.st_ino == search->file->inode)))
 		search->found = search->pid;
-	}
 	search->cut = ++search->files % FILES_BETWEEN == 0 && budget_is_over(search->file->budget);
 	return search->found != 0 || search->cut;
 }
@@ -87,7 +78,7 @@ static void look_at_files(struct search *search)
 	struct text text = text_in(path, sizeof(path));
 
 	text_add(&text, search->folder);
-	text_add(&text, "/fdinfo");
+	text_add(&text, "/fd");
 	if (procfile_search(path, 0, visit_descriptor, search) == -1 && errno != ENOENT && errno != ESRCH)
 		search->unseen = true;
 }
@@ -111,12 +102,12 @@ static bool visit_thread(void *context, pid_t thread)
 static void look_at_memory(struct search *search)
 {
 	char path[PROCFILE_PATH];
-	enum mappings mappings = keepers_look_at_all(search->pid, search->file);
+	enum mappings mappings = keepers_look(search->pid, search->file);
 	struct process_stat status;
 
 	if (mappings == MAPPINGS_WITH)
 		search->found = search->pid;
-	search->unseen = search->unseen || mappings == MAPPINGS_UNSEEN || mappings == MAPPINGS_AS_TEXT;
+	search->unseen = search->unseen || mappings == MAPPINGS_UNSEEN;
 	// A first thread that has ended shows no memory, and the others have it.
 	if (process_read_stat(search->pid, &status) == 0 && status.threads > 1) {
 		search->unseen = search->unseen || status.state == 'Z';
@@ -145,10 +136,10 @@ static enum openers look(struct search *search, pid_t *pid)
 {
 	if (process_proc_is_foreign() || procfile_search("/proc", 0, visit_process, search) == -1)
 		search->unseen = true;
-	*pid = search->found != 0 ? search->found : search->cut ? search->pid : 0;
-	if (*pid != 0)
+	*pid = search->found;
+	if (search->found != 0)
 		return OPENERS_SEEN;
-	return search->unseen ? OPENERS_UNSEEN : OPENERS_NONE;
+	return search->unseen || search->cut ? OPENERS_UNSEEN : OPENERS_NONE;
 }
 
 enum openers openers_of_user(const struct mapped_file *file, uid_t owner, pid_t *pid)

@@ -10,11 +10,10 @@
 enum openers {
 	OPENERS_NONE,
 	OPENERS_SEEN,
-	OPENERS_UNSEEN,		// none is seen, but not all may be looked at
+	OPENERS_UNSEEN,		// none is seen, but not all may be looked at, or the budget is used up
 };
 
-// Looks whether a process of OWNER's, other than this one, has FILE open. *PID is the process; where the budget ends before all have
-// been looked at, OPENERS_SEEN and the one at which it ended.
+// Looks whether a process of OWNER's, other than this one, has FILE open. *PID is the process.
 enum openers openers_of_user(const struct mapped_file *file, uid_t owner, pid_t *pid);
 
 // Looks whether any process on the machine but this one has FILE open or maps it, and that none may be overlooked: OPENERS_NONE is
