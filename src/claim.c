@@ -125,12 +125,13 @@ static enum claim_result write_record(const char *path, const struct process_sel
 	return CLAIM_TAKEN;
 }
 
-// Whether a process keeps the lock that neither has the flock nor is in the record.
-static pid_t find_mapper(const char *path, const struct stat *status)
+// Whether a process keeps the lock that neither has the flock nor is in the record. The hint is whoever's the file is: a stranger's
+// costs no look.
+static pid_t find_mapper(const char *path, const struct stat *status, struct budget *budget)
 {
-	const struct mapped_file file = { status->st_dev, status->st_ino, path, false };
+	const struct mapped_file file = { .device = status->st_dev, .inode = status->st_ino, .path = path, .budget = budget };
 
-	return (status->st_mode & RECORD_HINT_MAPPED) ? keepers_find_mapper(&file) : 0;
+	return (record_hints(status) & RECORD_HINT_MAPPED) ? keepers_find_any(&file) : 0;
 }
 
 void claim_set_holder(struct claim *claim, const struct record *record)
@@ -141,7 +142,7 @@ void claim_set_holder(struct claim *claim, const struct record *record)
 }
 
 // Under the record lock.
-static enum claim_result judge_record(const char *path, const struct process_self *self, bool accept_empty,
+static enum claim_result judge_record(const char *path, const struct process_self *self, ino_t unclaimed, struct budget *budget,
 				      struct claim *claim)
 {
 	struct record record;
@@ -150,16 +151,17 @@ static enum claim_result judge_record(const char *path, const struct process_sel
 		return fail(claim, errno, NULL);
 	if (record_is_of(&record, self))
 		return CLAIM_OWN;
+	claim->last = record.pid;
 	// Others have had it before we got its flock: it may have been left behind like any other.
 	if (!record.empty)
 		claim->created = false;
-	if (record.empty && !claim->created && !accept_empty)
+	if (record.empty && !claim->created && claim->status.st_ino != unclaimed)
 		return CLAIM_EMPTY;
 	// A living process with our PID is we ourselves.
 	if (record.pid != self->pid && record_is_alive(&record))
 		claim_set_holder(claim, &record);
 	else
-		claim->holder = find_mapper(path, &claim->status);
+		claim->holder = find_mapper(path, &claim->status, budget);
 	if (claim->holder != 0)
 		return CLAIM_HELD;
 	// A file that is elsewhere by now may be anything of ours: nothing is written into it.
@@ -175,7 +177,7 @@ static enum claim_result judge_record(const char *path, const struct process_sel
 	return CLAIM_AGAIN;
 }
 
-enum claim_result claim_judge(const char *path, const struct process_self *self, bool accept_empty, struct claim *claim)
+enum claim_result claim_judge(const char *path, const struct process_self *self, ino_t unclaimed, struct budget *budget, struct claim *claim)
 {
 	enum claim_result result;
 
@@ -185,11 +187,11 @@ enum claim_result claim_judge(const char *path, const struct process_self *self,
 		return fail(claim, 0, "is not a regular file");
 	if (claim->status.st_nlink > 1)
 		return fail(claim, 0, "has more than one link");
-	claim->left = (claim->status.st_mode & RECORD_HINT_LEFT) != 0;
+	claim->left = (record_hints(&claim->status) & RECORD_HINT_LEFT) != 0;
 	claim->unread = record_lock(claim->fd, claim->writable ? F_WRLCK : F_RDLCK, &claim->holder) == -1;
 	if (claim->unread)
 		return errno == EWOULDBLOCK ? CLAIM_HELD : fail(claim, errno, NULL);
-	result = judge_record(path, self, accept_empty, claim);
+	result = judge_record(path, self, unclaimed, budget, claim);
 	record_unlock(claim->fd);
 	return result;
 }

@@ -3,6 +3,7 @@
 #ifndef EXLOCK_CLAIM_H
 #define EXLOCK_CLAIM_H
 
+#include "budget.h"
 #include "process.h"
 #include "record.h"
 
@@ -27,6 +28,7 @@ struct claim {
 	bool unread;		// held as far as is known: somebody does not let go of the record's lock
 	bool left;		// the record said, when it was judged, that its process has left: RECORD_HINT_LEFT
 	struct stat status;	// once judged
+	pid_t last;		// whom the record named when it was judged; 0: nobody
 	pid_t holder;		// where it is held; 0: not known
 	bool nameless;		// its PID is another process' here
 	bool vouched;		// the holder's PID is not just what anybody may have written
@@ -41,9 +43,9 @@ bool claim_open(const char *path, bool block, struct claim *claim);
 // The same, and creates the file where there is none. THREADS: the process may have others, whose umask is to be left alone.
 bool claim_open_or_create(const char *path, bool block, bool threads, struct claim *claim);
 
-// Looks whose the open file is and, if nobody's, writes SELF into its record. An empty file is nobody's if ACCEPT_EMPTY.
+// Looks whose the open file is and, if nobody's, writes SELF into its record. An empty file is nobody's if its inode is UNCLAIMED.
 // Leaves the file open whatever the result.
-enum claim_result claim_judge(const char *path, const struct process_self *self, bool accept_empty, struct claim *claim);
+enum claim_result claim_judge(const char *path, const struct process_self *self, ino_t unclaimed, struct budget *budget, struct claim *claim);
 
 // Whether the file of STATUS is still at PATH: a Python peer deletes it without taking the flock.
 bool claim_is_at(const char *path, const struct stat *status);

@@ -161,6 +161,11 @@ int fstatat(int directory, const char *restrict path, struct stat *restrict stat
 	return result;
 }
 
+off_t lseek(int fd, off_t offset, int whence)
+{
+	return CALL3(SYS_lseek, fd, offset, whence);
+}
+
 int ftruncate(int fd, off_t length)
 {
 	return (int)CALL2(SYS_ftruncate, fd, length);

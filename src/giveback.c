@@ -9,6 +9,7 @@
 #include "pause.h"
 #include "process.h"
 #include "record.h"
+#include "relatives.h"
 #include "tombstone.h"
 
 #include <errno.h>
@@ -17,15 +18,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-// How often it is looked who has got the flock that we have just given up.
+// How often it is looked at least who has got the flock that we have just given up.
 #define LOOKS_FOR_HEIR 100
 // How often in a row somebody has it who does not show: a contender may have it for an instant, and be gone at the look for it.
 #define LOOKS_UNSEEN 3
 #define LOOK_AGAIN_US 50
-// How long one who waited is expected to have it. On a busy machine it may take some time to wake up, and while we are there no other
-// one gets in before it.
-#define WAKES_UP_NS UINT64_C(500000000)
-
 // The lock file, open, and what it said while this process had its flock.
 struct own_file {
 	int fd;
@@ -42,10 +39,15 @@ static bool has_family(const struct lockfile *lock)
 // With the flock in hand again, before the name goes with the file: a process that was forked from the holder may still be ending
 // that the flock has left first. Over a file that stays, or is taken over, newcomers look for such processes; behind a fresh one
 // they would not know of them.
-static void await_family(const struct lockfile *lock)
+static void await_family(struct lockfile *lock, uid_t owner)
 {
 	if (has_family(lock))
-		holder_await_endings();
+		holder_await_endings(&lock->self, 0, owner, &lock->budget);
+}
+
+static struct mapped_file file_of(struct lockfile *lock)
+{
+	return (struct mapped_file){ .device = lock->device, .inode = lock->inode, .path = lock->path, .budget = &lock->budget };
 }
 
 // Makes the record name nobody: a PID that no process can have. An empty record would be a peer's about to be written.
@@ -64,13 +66,14 @@ static void disown_record(int fd, const struct record *last)
 
 void lockfile_release(struct lockfile *lock)
 {
-	const struct mapped_file file = { lock->device, lock->inode, lock->path, false };
+	const struct mapped_file file = file_of(lock);
 	struct claim claim;
 	struct record record;
 	struct stat status;
 	bool was_read = record_peek(lock->path, &record, &status) == 0;
 	bool alone;
 
+	lock->budget.end = 0;
 	hold_end(lock);
 	// Busy: a contender has the flock for an instant, or a child that was forked from us has it for good.
 	alone = claim_open(lock->path, false, &claim);
@@ -79,10 +82,10 @@ void lockfile_release(struct lockfile *lock)
 	if (claim.fd == -1)
 		return;
 	if (was_read && fstat(claim.fd, &status) == 0 && status.st_dev == lock->device && status.st_ino == lock->inode) {
-		if (!alone || ((status.st_mode & RECORD_HINT_WAITERS) && keepers_find_waiters(&file) != WAITERS_NONE)) {
+		if (!alone || ((record_hints(&status) & RECORD_HINT_WAITERS) && keepers_find_waiters(&file) != WAITERS_NONE)) {
 			disown_record(claim.fd, &record);
 		} else {
-			await_family(lock);
+			await_family(lock, status.st_uid);
 			(void)claim_delete(lock->path, claim.fd, lock->device, lock->inode, &record);
 		}
 	}
@@ -114,15 +117,18 @@ static bool is_taken_unseen(const struct mapped_file *file)
 }
 
 // Whether one of those who wait has the flock now. If it is under our own PID, or that of one who has ended, a child forked from us
-// keeps it. It is looked for until then at least, but for one that does not show.
-static bool has_heir(const struct lockfile *lock, const struct mapped_file *file, uint64_t until)
+// keeps it. WAITED: somebody waits, and on a busy machine it may take some time to wake up; while we are there nobody else gets in
+// before it.
+static bool has_heir(struct lockfile *lock, const struct mapped_file *file, bool waited)
 {
 	pid_t taker = 0;
 	int unseen = 0;
 
 	if (process_proc_is_foreign())
 		return false;
-	for (int looks = 0; taker == 0 && unseen < LOOKS_UNSEEN && (looks < LOOKS_FOR_HEIR || pause_clock() < until); looks++) {
+	for (int looks = 0; taker == 0 && unseen < LOOKS_UNSEEN && (looks < LOOKS_FOR_HEIR || waited); looks++) {
+		if (looks > 0 && budget_is_over(&lock->budget))
+			break;
 		if (looks > 0)
 			pause_us(LOOK_AGAIN_US);
 		taker = keepers_find_taker(file);
@@ -139,23 +145,30 @@ static void leave_word(const struct lockfile *lock, const struct own_file *own)
 		record_hint(own->fd, &own->status, RECORD_HINT_LEFT);
 }
 
-static bool is_kept_by_mapping(const struct own_file *own, const struct mapped_file *file)
+// Only what was forked from the holder maps the file without having the flock.
+static bool is_kept_by_mapping(const struct lockfile *lock, const struct own_file *own, const struct mapped_file *file)
 {
-	return (own->status.st_mode & RECORD_HINT_MAPPED) && holder_hand_on_mapped(file);
+	return (lock->shares || (record_hints(&own->status) & RECORD_HINT_MAPPED)) && has_family(lock) &&
+	       holder_hand_on_mapped(file, &lock->self);
+}
+
+// Leaves everything to the kernel but the record. Returns whether the lock was given back.
+static bool leave_all(struct lockfile *lock, const struct own_file *own, const struct mapped_file *file)
+{
+	hold_leave_to_kernel(lock);
+	return !holder_hand_on(file, &lock->self, &own->record, false);
 }
 
 // The file stays for those who wait. Under a tombstone the first of them can wake up while we are still ending, and where it has got
 // the flock nobody has to be looked for who may keep it. Returns whether the lock was given back.
 static bool leave_to_waiters(struct lockfile *lock, const struct own_file *own, const struct mapped_file *file, enum waiters waiters)
 {
-	if (process_proc_is_foreign() || tombstone_raise(lock->path) == -1) {
-		hold_leave_to_kernel(lock);
-		return !holder_hand_on(file, &own->record, false);
-	}
+	if (process_proc_is_foreign() || tombstone_raise(lock->path) == -1)
+		return leave_all(lock, own, file);
 	hold_end(lock);
-	if (!has_heir(lock, file, waiters == WAITERS_SEEN ? pause_clock() + WAKES_UP_NS : 0))
-		return !holder_hand_on(file, &own->record, false);
-	if (is_kept_by_mapping(own, file))
+	if (!has_heir(lock, file, waiters == WAITERS_SEEN))
+		return !holder_hand_on(file, &lock->self, &own->record, false);
+	if (is_kept_by_mapping(lock, own, file))
 		return false;
 	leave_word(lock, own);
 	return true;
@@ -177,28 +190,29 @@ static bool let_go(struct lockfile *lock, const struct own_file *own, const stru
 	last = flock(own->fd, LOCK_EX | LOCK_NB) == 0;
 	if (!last && errno != EWOULDBLOCK)
 		return true;
-	if (!last && !has_heir(lock, file, 0)) {
-		if (holder_hand_on(file, &own->record, true))
+	if (!last && !has_heir(lock, file, false)) {
+		if (holder_hand_on(file, &lock->self, &own->record, true))
 			return false;
 		last = flock(own->fd, LOCK_EX | LOCK_NB) == 0;
 	}
-	if (is_kept_by_mapping(own, file))
+	if (is_kept_by_mapping(lock, own, file))
 		return false;
 	if (!last) {
 		leave_word(lock, own);
 		return true;
 	}
-	await_family(lock);
+	await_family(lock, own->status.st_uid);
 	(void)claim_delete(lock->path, own->fd, lock->device, lock->inode, &own->record);
 	return true;
 }
 
 bool lockfile_leave(struct lockfile *lock)
 {
-	const struct mapped_file file = { lock->device, lock->inode, lock->path, false };
+	const struct mapped_file file = file_of(lock);
 	enum waiters waiters = WAITERS_NONE;
 	struct own_file own;
 
+	lock->budget.end = 0;
 	if (!open_own(lock, &own))
 		return true;
 	// A worker: what it shares with the holder ends when it does. Who took the lock is none, whoever's number stands in a stale file
@@ -207,7 +221,10 @@ bool lockfile_leave(struct lockfile *lock)
 		hold_leave_to_kernel(lock);
 		return false;
 	}
-	if (own.status.st_mode & RECORD_HINT_WAITERS)
+	// What a child has in common with us, clone(CLONE_VM), it would lose with our munmap().
+	if (has_family(lock) && relatives_share_memory(&lock->budget))
+		return leave_all(lock, &own, &file);
+	if (record_hints(&own.status) & RECORD_HINT_WAITERS)
 		waiters = keepers_find_waiters(&file);
 	if (waiters != WAITERS_NONE)
 		return leave_to_waiters(lock, &own, &file, waiters);

@@ -2,7 +2,7 @@
 #include "holder.h"
 
 #include "pause.h"
-#include "procfile.h"
+#include "relatives.h"
 #include "watch.h"
 
 #include <fcntl.h>
@@ -10,18 +10,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-// How long a leaving process watches its child: one that is about to call exec will not keep the lock.
-#define GRACE_NS UINT64_C(200000000)
-// At least so often, for on a busy machine the time may be over after a look or two.
-#define LOOKS_IN_GRACE 12
-#define ENDINGS_NS UINT64_C(1000000000)
 #define LOOK_AGAIN_US 500
 // How often a process has to be seen asleep to be there to stay.
 #define LOOKS_ASLEEP 3
 // How often nobody may be seen to map the file before the flock counts as a waiter's, who took it at once.
 #define LOOKS_MISSED 3
+// Contenders have the flock for an instant, too: so often it is tried again before anybody is looked for.
+#define TRIES_ALONE 2
 // More than any child uses before it calls exec.
 #define WORKS_TICKS 5
+// How long a process is waited for that has another user than the file: of root's programs some go on as that user. Nobody else can
+// make us wait longer by one that hangs.
+#define OTHERS_NS UINT64_C(10000000)
 
 // Writes TO in the place of the record OLD, if that still is there. Without the flock, so under the record lock alone, as
 // everybody who writes does.
@@ -53,7 +53,7 @@ struct sleeper {
 
 // A child between fork and exec has the mapping, too. Recorded, it would keep the lock beyond its exec. But it neither sleeps
 // nor works for long. On a busy machine one that stays waits for its turn between two sleeps, so SLEEPER is kept from look to look.
-static bool stays(pid_t pid, struct sleeper *sleeper)
+static bool is_there_to_stay(pid_t pid, struct sleeper *sleeper)
 {
 	struct process_stat status;
 
@@ -72,26 +72,30 @@ static bool stays(pid_t pid, struct sleeper *sleeper)
 	return true;
 }
 
-pid_t holder_find(const char *path)
+pid_t holder_find(const char *path, struct budget *budget, bool *stays)
 {
 	struct sleeper sleeper = { 0 };
-	struct mapped_file file = { .path = path };
+	struct mapped_file file = { .path = path, .budget = budget };
 	struct record record;
 	struct stat status;
 	pid_t pid;
 
+	*stays = false;
 	if (record_peek(path, &record, &status) == -1)
 		return 0;
-	if (record_is_alive(&record))
+	*stays = record_is_alive(&record);
+	if (*stays)
 		return record.pid;
 	file.device = status.st_dev;
 	file.inode = status.st_ino;
-	pid = keepers_find_mapper(&file);
-	if (pid == 0)
-		return keepers_find_locker(&file);
-	if (stays(pid, &sleeper))
+	pid = keepers_find_credible(&file, status.st_uid);
+	*stays = pid != 0 && is_there_to_stay(pid, &sleeper);
+	if (*stays)
 		replace(&file, &record, pid);
-	return pid;
+	// What a stranger maps is not kept by that. But it may have been forked, with the flock, by a program of another user.
+	if (pid == 0)
+		pid = keepers_find_locker(&file);
+	return pid != 0 ? pid : keepers_find_mapper(&file);
 }
 
 bool holder_flock_is_free(const char *path)
@@ -104,66 +108,117 @@ bool holder_flock_is_free(const char *path)
 	return is_free;
 }
 
-bool holder_hand_on(const struct mapped_file *file, const struct record *own, bool watch_flock)
+struct heir_search {
+	const struct mapped_file *file;
+	struct sleeper *sleeper;	// of the first one that is seen
+	uid_t owner;
+	pid_t first, heir;
+};
+
+static bool visit_heir(void *context, pid_t pid, bool certain)
 {
-	uint64_t end = pause_clock() + GRACE_NS;
+	struct heir_search *search = context;
+	struct sleeper other = { 0 };
+
+	if ((!certain && !keepers_is_credible(pid, search->owner)) || !keepers_maps(pid, search->file))
+		return false;
+	if (is_there_to_stay(pid, search->first == 0 ? search->sleeper : &other))
+		search->heir = pid;
+	if (search->first == 0)
+		search->first = pid;
+	return search->heir != 0;
+}
+
+// A process that was forked from SELF and maps FILE. A child's parent may have ended: then the child is none of ours beyond doubt, and
+// must be root's or the file owner's.
+static struct heir_search find_heir(const struct mapped_file *file, const struct process_self *self, uid_t owner, struct sleeper *sleeper)
+{
+	struct heir_search search = { .file = file, .sleeper = sleeper, .owner = owner };
+
+	relatives_of_self(self, visit_heir, &search, file->budget);
+	return search;
+}
+
+bool holder_hand_on(const struct mapped_file *file, const struct process_self *self, const struct record *own, bool watch_flock)
+{
 	struct sleeper sleeper = { 0 };
 	struct record record;
 	struct stat status;
-	pid_t pid;
 	int missed = 0;
 
 	if (record_peek(file->path, &record, &status) == -1)
 		return false;
 	if (record.pid != getpid() || !record_is_same(&record, own))
 		return true;
-	for (int tries = 0; (tries < LOOKS_IN_GRACE || pause_clock() < end) && missed < LOOKS_MISSED; tries++) {
+	for (int tries = 0; missed < LOOKS_MISSED && (tries <= TRIES_ALONE || !budget_is_over(file->budget)); tries++) {
 		if (watch_flock && holder_flock_is_free(file->path))
 			return false;
-		// Contenders have the flock for an instant, too: to look for a child costs more than to try again.
-		pid = tries < 4 && watch_flock ? 0 : keepers_find_mapper(file);
-		if (pid == 0 && !watch_flock)
-			return false;
-		missed += pid == 0 && tries >= 4;
-		if (pid != 0 && stays(pid, &sleeper)) {
-			replace(file, &record, pid);
-			break;
+		if (tries >= TRIES_ALONE || !watch_flock) {
+			struct heir_search found = find_heir(file, self, status.st_uid, &sleeper);
+
+			if (found.first == 0 && !watch_flock)
+				return false;
+			missed += found.first == 0;
+			if (found.heir != 0) {
+				replace(file, &record, found.heir);
+				break;
+			}
 		}
 		pause_us(LOOK_AGAIN_US << (tries < 5 ? tries : 5));
 	}
 	return true;
 }
 
-bool holder_hand_on_mapped(const struct mapped_file *file)
+bool holder_hand_on_mapped(const struct mapped_file *file, const struct process_self *self)
 {
-	uint64_t end = pause_clock() + GRACE_NS;
 	struct sleeper sleeper = { 0 };
 	struct record record;
 	struct stat status;
-	pid_t pid;
 
-	for (int tries = 0; (pid = keepers_find_mapper(file)) != 0; tries++) {
-		bool late = tries >= LOOKS_IN_GRACE && pause_clock() >= end;
+	if (record_peek(file->path, &record, &status) == -1)
+		return false;
+	for (int tries = 0;; tries++) {
+		struct heir_search found = find_heir(file, self, status.st_uid, &sleeper);
+		bool late = found.first != 0 && budget_is_over(file->budget);
 
-		if (late || stays(pid, &sleeper)) {
-			if (record_peek(file->path, &record, &status) == 0)
-				replace(file, &record, pid);
+		if (found.first == 0)
+			return false;
+		if (found.heir != 0 || late) {
+			replace(file, &record, found.heir != 0 ? found.heir : found.first);
 			return true;
 		}
 		pause_us(LOOK_AGAIN_US << (tries < 5 ? tries : 5));
 	}
+}
+
+struct ending_search {
+	uid_t owner;
+	struct budget *budget;
+	uint64_t others_end;
+};
+
+static bool await_ending(void *context, pid_t pid, bool certain)
+{
+	struct ending_search *search = context;
+
+	if (pid == getpid() || !process_is_ending(pid))
+		return false;
+	if (certain || keepers_is_credible(pid, search->owner)) {
+		(void)watch_process(pid, budget_end(search->budget));
+	} else if (search->owner == 0) {
+		if (search->others_end == 0)
+			search->others_end = pause_clock() + OTHERS_NS;
+		(void)watch_process(pid, search->others_end);
+	}
 	return false;
 }
 
-static void await_ending(void *deadline, pid_t pid)
+void holder_await_endings(const struct process_self *self, pid_t last, uid_t owner, struct budget *budget)
 {
-	if (pid != getpid() && process_is_ending(pid))
-		(void)watch_process(pid, *(uint64_t *)deadline);
-}
+	struct ending_search search = { owner, budget, 0 };
 
-void holder_await_endings(void)
-{
-	uint64_t deadline = pause_clock() + ENDINGS_NS;
-
-	procfile_list("/proc", await_ending, &deadline);
+	if (self)
+		relatives_of_self(self, await_ending, &search, budget);
+	else
+		relatives_of_dead(last, await_ending, &search, budget);
 }

@@ -9,25 +9,28 @@
 
 #include <stdbool.h>
 
-// The PID of who holds the lock file at PATH: the recorded process if it lives; else the one that maps the file, which is
-// then recorded if we may write (peers know only the record) and it is there to stay; else the one that took the flock. 0: not known.
-pid_t holder_find(const char *path);
-
-// Records a process that keeps FILE by a mapping without the flock, if one does: one that is there to stay, if that shows soon. Other
-// users cannot see the mapping. Returns whether.
-bool holder_hand_on_mapped(const struct mapped_file *file);
+// The PID of who holds the lock file at PATH: the recorded process if it lives; else one that maps the file, or that took the flock.
+// 0: not known. A process of root's or of the file's owner that maps the file and is there to stay is recorded, if we may write:
+// peers know only the record. Nobody else ever is: anybody may map what he may read.
+// *STAYS: it was recorded by now, or is there to stay.
+pid_t holder_find(const char *path, struct budget *budget, bool *stays);
 
 // Whether nobody has the flock on the file at PATH. Takes it for an instant.
 bool holder_flock_is_free(const char *path);
 
 // At the end of this process, which FILE may name in its record, as it did in OWN: if a process forked from it keeps the lock,
 // records that one. A child that is about to call exec will not keep it, so one is given some time to; WATCH_FLOCK: which shows in the
-// flock's being free. Returns whether another process keeps the lock, or is in the record.
-bool holder_hand_on(const struct mapped_file *file, const struct record *own, bool watch_flock);
+// flock's being free. SELF is who took the lock. Returns whether another process keeps the lock, or is in the record.
+bool holder_hand_on(const struct mapped_file *file, const struct process_self *self, const struct record *own, bool watch_flock);
 
-// After the flock was left behind: waits, for a second at most, until all processes that are just ending have done so. One that
-// no record names may have lost the flock before its other files: where it had the lock's descriptor (in a tree), has more
-// threads than one, or somebody read its maps at that moment.
-void holder_await_endings(void);
+// Records a process forked from SELF that keeps FILE by a mapping without the flock, if one does: one that is there to stay, if that
+// shows soon. Other users cannot see the mapping. Returns whether.
+bool holder_hand_on_mapped(const struct mapped_file *file, const struct process_self *self);
+
+// After the flock was left behind: waits until those processes that are just ending have done so, which were forked from SELF, or,
+// where that is NULL, may have been forked from the process LAST, which has ended (0: not known). One that no record names may have
+// lost the flock before its other files: where it had the lock's descriptor (in a tree), has more threads than one, or somebody read
+// its maps at that moment. A stranger's process, neither root's nor the file OWNER's, is not waited for.
+void holder_await_endings(const struct process_self *self, pid_t last, uid_t owner, struct budget *budget);
 
 #endif

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "keepers.h"
 
-#include "mappings.h"
 #include "process.h"
 #include "procfile.h"
 #include "record.h"
@@ -10,9 +9,15 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define LOOKS_LOCKS 10
+// How much of one text in /proc is read. Each read of /proc/locks begins at the first lock again, in the kernel.
+#define MAPS_MAX 1048576
+#define LOCKS_MAX 262144
+// Between two looks at the clock.
+#define LINES_BETWEEN 64
 
 static bool parse_hex(const char **at, const char *end, unsigned *number)
 {
@@ -88,8 +93,24 @@ bool keepers_line_maps(const char *line, size_t length, const struct mapped_file
 	       (path == strlen(file->path) && memcmp(at, file->path, path) == 0));
 }
 
+// How much of a text has been read.
+struct extent {
+	struct budget *budget;
+	size_t limit, bytes;
+	unsigned lines;
+	bool cut;		// it was not read to its end
+};
+
+static bool is_beyond(struct extent *extent, size_t length)
+{
+	extent->bytes += length + 1;
+	extent->cut = extent->bytes > extent->limit || (++extent->lines % LINES_BETWEEN == 0 && budget_is_over(extent->budget));
+	return extent->cut;
+}
+
 struct line_search {
 	const struct mapped_file *file;
+	struct extent extent;
 	pid_t locker;
 	dev_t device;
 	bool waits;
@@ -101,24 +122,26 @@ static bool visit_own_line(void *context, const char *line, size_t length)
 	struct line_search *search = context;
 
 	search->found = keepers_line_maps(line, length, search->file) && device_of_line(line, length, &search->device);
-	return search->found;
+	return search->found || is_beyond(&search->extent, length);
 }
 
-// Some file systems show another device in maps than stat does. Then our own maps do, too: a file with that number and path on any
-// other device is one that somebody has in a mount namespace of their own.
+// Some file systems show another device in maps than stat does. Then our own maps do, too: a file with that number on any other
+// device is one of another file system, or that somebody has in a mount namespace of their own.
 static bool shows_as(const struct mapped_file *file, dev_t device)
 {
-	struct line_search own = { .file = file };
+	struct line_search own = { .file = file, .extent = { file->budget, MAPS_MAX, 0, 0, false } };
 	int fd = openat(AT_FDCWD, file->path, O_RDONLY | RECORD_OPEN_FLAGS);
 	void *mapping = fd == -1 ? MAP_FAILED : mmap(NULL, 1, PROT_NONE, MAP_SHARED, fd, 0);
 
 	if (mapping != MAP_FAILED) {
-		procfile_lines("/proc/self/maps", visit_own_line, &own);
+		own.found = mappings_device(mapping, &own.device);
+		if (!own.found)
+			(void)procfile_lines("/proc/self/maps", visit_own_line, &own);
 		(void)munmap(mapping, 1);
 	}
 	if (fd != -1)
 		(void)close(fd);
-	return !own.found || own.device == device;
+	return own.found && own.device == device;
 }
 
 static bool visit_maps_line(void *context, const char *line, size_t length)
@@ -129,44 +152,93 @@ static bool visit_maps_line(void *context, const char *line, size_t length)
 	search->found = (search->file->any && keepers_line_maps(line, length, NULL)) ||
 			(keepers_line_maps(line, length, search->file) &&
 			 (!device_of_line(line, length, &device) || device == search->file->device || shows_as(search->file, device)));
-	return search->found;
+	return search->found || is_beyond(&search->extent, length);
+}
+
+static enum mappings look_as_text(const char *path, const struct mapped_file *file)
+{
+	struct line_search search = { .file = file, .extent = { file->budget, MAPS_MAX, 0, 0, false } };
+
+	if (procfile_lines(path, visit_maps_line, &search) == -1 || search.extent.cut)
+		return MAPPINGS_UNSEEN;
+	return search.found ? MAPPINGS_WITH : MAPPINGS_WITHOUT;
+}
+
+static bool is_file(const void *context, dev_t device, ino_t inode)
+{
+	const struct mapped_file *file = context;
+
+	return inode == file->inode && (device == file->device || shows_as(file, device));
+}
+
+enum mappings keepers_look(pid_t pid, const struct mapped_file *file)
+{
+	char path[PROCFILE_PATH];
+	enum mappings found = file->any ? MAPPINGS_AS_TEXT :
+			      mappings_find(procfile_path(path, pid, "/maps"), is_file, file, file->budget);
+
+	return found == MAPPINGS_AS_TEXT ? look_as_text(procfile_path(path, pid, "/maps"), file) : found;
 }
 
 bool keepers_maps(pid_t pid, const struct mapped_file *file)
 {
-	struct line_search search = { .file = file };
-	char path[PROCFILE_PATH];
+	return keepers_look(pid, file) == MAPPINGS_WITH;
+}
 
-	if (mappings_may_keep(procfile_path(path, pid, "/maps")))
-		procfile_lines(path, visit_maps_line, &search);
-	return search.found;
+bool keepers_is_credible(pid_t pid, uid_t owner)
+{
+	char path[PROCFILE_PATH];
+	struct stat status;
+
+	return fstatat(AT_FDCWD, procfile_path(path, pid, ""), &status, 0) == 0 && (status.st_uid == 0 || status.st_uid == owner);
 }
 
 struct mapper_search {
 	const struct mapped_file *file;
-	pid_t self, oldest;
+	const uid_t *owner;
+	pid_t self, oldest, last;
 	uint64_t start;
 };
 
-static void visit_process(void *context, pid_t pid)
+static bool visit_process(void *context, pid_t pid)
 {
 	struct mapper_search *search = context;
 	struct process_stat status;
 
-	if (pid == search->self || !keepers_maps(pid, search->file) || process_read_stat(pid, &status) == -1 ||
-	    (search->oldest && status.start >= search->start))
-		return;
-	search->oldest = pid;
-	search->start = status.start;
+	if (pid == search->self || (search->owner && !keepers_is_credible(pid, *search->owner)))
+		return false;
+	search->last = pid;
+	if (keepers_maps(pid, search->file) && process_read_stat(pid, &status) == 0 && (!search->oldest || status.start < search->start)) {
+		search->oldest = pid;
+		search->start = status.start;
+	}
+	return budget_is_over(search->file->budget);
+}
+
+static struct mapper_search find(const struct mapped_file *file, const uid_t *owner)
+{
+	struct mapper_search search = { .file = file, .owner = owner, .self = getpid() };
+
+	if (!process_proc_is_foreign())
+		(void)procfile_search("/proc", 0, visit_process, &search);
+	return search;
 }
 
 pid_t keepers_find_mapper(const struct mapped_file *file)
 {
-	struct mapper_search search = { .file = file, .self = getpid() };
+	return find(file, NULL).oldest;
+}
 
-	if (!process_proc_is_foreign())
-		procfile_list("/proc", visit_process, &search);
-	return search.oldest;
+pid_t keepers_find_credible(const struct mapped_file *file, uid_t owner)
+{
+	return find(file, &owner).oldest;
+}
+
+pid_t keepers_find_any(const struct mapped_file *file)
+{
+	struct mapper_search search = find(file, NULL);
+
+	return search.oldest || !budget_is_over(file->budget) ? search.oldest : search.last;
 }
 
 // "1: FLOCK  ADVISORY  WRITE 1234 08:01:5678 0 EOF"; one that waits: "1: -> FLOCK ..."
@@ -199,23 +271,30 @@ static bool visit_locks_line(void *context, const char *line, size_t length)
 
 	if (!keepers_parse_flock_line(line, length, &lock) || lock.inode != search->file->inode ||
 	    lock.device != search->file->device || lock.waits != search->waits)
-		return false;
+		return is_beyond(&search->extent, length);
 	search->locker = lock.pid;
 	search->found = true;
 	return true;
 }
 
+static struct line_search find_flock(const struct mapped_file *file)
+{
+	struct line_search search = { .file = file, .extent = { file->budget, LOCKS_MAX, 0, 0, false } };
+
+	(void)procfile_lines("/proc/locks", visit_locks_line, &search);
+	return search;
+}
+
 pid_t keepers_find_taker(const struct mapped_file *file)
 {
-	struct line_search search = { .file = file };
+	pid_t taker = find_flock(file).locker;
 
-	if (procfile_lines("/proc/locks", visit_locks_line, &search) == -1 || !search.found || search.locker < 0)
-		return 0;
-	return search.locker;
+	return taker < 0 ? 0 : taker;
 }
 
 struct line_place {
 	const struct mapped_file *file;
+	struct extent extent;
 	pid_t pid;
 	bool found;
 };
@@ -227,21 +306,19 @@ static bool visit_line_place(void *context, const char *line, size_t length)
 
 	place->found = keepers_parse_flock_line(line, length, &lock) && lock.inode == place->file->inode &&
 		       lock.device == place->file->device && lock.pid == place->pid;
-	return place->found;
+	return place->found || is_beyond(&place->extent, length);
 }
 
 bool keepers_is_in_line(const struct mapped_file *file, pid_t pid)
 {
-	struct line_place place = { .file = file, .pid = pid };
+	struct line_place place = { .file = file, .pid = pid, .extent = { file->budget, LOCKS_MAX, 0, 0, false } };
 
 	return procfile_lines("/proc/locks", visit_line_place, &place) == 0 && place.found;
 }
 
 bool keepers_is_locked(const struct mapped_file *file)
 {
-	struct line_search search = { .file = file };
-
-	return procfile_lines("/proc/locks", visit_locks_line, &search) == 0 && search.found;
+	return find_flock(file).found;
 }
 
 pid_t keepers_find_locker(const struct mapped_file *file)
@@ -253,6 +330,7 @@ pid_t keepers_find_locker(const struct mapped_file *file)
 
 struct waiter_search {
 	const struct mapped_file *file;
+	struct extent extent;
 	bool listed, waits;
 };
 
@@ -265,19 +343,21 @@ static bool visit_waiter_line(void *context, const char *line, size_t length)
 		search->listed = true;
 		search->waits = search->waits || lock.waits;
 	}
-	return search->waits;
+	return search->waits || is_beyond(&search->extent, length);
 }
 
 // Between two reads the kernel goes on by counting: when another lock goes meanwhile, one is passed over. But who waits is listed
 // directly behind the flock, so a list that has the one has the other.
 enum waiters keepers_find_waiters(const struct mapped_file *file)
 {
-	struct waiter_search search = { .file = file };
+	struct waiter_search search = { .file = file, .extent = { file->budget, LOCKS_MAX, 0, 0, false } };
 
-	for (int look = 0; look < LOOKS_LOCKS && !search.listed; look++)
+	for (int look = 0; look < LOOKS_LOCKS && !search.listed && !search.extent.cut; look++) {
+		search.extent.bytes = 0;
 		if (procfile_lines("/proc/locks", visit_waiter_line, &search) == -1)
 			return WAITERS_UNKNOWN;
+	}
 	if (search.waits)
 		return WAITERS_SEEN;
-	return search.listed ? WAITERS_NONE : WAITERS_UNKNOWN;
+	return search.listed && !search.extent.cut ? WAITERS_NONE : WAITERS_UNKNOWN;
 }

@@ -3,6 +3,9 @@
 #ifndef EXLOCK_KEEPERS_H
 #define EXLOCK_KEEPERS_H
 
+#include "budget.h"
+#include "mappings.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
@@ -13,18 +16,31 @@ struct mapped_file {
 	ino_t inode;
 	const char *path;
 	bool any;		// where processes are looked at: whichever lock file will do, too
+	struct budget *budget;	// for looks at other processes; NULL: no limit
 };
 
 // Whether one line of /proc/PID/maps (without its newline) is a mapping of FILE; with FILE NULL, of any lock file. The inode must agree, and the device or the path (some file systems show another device there than stat does).
 // Pure.
 bool keepers_line_maps(const char *line, size_t length, const struct mapped_file *file);
 
-// Whether PID maps FILE, as above; another device must be the one that our own maps show for it. False where its maps cannot be
-// read.
+// Whether PID maps FILE so that it may keep the lock. Compared by device and inode; another device than stat's must be the one that
+// our own mapping of the file shows.
+enum mappings keepers_look(pid_t pid, const struct mapped_file *file);
+
+// The same. False where that cannot be seen.
 bool keepers_maps(pid_t pid, const struct mapped_file *file);
 
-// The oldest process other than this one that maps FILE; 0 if none is seen. Reads /proc/*/maps: slow.
+// Whether PID's user is root or OWNER: the owner of a lock file may have any process in its record, a stranger none.
+bool keepers_is_credible(pid_t pid, uid_t owner);
+
+// The oldest process other than this one that maps FILE; 0 if none is seen. Looks at every process: slow.
 pid_t keepers_find_mapper(const struct mapped_file *file);
+
+// The same among the processes of root and of the file's OWNER.
+pid_t keepers_find_credible(const struct mapped_file *file, uid_t owner);
+
+// The same among all, and with no limit but the budget: where that ends before all have been looked at, the one at which it ended.
+pid_t keepers_find_any(const struct mapped_file *file);
 
 // One line of /proc/locks that is about a flock.
 struct flock_line {
@@ -37,16 +53,18 @@ struct flock_line {
 // Pure. False: the line is about something else.
 bool keepers_parse_flock_line(const char *line, size_t length, struct flock_line *lock);
 
-// The PID under which the flock on FILE was taken, from /proc/locks, whether that process lives or not; 0 if it is not told.
+// What follows reads /proc/locks: within the budget, and not more than a quarter of a megabyte of it.
+
+// The PID under which the flock on FILE was taken, whether that process lives or not; 0 if it is not told.
 pid_t keepers_find_taker(const struct mapped_file *file);
 
-// The process that took the flock on FILE, from /proc/locks; 0 if it is not told, or has ended.
+// The process that took the flock on FILE; 0 if it is not told, or has ended.
 pid_t keepers_find_locker(const struct mapped_file *file);
 
-// Whether PID has the flock on FILE, or waits for it, from /proc/locks; false if that cannot be read.
+// Whether PID has the flock on FILE, or waits for it; false if that cannot be read.
 bool keepers_is_in_line(const struct mapped_file *file, pid_t pid);
 
-// Whether anybody has the flock on FILE, from /proc/locks; false if that cannot be read.
+// Whether anybody has the flock on FILE; false if that cannot be read.
 bool keepers_is_locked(const struct mapped_file *file);
 
 enum waiters {
@@ -55,7 +73,7 @@ enum waiters {
 	WAITERS_UNKNOWN,
 };
 
-// Whether anybody waits for the flock on FILE, which somebody has, from /proc/locks.
+// Whether anybody waits for the flock on FILE, which somebody has.
 enum waiters keepers_find_waiters(const struct mapped_file *file);
 
 #endif

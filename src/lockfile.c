@@ -6,7 +6,9 @@
 #include "hold.h"
 #include "holder.h"
 #include "keepers.h"
+#include "openers.h"
 #include "pause.h"
+#include "pinned.h"
 #include "record.h"
 #include "tombstone.h"
 #include "watch.h"
@@ -20,22 +22,16 @@
 
 #define MILLISECOND UINT64_C(1000000)
 
-// How long a busy flock without a living holder is looked at again.
-#define PATIENCE_NS (200 * MILLISECOND)
-// The same, as long as no process is seen that keeps it: on a busy machine an instant may last. One that cannot be seen from here
-// makes a refusal take that long.
-#define UNSEEN_NS (2000 * MILLISECOND)
-#define LOOK_FOR_HOLDER_US 20000
-// How long an own lock is tried for again after exec; contenders have it for microseconds.
-#define RESUME_NS (1000 * MILLISECOND)
 // How long a waiter keeps the flock, and with it its turn, while the process that gave it up is still dying.
 #define LINGER_NS (1000 * MILLISECOND)
-// How long a start that does not wait lets a predecessor die that has deleted the file already.
-#define DYING_NS (1000 * MILLISECOND)
-// How long a peer may take between creating the file and writing its PID.
-#define EMPTY_NS (40 * MILLISECOND)
-// How long a file that is gone whenever we have it open is followed.
-#define RESTLESS_NS (2000 * MILLISECOND)
+// From when on it is looked who has a busy flock whose recorded process is dead. A keeper that is seen by then and stays is one.
+#define KEEPER_SHOWS_NS (100 * MILLISECOND)
+// From when on a dead process that keeps its flock is no longer just ending: its memory is being looked at.
+#define IS_PINNED_NS (30 * MILLISECOND)
+// Between two looks at other processes.
+#define LOOK_AT_OTHERS_NS (20 * MILLISECOND)
+// Looks at an empty file before it is looked who has it open: its creator writes at once.
+#define LOOKS_EMPTY 3
 #define LOOK_AGAIN_US 500
 
 // Deletes the file that this process has just taken.
@@ -60,17 +56,19 @@ static bool vouches(const struct tombstone_owner *owner, const struct stat *stat
 }
 
 // The name is ours, but whoever gave it up before us may not be quite gone.
-// DEADLINE 0: for a moment.
+// DEADLINE 0: the budget's. A waiter has one for its looks, too, from now on.
 static enum claim_result await_predecessor(struct lockfile *lock, uint64_t deadline, struct claim *claim)
 {
 	struct tombstone_owner owner;
 	int error;
 
+	if (deadline)
+		lock->budget.end = 0;
 	// Left behind by a process that did not end by exit(), or by one forked from it, which no record names.
 	if (!claim->created && !claim->left)
-		holder_await_endings();
+		holder_await_endings(NULL, claim->last == INT32_MAX ? 0 : claim->last, claim->status.st_uid, &lock->budget);
 	if (tombstone_await(lock->path, 0, &owner) == 0 ||
-	    (errno == ETIME && tombstone_await(lock->path, deadline ? deadline : pause_clock() + DYING_NS, &owner) == 0))
+	    (errno == ETIME && tombstone_await(lock->path, deadline ? deadline : budget_end(&lock->budget), &owner) == 0))
 		return CLAIM_TAKEN;
 	error = errno;
 	claim->holder = owner.pid;
@@ -105,24 +103,24 @@ static uint64_t linger_until(const struct lockfile *lock, pid_t holder, uint64_t
 
 // Who leaves says so under the record's lock just when the next one wants to read it; on a busy machine such an instant may last, and is not to
 // cost the turn.
-static enum claim_result read_in_turn(const struct lockfile *lock, uint64_t deadline, bool accept_empty, struct claim *claim)
+static enum claim_result read_in_turn(struct lockfile *lock, uint64_t deadline, ino_t unclaimed, struct claim *claim)
 {
 	enum claim_result result = CLAIM_HELD;
 
 	while (result == CLAIM_HELD && claim->unread && pause_clock() < deadline)
-		result = claim_judge(lock->path, &lock->self, accept_empty, claim);
+		result = claim_judge(lock->path, &lock->self, unclaimed, &lock->budget, claim);
 	return result;
 }
 
-static enum claim_result keep_turn(const struct lockfile *lock, uint64_t deadline, bool accept_empty, struct claim *claim)
+static enum claim_result keep_turn(struct lockfile *lock, uint64_t deadline, ino_t unclaimed, struct claim *claim)
 {
-	enum claim_result result = read_in_turn(lock, deadline, accept_empty, claim);
+	enum claim_result result = read_in_turn(lock, deadline, unclaimed, claim);
 	uint64_t until = result == CLAIM_HELD ? linger_until(lock, claim->holder, deadline) : 0;
 	bool left_before = claim->left || !until;
 
 	if (until && watch_process(claim->holder, until) == 0) {
 		claim->unread = true;
-		result = read_in_turn(lock, deadline, accept_empty, claim);
+		result = read_in_turn(lock, deadline, unclaimed, claim);
 	}
 	// Said in our turn, it is the recorded process' own word. Another one's may stand in a file that later holders could not write to.
 	claim->left = claim->left && !left_before;
@@ -130,7 +128,7 @@ static enum claim_result keep_turn(const struct lockfile *lock, uint64_t deadlin
 }
 
 // One attempt. With a DEADLINE it blocks until the flock is ours; watch_arm() ends that. CLAIM says what came of it.
-static enum claim_result attempt(struct lockfile *lock, uint64_t deadline, bool accept_empty, struct claim *claim)
+static enum claim_result attempt(struct lockfile *lock, uint64_t deadline, ino_t unclaimed, struct claim *claim)
 {
 	enum claim_result result;
 
@@ -141,9 +139,9 @@ static enum claim_result attempt(struct lockfile *lock, uint64_t deadline, bool 
 		return errno == EWOULDBLOCK || errno == EINTR ? CLAIM_BUSY : CLAIM_FAILED;
 	}
 	claim->fd = descriptor_move_up(claim->fd);
-	result = claim_judge(lock->path, &lock->self, accept_empty, claim);
+	result = claim_judge(lock->path, &lock->self, unclaimed, &lock->budget, claim);
 	if (deadline && result == CLAIM_HELD)
-		result = keep_turn(lock, deadline, accept_empty, claim);
+		result = keep_turn(lock, deadline, unclaimed, claim);
 	else
 		claim->left = false;
 	if (result != CLAIM_TAKEN && result != CLAIM_OWN) {
@@ -189,10 +187,16 @@ bool lockfile_share(struct lockfile *lock, ino_t inode)
 	if (status.st_ino == inode) {
 		remember(lock, &status);
 		lock->mapping = hold_map(fd);
+		lock->shares = true;
 		record_hint(fd, &status, RECORD_HINT_MAPPED);
 	}
 	(void)close(fd);
 	return lock->mapping != NULL;
+}
+
+static struct mapped_file file_of(struct lockfile *lock, const struct stat *status)
+{
+	return (struct mapped_file){ .device = status->st_dev, .inode = status->st_ino, .path = lock->path, .budget = &lock->budget };
 }
 
 // The record is our own, from before exec, but the flock is busy. Mostly a contender has it for an instant; a child of ours
@@ -200,15 +204,14 @@ bool lockfile_share(struct lockfile *lock, ino_t inode)
 // alone holds the lock, so none of this may make the program fail.
 static void resume(struct lockfile *lock, const struct stat *status)
 {
-	const struct mapped_file file = { status->st_dev, status->st_ino, lock->path, false };
-	uint64_t end = pause_clock() + RESUME_NS;
+	const struct mapped_file file = file_of(lock, status);
 	struct claim claim;
 
 	remember(lock, status);
 	if (keepers_maps(0, &file))
 		return;
-	for (int tries = 1; pause_clock() < end; tries++) {
-		if (attempt(lock, 0, true, &claim) == CLAIM_OWN)
+	for (int tries = 1; !budget_is_over(&lock->budget); tries++) {
+		if (attempt(lock, 0, 0, &claim) == CLAIM_OWN)
 			return;
 		if (tries % 16 == 0 && keepers_find_mapper(&file) != 0)
 			break;
@@ -235,28 +238,114 @@ bool lockfile_resume(struct lockfile *lock)
 	return true;
 }
 
-// The flock has been busy for WAITED: whose is it by the record? BUSY: nobody's who lives.
-static enum claim_result judge_busy(struct lockfile *lock, uint64_t waited, struct claim *claim)
+// What the looks of one start at a file that it cannot take have shown.
+struct looks {
+	uint64_t next;		// when others are to be looked at again
+	pid_t keeper;		// who may have the flock; 0: not known
+	struct pinned pinned;
+	ino_t empty;		// the file that is empty, and whom it was seen open with at last; 0: nobody who can be seen
+	pid_t opener;
+	int empties;
+	ino_t unclaimed;	// an empty file that nobody's creator has open any more
+};
+
+static bool is_time(struct looks *looks)
+{
+	uint64_t now = pause_clock();
+
+	if (now < looks->next)
+		return false;
+	looks->next = now + LOOK_AT_OTHERS_NS;
+	return true;
+}
+
+// The record is ours, and the flock is a dead process' memory's.
+static enum claim_result keep_by_record(struct lockfile *lock, struct claim *claim)
+{
+	while ((lock->shares = flock(claim->fd, LOCK_EX | LOCK_NB) == -1) && !budget_is_over(&lock->budget))
+		pause_us(LOOK_AGAIN_US);
+	if (lock->shares)
+		record_hint(claim->fd, &claim->status, RECORD_HINT_MAPPED);
+	hold_keep(lock, claim->fd, &claim->status);
+	return await_predecessor(lock, 0, claim);
+}
+
+// The flock is busy, and the process of RECORD is dead: who keeps it? A hint on the file must count for everybody who starts here: of
+// what is forked later, nothing else tells.
+static enum claim_result find_keeper(struct lockfile *lock, struct looks *looks, const struct record *record, struct claim *claim)
+{
+	const struct mapped_file file = file_of(lock, &claim->status);
+	bool over = budget_is_over(&lock->budget), stays = false;
+	uint64_t spent = budget_spent(&lock->budget);
+
+	if (spent > IS_PINNED_NS && (is_time(looks) || (over && looks->keeper == 0))) {
+		if (record->pid > 0 && record_hints(&claim->status) != 0 && pinned_look(&looks->pinned, &file)) {
+			enum claim_result result = pinned_take(&looks->pinned, &file, &lock->self, claim);
+
+			return result == CLAIM_TAKEN ? keep_by_record(lock, claim) : result;
+		}
+		if (spent > KEEPER_SHOWS_NS || over)
+			looks->keeper = holder_find(lock->path, &lock->budget, &stays);
+	}
+	claim->holder = looks->keeper;
+	return over || stays ? CLAIM_HELD : CLAIM_BUSY;
+}
+
+// The flock is busy: whose is it by the record? BUSY: nobody's who lives.
+static enum claim_result judge_busy(struct lockfile *lock, bool patient, struct looks *looks, struct claim *claim)
 {
 	struct record record;
+	bool stays;
 
-	if (record_peek(lock->path, &record, &claim->status) == -1)
-		return errno == ENOENT ? CLAIM_AGAIN : CLAIM_BUSY;
+	claim->holder = 0;
+	if (record_peek(lock->path, &record, &claim->status) == -1) {
+		if (errno == ENOENT)
+			return CLAIM_AGAIN;
+		return !patient || budget_is_over(&lock->budget) ? CLAIM_HELD : CLAIM_BUSY;
+	}
 	if (record_is_of(&record, &lock->self)) {
 		resume(lock, &claim->status);
 		return CLAIM_OWN;
 	}
-	if (!record_is_alive(&record))
-		return CLAIM_BUSY;
-	claim_set_holder(claim, &record);
-	// Without a stamp it is a Python program's PID, and the flock a contender's for an instant, perhaps that of another child of it;
-	// or one has the flock that cannot tell its start time: its PID is one of another PID namespace, mostly.
-	if (claim->vouched && record.stamp == PROCESS_NO_STAMP) {
-		if (waited <= PATIENCE_NS)
-			return CLAIM_AGAIN;
-		claim->vouched = false;
+	if (record_is_alive(&record)) {
+		claim_set_holder(claim, &record);
+		// Without a stamp it is a Python program's PID, and the flock a contender's for an instant, perhaps that of another child of it;
+		// or one has the flock that cannot tell its start time: its PID is one of another PID namespace, mostly.
+		if (claim->vouched && record.stamp == PROCESS_NO_STAMP) {
+			if (!budget_is_over(&lock->budget))
+				return CLAIM_AGAIN;
+			claim->vouched = false;
+		}
+		return CLAIM_HELD;
 	}
+	if (patient)
+		return find_keeper(lock, looks, &record, claim);
+	claim->holder = holder_find(lock->path, &lock->budget, &stays);
 	return CLAIM_HELD;
+}
+
+// The file is empty, and not ours. Whoever has created it has it open until its PID is in it, or has ended before that.
+static enum claim_result judge_empty(struct lockfile *lock, struct looks *looks, struct claim *claim)
+{
+	const struct mapped_file file = file_of(lock, &claim->status);
+	bool over = budget_is_over(&lock->budget);
+
+	if (looks->empty != claim->status.st_ino) {
+		looks->empty = claim->status.st_ino;
+		looks->opener = 0;
+		looks->empties = 0;
+	}
+	looks->empties++;
+	if (over ? looks->empties == 1 : looks->empties >= LOOKS_EMPTY && is_time(looks))
+		if (openers_of_user(&file, claim->status.st_uid, &looks->opener) == OPENERS_NONE)
+			looks->unclaimed = looks->empty;
+	claim->holder = looks->opener;
+	if (over && looks->opener != 0)
+		return CLAIM_HELD;
+	// Nobody is seen who could be looked at: it is another user's, who cannot be told from one that was killed.
+	if (over)
+		looks->unclaimed = looks->empty;
+	return CLAIM_EMPTY;
 }
 
 static bool is_final(enum claim_result result)
@@ -266,28 +355,22 @@ static bool is_final(enum claim_result result)
 
 enum lockfile_result lockfile_try(struct lockfile *lock, bool patient, struct lockfile_outcome *outcome)
 {
-	uint64_t start = 0, waited = 0;
+	struct looks looks = { 0 };
 
-	for (;; waited = pause_clock() - start) {
+	lock->budget.end = 0;
+	for (;;) {
 		struct claim claim;
-		enum claim_result result = attempt(lock, 0, waited > EMPTY_NS, &claim);
+		enum claim_result result = attempt(lock, 0, looks.unclaimed, &claim);
 
 		if (result == CLAIM_BUSY)
-			result = judge_busy(lock, waited, &claim);
-		if (result == CLAIM_BUSY && (!patient || waited > PATIENCE_NS)) {
-			claim.holder = holder_find(lock->path);
-			if (claim.holder != 0 || !patient || waited > UNSEEN_NS)
-				result = CLAIM_HELD;
-			else
-				pause_us(LOOK_FOR_HOLDER_US);
-		} else if (result == CLAIM_AGAIN && waited > RESTLESS_NS) {
-			claim.why = "is replaced again and again";
-			result = CLAIM_FAILED;
-		}
+			result = judge_busy(lock, patient, &looks, &claim);
+		else if (result == CLAIM_EMPTY)
+			result = judge_empty(lock, &looks, &claim);
+		// Replaced again and again, by whom it does not say.
+		if (result == CLAIM_AGAIN && budget_is_over(&lock->budget))
+			result = CLAIM_HELD;
 		if (is_final(result))
 			return conclude(result, &claim, outcome);
-		if (start == 0)
-			start = pause_clock();
 		pause_us(LOOK_AGAIN_US);
 	}
 }
@@ -307,10 +390,12 @@ static void announce(const char *path)
 
 enum lockfile_result lockfile_wait(struct lockfile *lock, uint64_t deadline, struct lockfile_outcome *outcome)
 {
-	uint64_t start = pause_clock();
 	struct claim claim = { .fd = -1, .holder = outcome->holder };
+	struct looks looks = { 0 };
 	pid_t holder;
+	bool stays;
 
+	lock->budget.end = 0;
 	while (pause_clock() < deadline) {
 		enum claim_result result;
 		struct watch_alarm alarm;
@@ -320,19 +405,24 @@ enum lockfile_result lockfile_wait(struct lockfile *lock, uint64_t deadline, str
 		// With no timer to be had, a limit of pending signals for one, it has to do without the queue. In it, busy is a file
 		// with somebody's lease, which does not make us wait.
 		blocks = watch_arm(&alarm, deadline) == 0;
-		result = attempt(lock, blocks ? deadline : 0, pause_clock() - start > EMPTY_NS, &claim);
+		result = attempt(lock, blocks ? deadline : 0, looks.unclaimed, &claim);
 		watch_disarm(&alarm);
+		if (result == CLAIM_EMPTY)
+			result = judge_empty(lock, &looks, &claim);
 		// The flock is free, but the record names a living process: one that called exec, or a Python peer. The flock
 		// was given up again, for the former wants it back.
-		if (result == CLAIM_HELD)
+		if (result == CLAIM_HELD) {
 			watch_holder(claim.holder, lock->path, deadline);
-		else if (is_final(result))
+			lock->budget.end = 0;
+		} else if (is_final(result)) {
 			return conclude(result, &claim, outcome);
-		else
+		} else {
 			pause_us(LOOK_AGAIN_US);
+		}
 	}
+	lock->budget.end = 0;
 	// One that is ending has no file any more.
-	holder = holder_find(lock->path);
+	holder = holder_find(lock->path, &lock->budget, &stays);
 	if (holder != 0 || claim.holder == 0 || !process_alive(claim.holder, PROCESS_NO_STAMP))
 		claim.holder = holder;
 	return conclude(CLAIM_HELD, &claim, outcome);

@@ -4,6 +4,7 @@
 #ifndef EXLOCK_LOCKFILE_H
 #define EXLOCK_LOCKFILE_H
 
+#include "budget.h"
 #include "process.h"
 
 #include <stdbool.h>
@@ -26,6 +27,9 @@ struct lockfile {
 	int descriptor;			// -1: none
 	bool recorded;			// the file has a record: of this process, if it could write one
 	bool resumed;			// it was this process' own before it called exec
+	bool shares;			// the mapping has not got the flock
+
+	struct budget budget;		// of this start or end
 };
 
 enum lockfile_result {
@@ -43,7 +47,7 @@ struct lockfile_outcome {
 
 // Takes the lock if it is free, or was this process' own before it called exec. Where the flock is busy but the recorded
 // process is dead (a dying process' memory, or a child between fork and exec, has it for another instant), PATIENT looks
-// again for some 200 ms before it says held.
+// again until the budget is used up before it says held.
 enum lockfile_result lockfile_try(struct lockfile *lock, bool patient, struct lockfile_outcome *outcome);
 
 // For a process that took the lock before it called exec: takes the flock again, as lockfile_try() would, but by one look. False: the

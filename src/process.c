@@ -144,6 +144,13 @@ uint64_t process_start(const struct process_stat *status)
 	return find_namespace_offset(&offset) ? status->start + offset : PROCESS_START_UNKNOWN;
 }
 
+bool process_sees_all(void)
+{
+	uint64_t offset;
+
+	return !proc_is_foreign && find_namespace_offset(&offset) && offset == 0;
+}
+
 struct process_self process_self(void)
 {
 	struct process_self self = { .pid = getpid(), .start = PROCESS_START_UNKNOWN };

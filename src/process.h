@@ -50,6 +50,9 @@ struct process_self process_self(void);
 // process_self() was called.
 bool process_proc_is_foreign(void);
 
+// Whether this process is in the first PID namespace, and /proc with it: no process of the machine is out of its sight by that.
+bool process_sees_all(void);
+
 // The stamp that tells PID's present owner from a later one: the start time modulo 10^9, so that it fits the
 // nanoseconds of a file time. PROCESS_NO_STAMP if START is unknown.
 #define PROCESS_NO_STAMP UINT32_MAX

@@ -12,6 +12,9 @@
 
 // The columns of /proc/PID/maps before the path.
 #define COLUMNS_MAX 128
+// What the numbers in /proc are shifted by to be places in that folder: TGID_OFFSET in the kernel's fs/proc/base.c, 258 since
+// Linux 3.17, and a little less before.
+#define FIRST_PLACE 256
 
 const char *procfile_path(char path[PROCFILE_PATH], pid_t pid, const char *name)
 {
@@ -62,7 +65,8 @@ int procfile_lines(const char *path, bool (*visit)(void *context, const char *li
 		}
 		used -= (size_t)(line - buffer);
 		memmove(buffer, line, used);
-		if (used == sizeof(buffer)) {
+		if (!done && used == sizeof(buffer)) {
+			done = !skipping && visit(context, buffer, used);
 			skipping = true;
 			used = 0;
 		}
@@ -93,4 +97,31 @@ void procfile_list(const char *folder, void (*visit)(void *context, pid_t number
 		}
 	}
 	(void)close(fd);
+}
+
+int procfile_search(const char *folder, pid_t first, bool (*visit)(void *context, pid_t number), void *context)
+{
+	int fd = openat(AT_FDCWD, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_Alignas(struct dirent64) char buffer[1024];
+	bool done = false;
+	ssize_t got;
+
+	if (fd == -1)
+		return -1;
+	if (first > 0)
+		(void)lseek(fd, (off_t)first + FIRST_PLACE, SEEK_SET);
+	while (!done && (got = getdents64(fd, buffer, sizeof(buffer))) > 0) {
+		const struct dirent64 *entry;
+
+		for (ssize_t at = 0; !done && at < got; at += entry->d_reclen) {
+			uint64_t number;
+			const char *name;
+
+			entry = (const struct dirent64 *)(buffer + at);
+			name = entry->d_name;
+			done = text_parse_number(&name, name + strlen(name), &number) && *name == '\0' && visit(context, (pid_t)number);
+		}
+	}
+	(void)close(fd);
+	return 0;
 }

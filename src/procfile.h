@@ -16,11 +16,15 @@ const char *procfile_path(char path[PROCFILE_PATH], pid_t pid, const char *name)
 // Reads at most SIZE bytes from the start of PATH. Returns how many, or -1 and errno.
 ssize_t procfile_read(const char *path, char *buffer, size_t size);
 
-// Calls VISIT for each line of PATH, without its newline, until it returns true. A line longer than a path and the
-// columns before it is passed over. Returns 0, or -1 and errno: PATH cannot be opened.
+// Calls VISIT for each line of PATH, without its newline, until it returns true. Of a line that is longer than
+// a path and the columns before it VISIT gets the beginning. Returns 0, or -1 and errno: PATH cannot be opened.
 int procfile_lines(const char *path, bool (*visit)(void *context, const char *line, size_t length), void *context);
 
 // Calls VISIT for each process or thread that FOLDER ("/proc", "/proc/PID/task") lists.
 void procfile_list(const char *folder, void (*visit)(void *context, pid_t number), void *context);
+
+// The same until VISIT returns true. FIRST: in /proc, smaller numbers may be left out; 0: none is. Returns 0, or -1 and errno:
+// FOLDER cannot be opened.
+int procfile_search(const char *folder, pid_t first, bool (*visit)(void *context, pid_t number), void *context);
 
 #endif

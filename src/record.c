@@ -250,6 +250,11 @@ void record_unlock(int fd)
 	(void)fcntl(fd, F_OFD_SETLK, &lock);
 }
 
+mode_t record_hints(const struct stat *status)
+{
+	return status->st_uid == 0 || status->st_uid == geteuid() ? status->st_mode : 0;
+}
+
 // A mode is written as a whole: from a look before the lock it would take back what others have set since, or bring the last word of
 // one long gone back. Without the lock only that is worth the risk without which somebody could get in beside another one.
 void record_hint(int fd, const struct stat *status, mode_t hint)

@@ -24,6 +24,9 @@
 #define RECORD_HINT_LEFT S_IXGRP	// the recorded process has left the flock to one who waited, and none of its own kept it. Said to that
 					// one alone: who may not write a record takes this over, too
 
+// The hints of the file of STATUS that count. Who owns the file sets its mode: none of a stranger's, neither root nor this user, does.
+mode_t record_hints(const struct stat *status);
+
 struct record {
 	pid_t pid;		// 0: names no process
 	uint32_t stamp;		// PROCESS_NO_STAMP: the record has none

@@ -70,7 +70,7 @@ static const char *find_doubt(const char *path, const struct record *record, con
 // when the holder has ended. A contender has the flock for an instant only. 0: there is none.
 static pid_t find_stranger(const char *path, const struct record *record, const struct stat *status)
 {
-	const struct mapped_file file = { status->st_dev, status->st_ino, path, false };
+	const struct mapped_file file = { .device = status->st_dev, .inode = status->st_ino, .path = path };
 	char text[PROCFILE_PATH];
 	struct stat holder, process;
 	pid_t stranger = 0;
@@ -101,7 +101,7 @@ static bool names_present_owner(const struct record *record)
 // in between.
 static void await_in_line(pid_t launcher, const char *path, const struct target *target)
 {
-	const struct mapped_file file = { target->status.st_dev, target->status.st_ino, path, false };
+	const struct mapped_file file = { .device = target->status.st_dev, .inode = target->status.st_ino, .path = path };
 	uint64_t deadline = pause_clock() + IN_LINE_NS;
 	int seen = 0;
 

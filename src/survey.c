@@ -29,7 +29,7 @@ enum survey_state survey_judge(const struct survey_facts *facts)
 // processes the list says nothing at all.
 static void find_keeper(const char *path, const struct stat *status, struct survey_facts *facts)
 {
-	const struct mapped_file file = { status->st_dev, status->st_ino, path, false };
+	const struct mapped_file file = { .device = status->st_dev, .inode = status->st_ino, .path = path };
 
 	facts->locker = keepers_find_locker(&file);
 	facts->locked = facts->locker != 0 || keepers_is_locked(&file);

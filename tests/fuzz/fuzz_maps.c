@@ -44,7 +44,7 @@ static void check_line(const char *line, size_t length)
 		return;
 	}
 	// By device and inode; by path and inode; never by the inode alone, nor by another.
-	file = (struct mapped_file){ columns.device, columns.inode, line, false };
+	file = (struct mapped_file){ .device = columns.device, .inode = columns.inode, .path = line };
 	CHECK(keepers_line_maps(line, length, &file));
 	file.device++;
 	CHECK(!keepers_line_maps(line, length, &file));
@@ -69,10 +69,10 @@ static void write_and_read(struct input *input)
 	length = asprintf(&line, "%-73s%s", columns, path);
 	CHECK(length > 0);
 	if (inode != 0) {
-		struct mapped_file file = { makedev(major, minor), inode, "", false };
+		struct mapped_file file = { .device = makedev(major, minor), .inode = inode, .path = "" };
 
 		CHECK(keepers_line_maps(line, (size_t)length, &file));
-		file = (struct mapped_file){ makedev(major, minor) + 1, inode, path, false };
+		file = (struct mapped_file){ .device = makedev(major, minor) + 1, .inode = inode, .path = path };
 		CHECK(keepers_line_maps(line, (size_t)length, &file) || path[0] == '\0');
 		file.inode--;
 		CHECK(!keepers_line_maps(line, (size_t)length, &file));
@@ -90,7 +90,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	free(line);
 	// Zero bytes, and no end but the one that is given.
 	(void)keepers_line_maps((const char *)data, size, NULL);
-	(void)keepers_line_maps((const char *)data, size, &(struct mapped_file){ 1, 1, "/", false });
+	(void)keepers_line_maps((const char *)data, size, &(struct mapped_file){ .device = 1, .inode = 1, .path = "/" });
 	input = input_of(data, size);
 	write_and_read(&input);
 	return 0;

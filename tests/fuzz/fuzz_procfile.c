@@ -109,19 +109,18 @@ struct expected {
 	int enough;
 };
 
-// The next line that ends, and that there is room for. False: there is none.
+// The next line that ends, or that there is no room for: of that the beginning. False: there is none.
 static bool next_line(struct input *rest, const uint8_t **line, size_t *length)
 {
-	const uint8_t *newline;
+	const uint8_t *newline = rest->at < rest->end ? memchr(rest->at, '\n', (size_t)(rest->end - rest->at)) : NULL;
 
-	while (rest->at < rest->end && (newline = memchr(rest->at, '\n', (size_t)(rest->end - rest->at))) != NULL) {
-		*line = rest->at;
-		*length = (size_t)(newline - rest->at);
-		rest->at = newline + 1;
-		if (*length <= LINE_MAX_LENGTH)
-			return true;
-	}
-	return false;
+	*line = rest->at;
+	*length = (size_t)((newline ? newline : rest->end) - rest->at);
+	rest->at = newline ? newline + 1 : rest->end;
+	if (*length <= LINE_MAX_LENGTH)
+		return newline != NULL;
+	*length = LINE_MAX_LENGTH + 1;
+	return true;
 }
 
 static bool visit_line(void *context, const char *line, size_t length)

@@ -63,10 +63,10 @@ static void a_namespace_is_known_by_its_number(void **state)
 static void a_line_of_maps_is_compared_by_inode_and_device_or_path(void **state)
 {
 	static const char line[] = "7f00-7f01 ---s 00000000 08:01 1234                      /run/lock/a b.lock";
-	const struct mapped_file same = { makedev(8, 1), 1234, "/elsewhere", false };
-	const struct mapped_file other_device = { makedev(8, 2), 1234, "/elsewhere", false };
-	const struct mapped_file by_path = { makedev(8, 2), 1234, "/run/lock/a b.lock", false };
-	const struct mapped_file other_inode = { makedev(8, 1), 1235, "/run/lock/a b.lock", false };
+	const struct mapped_file same = { .device = makedev(8, 1), .inode = 1234, .path = "/elsewhere" };
+	const struct mapped_file other_device = { .device = makedev(8, 2), .inode = 1234, .path = "/elsewhere" };
+	const struct mapped_file by_path = { .device = makedev(8, 2), .inode = 1234, .path = "/run/lock/a b.lock" };
+	const struct mapped_file other_inode = { .device = makedev(8, 1), .inode = 1235, .path = "/run/lock/a b.lock" };
 
 	(void)state;
 	assert_true(keepers_line_maps(line, strlen(line), &same));
@@ -90,7 +90,7 @@ static void any_lock_file_is_known_by_its_name(void **state)
 static void large_device_numbers_agree_with_makedev(void **state)
 {
 	static const char line[] = "1-2 ---s 0 103:1abcde 1 /x";
-	const struct mapped_file file = { makedev(0x103, 0x1abcde), 1, "", false };
+	const struct mapped_file file = { .device = makedev(0x103, 0x1abcde), .inode = 1, .path = "" };
 
 	(void)state;
 	assert_true(keepers_line_maps(line, strlen(line), &file));

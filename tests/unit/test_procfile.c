@@ -25,13 +25,25 @@ static bool see(void *context, const char *line, size_t length)
 	return seen->stop;
 }
 
+static bool stop_at_first(void *context, pid_t number)
+{
+	(void)number;
+	return ++*(int *)context == 1;
+}
+
+static bool see_itself(void *context, pid_t number)
+{
+	*(bool *)context = *(bool *)context || number == getpid();
+	return false;
+}
+
 static void count(void *context, pid_t number)
 {
 	(void)number;
 	++*(int *)context;
 }
 
-static void a_line_that_is_too_long_is_passed_over(void **state)
+static void of_a_line_that_is_too_long_the_beginning_is_seen(void **state)
 {
 	static char line[3 * PATH_MAX];
 	char path[] = "/tmp/exlock-unit.XXXXXX";
@@ -44,8 +56,8 @@ static void a_line_that_is_too_long_is_passed_over(void **state)
 	assert_true(fprintf(file, "one\n%s\ntwo\n%.*s\n%s\nno newline", line, PATH_MAX, line, line) > 0);
 	assert_int_equal(fclose(file), 0);
 	assert_int_equal(procfile_lines(path, see, &all), 0);
-	assert_int_equal(all.lines, 3);
-	assert_int_equal(all.longest, PATH_MAX);
+	assert_int_equal(all.lines, 5);
+	assert_in_range(all.longest, PATH_MAX, PATH_MAX + 1024);
 	assert_int_equal(procfile_lines(path, see, &first), 0);
 	assert_int_equal(first.lines, 1);
 	assert_int_equal(unlink(path), 0);
@@ -63,10 +75,27 @@ static void a_folder_that_is_not_there_lists_nothing(void **state)
 	assert_int_equal(present, 1);
 }
 
+static void a_search_begins_at_a_number_and_ends_when_it_is_told_to(void **state)
+{
+	int seen = 0;
+	bool itself = false;
+
+	(void)state;
+	assert_int_equal(procfile_search("/proc", 0, stop_at_first, &seen), 0);
+	assert_int_equal(seen, 1);
+	assert_int_equal(procfile_search("/proc", getpid(), see_itself, &itself), 0);
+	assert_true(itself);
+	itself = false;
+	assert_int_equal(procfile_search("/proc", getpid() + 3, see_itself, &itself), 0);
+	assert_false(itself);
+	assert_int_equal(procfile_search("/proc/self/no-such-folder", 0, stop_at_first, &seen), -1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_line_that_is_too_long_is_passed_over),
+		cmocka_unit_test(of_a_line_that_is_too_long_the_beginning_is_seen),
+		cmocka_unit_test(a_search_begins_at_a_number_and_ends_when_it_is_told_to),
 		cmocka_unit_test(a_folder_that_is_not_there_lists_nothing),
 	};
 

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT
+#include "openers.h"
+
+#include "process.h"
+#include "procfile.h"
+#include "rawcall.h"
+#include "text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+// The kernel's include/uapi/linux/kcmp.h.
+#define KCMP_FILES 2
+#define PATH_SIZE 80
+#define LINK_SIZE 1024
+#define FILES_BETWEEN 64
+
+struct search {
+	const struct mapped_file *file;
+	const uid_t *owner;	// NULL: everybody's, and what they map
+	char folder[PROCFILE_PATH];	// "/proc/PID" or "/proc/PID/task/THREAD"
+	pid_t pid, found;
+	unsigned files;
+	bool unseen, cut;
+	bool saw_first;		// process 1 has been looked at
+};
+
+// FOLDER's NAME, and NUMBER behind it.
+static const char *path_of(char path[PATH_SIZE], const struct search *search, const char *name, pid_t number)
+{
+	struct text text = text_in(path, PATH_SIZE);
+
+	text_add(&text, search->folder);
+	text_add(&text, name);
+	text_number(&text, (uint64_t)number);
+	return path;
+}
+
+// Whether TEXT, what a descriptor links to, ends in the name of PATH. A deleted file has words behind its name. Nothing is asked of the
+// file's own file system, which may be somebody's who never answers.
+static bool has_name_of(const char *text, size_t length, const char *path)
+{
+	static const char deleted[] = " (deleted)";
+	const size_t size = sizeof(deleted) - 1;
+	const char *name = text_basename(path) - 1;
+
+	if (length > size && memcmp(text + length - size, deleted, size) == 0)
+		length -= size;
+	return length >= strlen(name) && memcmp(text + length - strlen(name), name, strlen(name)) == 0;
+}
+
+static bool visit_descriptor(void *context, pid_t descriptor)
+{
+	struct search *search = context;
+	char path[PATH_SIZE], text[LINK_SIZE];
+	ssize_t length = readlinkat(AT_FDCWD, path_of(path, search, "/fd/", descriptor), text, sizeof(text));
+	struct stat status;
+
+	if (length == -1)
+		search->unseen = search->unseen || (errno != ENOENT && errno != ESRCH);
+	else if (length == sizeof(text))
+		search->unseen = true;
+	else if (has_name_of(text, (size_t)length, search->file->path) &&
+		 (fstatat(AT_FDCWD, path, &status, 0) == -1 ||
+		  (status.st_dev == search->file->device && status.st_ino == search->file->inode)))
+		search->found = search->pid;
+	search->cut = ++search->files % FILES_BETWEEN == 0 && budget_is_over(search->file->budget);
+	return search->found != 0 || search->cut;
+}
+
+static void look_at_files(struct search *search)
+{
+	char path[PROCFILE_PATH + 8];
+	struct text text = text_in(path, sizeof(path));
+
+	text_add(&text, search->folder);
+	text_add(&text, "/fd");
+	if (procfile_search(path, 0, visit_descriptor, search) == -1 && errno != ENOENT && errno != ESRCH)
+		search->unseen = true;
+}
+
+// Threads may have descriptors of their own, and a process whose first thread has ended has its memory in the others.
+static bool visit_thread(void *context, pid_t thread)
+{
+	struct search *search = context;
+	struct text text = text_in(search->folder, sizeof(search->folder));
+
+	if (thread == search->pid || rawcall(SYS_kcmp, search->pid, thread, KCMP_FILES, 0, 0, 0) == 0)
+		return false;
+	text_add(&text, "/proc/");
+	text_number(&text, (uint64_t)search->pid);
+	text_add(&text, "/task/");
+	text_number(&text, (uint64_t)thread);
+	look_at_files(search);
+	return search->found != 0 || search->cut;
+}
+
+static void look_at_memory(struct search *search)
+{
+	char path[PROCFILE_PATH];
+	enum mappings mappings = keepers_look(search->pid, search->file);
+	struct process_stat status;
+
+	if (mappings == MAPPINGS_WITH)
+		search->found = search->pid;
+	search->unseen = search->unseen || mappings == MAPPINGS_UNSEEN;
+	// A first thread that has ended shows no memory, and the others have it.
+	if (process_read_stat(search->pid, &status) == 0 && status.threads > 1) {
+		search->unseen = search->unseen || status.state == 'Z';
+		(void)procfile_search(procfile_path(path, search->pid, "/task"), 0, visit_thread, search);
+	}
+}
+
+static bool visit_process(void *context, pid_t pid)
+{
+	struct search *search = context;
+	struct stat status;
+
+	(void)procfile_path(search->folder, pid, "");
+	if (pid == getpid() || (search->owner && (fstatat(AT_FDCWD, search->folder, &status, 0) == -1 || status.st_uid != *search->owner)))
+		return false;
+	search->pid = pid;
+	look_at_files(search);
+	if (!search->owner && search->found == 0 && !search->cut)
+		look_at_memory(search);
+	search->saw_first = search->saw_first || pid == 1;
+	search->cut = search->cut || budget_is_over(search->file->budget);
+	return search->found != 0 || search->cut;
+}
+
+static enum openers look(struct search *search, pid_t *pid)
+{
+	if (process_proc_is_foreign() || procfile_search("/proc", 0, visit_process, search) == -1)
+		search->unseen = true;
+	*pid = search->found;
+	if (search->found != 0)
+		return OPENERS_SEEN;
+	return search->unseen || search->cut ? OPENERS_UNSEEN : OPENERS_NONE;
+}
+
+enum openers openers_of_user(const struct mapped_file *file, uid_t owner, pid_t *pid)
+{
+	struct search search = { .file = file, .owner = &owner };
+	enum openers openers = look(&search, pid);
+
+	return openers == OPENERS_NONE && !process_sees_all() ? OPENERS_UNSEEN : openers;
+}
+
+enum openers openers_of_all(const struct mapped_file *file, pid_t *pid)
+{
+	struct search search = { .file = file };
+	enum openers openers = look(&search, pid);
+
+	return openers == OPENERS_NONE && !(process_sees_all() && search.saw_first) ? OPENERS_UNSEEN : openers;
+}

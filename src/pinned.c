@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+#include "pinned.h"
+
+#include "descriptor.h"
+#include "openers.h"
+#include "record.h"
+
+#include <unistd.h>
+
+#define LOOKS_ALONE 2
+
+bool pinned_look(struct pinned *pinned, const struct mapped_file *file)
+{
+	pid_t taker = keepers_find_taker(file), keeper;
+
+	if (taker == 0 || openers_of_all(file, &keeper) != OPENERS_NONE)
+		pinned->looks = 0;
+	else
+		pinned->looks = taker == pinned->taker ? pinned->looks + 1 : 1;
+	pinned->taker = taker;
+	return pinned->looks >= LOOKS_ALONE;
+}
+
+// An empty record is nobody's: the next start takes it.
+static void take_back(int fd, const struct process_self *self)
+{
+	struct record record;
+	struct stat status;
+	pid_t writer;
+
+	if (record_lock(fd, F_WRLCK, &writer) == -1)
+		return;
+	if (record_read(fd, &record, &status) == 0 && record.pid == self->pid)
+		(void)ftruncate(fd, 0);
+	record_unlock(fd);
+}
+
+enum claim_result pinned_take(const struct pinned *pinned, const struct mapped_file *file, const struct process_self *self,
+			      struct claim *claim)
+{
+	enum claim_result result = CLAIM_AGAIN;
+	struct stat status;
+
+	*claim = (struct claim){ .fd = record_open(file->path, O_RDWR, &status), .writable = true };
+	if (claim->fd == -1)
+		return CLAIM_BUSY;
+	claim->fd = descriptor_move_up(claim->fd);
+	if (status.st_dev == file->device && status.st_ino == file->inode)
+		result = claim_judge(file->path, self, 0, file->budget, claim);
+	if (result == CLAIM_TAKEN && keepers_find_taker(file) != pinned->taker) {
+		take_back(claim->fd, self);
+		result = CLAIM_AGAIN;
+	}
+	if (result != CLAIM_TAKEN)
+		(void)close(claim->fd);
+	return result;
+}

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: MIT
+#include "relatives.h"
+
+#include "procfile.h"
+#include "rawcall.h"
+#include "text.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+// Processes whose children are still to be looked at. The kernel gives this memory page by page as it is written.
+#define QUEUE_BYTES 65536
+#define QUEUE_MAX (QUEUE_BYTES / sizeof(pid_t))
+// The kernel's include/uapi/linux/kcmp.h.
+#define KCMP_VM 1
+
+struct search {
+	const struct process_self *self;	// who began before it is passed over; NULL: nobody is
+	relatives_visit *visit;
+	void *context;
+	struct budget *budget;
+	pid_t *queue;
+	size_t first, count;
+	pid_t parent;		// whose threads are being looked at
+	bool certain;
+	bool listed;		// the kernel lists children
+	bool done;
+};
+
+static bool began_later(const struct process_self *self, pid_t pid)
+{
+	struct process_stat status;
+	uint64_t start;
+
+	if (self->start == PROCESS_START_UNKNOWN)
+		return true;
+	if (process_read_stat(pid, &status) == -1)
+		return false;
+	start = process_start(&status);
+	return start == PROCESS_START_UNKNOWN || start >= self->start;
+}
+
+static void visit_one(struct search *search, pid_t pid)
+{
+	if (pid == getpid() || (!search->certain && search->self && !began_later(search->self, pid)))
+		return;
+	if (search->queue && search->count < QUEUE_MAX)
+		search->queue[search->count++] = pid;
+	search->done = search->visit(search->context, pid, search->certain) || budget_is_over(search->budget);
+}
+
+// "12 345 6789 "
+static bool visit_thread(void *context, pid_t thread)
+{
+	struct search *search = context;
+	char path[PROCFILE_PATH], text[512];
+	struct text name = text_in(path, sizeof(path));
+	uint64_t number = 0;
+	ssize_t length;
+	int fd;
+
+	text_add(&name, "/proc/");
+	text_number(&name, (uint64_t)search->parent);
+	text_add(&name, "/task/");
+	text_number(&name, (uint64_t)thread);
+	text_add(&name, "/children");
+	fd = openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+	if (fd == -1)
+		return false;
+	search->listed = true;
+	while (!search->done && (length = read(fd, text, sizeof(text))) > 0)
+		for (ssize_t i = 0; !search->done && i < length; i++) {
+			if (text[i] >= '0' && text[i] <= '9') {
+				number = number * 10 + (uint64_t)(text[i] - '0');
+				continue;
+			}
+			if (number > 0)
+				visit_one(search, (pid_t)number);
+			number = 0;
+		}
+	(void)close(fd);
+	return search->done;
+}
+
+static void visit_children(struct search *search, pid_t parent)
+{
+	char path[PROCFILE_PATH];
+
+	search->parent = parent;
+	(void)procfile_search(procfile_path(path, parent, "/task"), 0, visit_thread, search);
+}
+
+static void visit_queue(struct search *search)
+{
+	while (!search->done && search->first < search->count)
+		visit_children(search, search->queue[search->first++]);
+}
+
+// The first process adopts whom no nearer ancestor does, and is none of ours where another PID namespace has put us into this one.
+static void visit_below_ancestors(struct search *search)
+{
+	struct process_stat status;
+	pid_t pid = getppid();
+
+	search->certain = false;
+	for (; !search->done && pid > 1 && process_read_stat(pid, &status) == 0; pid = status.parent)
+		visit_children(search, pid);
+	if (!search->done)
+		visit_children(search, 1);
+	visit_queue(search);
+}
+
+static bool visit_number(void *context, pid_t pid)
+{
+	struct search *search = context;
+
+	visit_one(search, pid);
+	return search->done;
+}
+
+void relatives_of_self(const struct process_self *self, relatives_visit *visit, void *context, struct budget *budget)
+{
+	struct search search = { .self = self, .visit = visit, .context = context, .budget = budget, .certain = true };
+	void *memory;
+
+	if (process_proc_is_foreign())
+		return;
+	memory = mmap(NULL, QUEUE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	search.queue = memory == MAP_FAILED ? NULL : memory;
+	visit_children(&search, getpid());
+	visit_queue(&search);
+	if (search.listed && self)
+		visit_below_ancestors(&search);
+	if (search.queue)
+		(void)munmap(memory, QUEUE_BYTES);
+	search.queue = NULL;
+	search.certain = false;
+	if (!search.listed && self)
+		(void)procfile_search("/proc", 0, visit_number, &search);
+}
+
+// How many processes and threads there have been since the machine was started, from /proc/stat.
+static bool visit_stat_line(void *context, const char *line, size_t length)
+{
+	static const char name[] = "processes ";
+	const char *at = line + sizeof(name) - 1;
+
+	return length > sizeof(name) && memcmp(line, name, sizeof(name) - 1) == 0 && text_parse_number(&at, line + length, context);
+}
+
+// The last number that was given to a process: the last word of /proc/loadavg.
+static bool read_last_number(uint64_t *last)
+{
+	char text[128];
+	ssize_t length = procfile_read("/proc/loadavg", text, sizeof(text));
+	const char *at = text + length;
+
+	while (length > 0 && at > text && at[-1] != ' ')
+		at--;
+	return length > 0 && text_parse_number(&at, text + length, last);
+}
+
+static bool read_largest_number(uint64_t *largest)
+{
+	char text[32];
+	ssize_t length = procfile_read("/proc/sys/kernel/pid_max", text, sizeof(text));
+	const char *at = text;
+
+	return length > 0 && text_parse_number(&at, text + length, largest);
+}
+
+// The kernel gives numbers in order, and begins again behind the largest. As long as there have been fewer processes than numbers
+// it has not begun again, and a child has a larger number than its parent.
+static bool numbers_are_in_order(pid_t pid)
+{
+	uint64_t processes = UINT64_MAX, largest, last;
+
+	return pid > 0 && read_largest_number(&largest) && procfile_lines("/proc/stat", visit_stat_line, &processes) == 0 &&
+	       processes < largest && read_last_number(&last) && (uint64_t)pid <= last;
+}
+
+void relatives_of_dead(pid_t pid, relatives_visit *visit, void *context, struct budget *budget)
+{
+	struct search search = { .visit = visit, .context = context, .budget = budget };
+
+	if (!process_proc_is_foreign())
+		(void)procfile_search("/proc", numbers_are_in_order(pid) ? pid : 0, visit_number, &search);
+}
+
+static bool shares_memory(void *context, pid_t pid, bool certain)
+{
+	(void)certain;
+	*(bool *)context = rawcall(SYS_kcmp, getpid(), pid, KCMP_VM, 0, 0, 0) == 0;
+	return *(bool *)context;
+}
+
+bool relatives_share_memory(struct budget *budget)
+{
+	bool found = false;
+	siginfo_t child;
+
+	if (waitid(P_ALL, 0, &child, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0)
+		relatives_of_self(NULL, shares_memory, &found, budget);
+	return found;
+}
