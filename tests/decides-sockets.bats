@@ -146,7 +146,7 @@ assert_all_wait_for() {
 	start_attacking "${NAMES}raise_ended(0); raise_living(1)"
 	give_back
 	file_is_gone "$LOCK"
-	EXCLUSIVELOCK_ON_HELD=wait env LD_PRELOAD="$SHIM" "$HELPERS/stages" 7 >"$BATS_TEST_TMPDIR/waiter" 2>&1 3>&- &
+	env EXCLUSIVELOCK_ON_HELD=wait LD_PRELOAD="$SHIM" "$HELPERS/stages" 7 >"$BATS_TEST_TMPDIR/waiter" 2>&1 3>&- &
 	WAITER=$!
 	ENDLATER+=("$WAITER")
 	poll file_is_there "$LOCK"

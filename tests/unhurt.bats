@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # The program is not hurt: by the functions that the library defines in libc's place, by the stack that an end needs, by system calls where there
 # are none to be made.
-# shellcheck disable=SC2016,SC2030,SC2031,SC2154 # every test is a subshell; run sets $stderr
+# shellcheck disable=SC2016,SC2030,SC2031,SC2153,SC2154 # every test is a subshell; set by the helper, and by run
 
 load test_helper
 

@@ -19,8 +19,9 @@ static volatile pid_t *target;		// the program, for the readers
 // The guarded program: says that it has got in, and waits to be killed.
 static int hold(size_t megabytes)
 {
-	char *memory = malloc(megabytes << 20);
+	static char *memory;
 
+	memory = malloc(megabytes << 20);
 	if (!memory)
 		return 99;
 	memset(memory, 1, megabytes << 20);
