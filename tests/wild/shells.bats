@@ -77,7 +77,7 @@ assert_terminal_shown() {
 # The shim is in script(1), the shell is its child.
 @test "a terminal's program with a shell in it: stopped jobs, the foreground" {
 	needs script ps
-	compare script -qec "bash $WORKLOADS/jobs.sh" /dev/null
+	compare script -qec "bash '$WORKLOADS/jobs.sh'" /dev/null
 	assert_terminal_shown
 }
 
@@ -95,7 +95,7 @@ assert_terminal_shown() {
 	}
 	for shell in sh bash 'zsh -fi' 'busybox sh'; do
 		[[ -x /usr/bin/${shell%% *} ]] || continue
-		compare "$shell $WORKLOADS/jobs.sh"
+		compare "$shell '$WORKLOADS/jobs.sh'"
 		assert_terminal_shown
 	done
 }

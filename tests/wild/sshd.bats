@@ -112,7 +112,8 @@ serve_in_foreground() {
 	without_and_with serve_as_daemon
 	grep -qx in with/seen/login.out
 	grep -qx 3 with/seen/login.status
-	grep -q 'at a terminal' with/seen/terminal.out
+	# Whoever cannot write the records of logins at terminals lets nobody in there.
+	[[ $EUID -ne 0 ]] || grep -q 'at a terminal' with/seen/terminal.out
 	no_lock_file
 }
 
