@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "socketowner.h"
 
+#include "scratch.h"
+
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
 #include <linux/unix_diag.h>
@@ -13,8 +15,6 @@
 #define STATE_LISTEN 10
 #define SHOW_UID 0x40
 #define ATTRIBUTE_UID 7
-// What the kernel puts into one answer.
-#define ANSWER_MAX 8192
 
 struct search {
 	const char *name;
@@ -81,17 +81,17 @@ bool socketowner_find(const struct sockaddr_un *address, socklen_t length, uid_t
 	};
 	struct search search = { .name = address->sun_path, .length = length - offsetof(struct sockaddr_un, sun_path) };
 	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_SOCK_DIAG);
-	_Alignas(struct nlmsghdr) char answer[ANSWER_MAX];
+	char *answer = scratch_get();
 
-	if (fd == -1)
-		return false;
-	if (write(fd, &question, sizeof(question)) == sizeof(question)) {
+	if (fd != -1 && answer && write(fd, &question, sizeof(question)) == sizeof(question)) {
 		ssize_t got;
 
-		while ((got = read(fd, answer, sizeof(answer))) > 0 && visit_answer(&search, answer, (size_t)got))
+		while ((got = read(fd, answer, SCRATCH_SIZE)) > 0 && visit_answer(&search, answer, (size_t)got))
 			;
 	}
-	(void)close(fd);
+	scratch_free(answer);
+	if (fd != -1)
+		(void)close(fd);
 	*uid = search.uid;
 	return search.found;
 }
