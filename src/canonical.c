@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "canonical.h"
 
+#include "scratch.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -46,10 +48,9 @@ static int append(char resolved[PATH_MAX], size_t *length, const char *component
 }
 
 // RESOLVED is "" for the root, else without a final slash.
-static int walk(char rest[PATH_MAX], char resolved[PATH_MAX])
+static int walk(char rest[PATH_MAX], char target[PATH_MAX], char resolved[PATH_MAX])
 {
 	size_t length = strlen(resolved);
-	char target[PATH_MAX];
 	int links = 0;
 
 	for (const char *at = rest;;) {
@@ -68,7 +69,7 @@ static int walk(char rest[PATH_MAX], char resolved[PATH_MAX])
 		}
 		if (append(resolved, &length, component, size) == -1)
 			return -1;
-		target_length = readlinkat(AT_FDCWD, resolved, target, sizeof(target));
+		target_length = readlinkat(AT_FDCWD, resolved, target, PATH_MAX);
 		if (target_length == -1 && errno != EINVAL && (errno != ENOENT || at[strspn(at, "/")] != '\0'))
 			return -1;
 		if (target_length <= 0)
@@ -89,26 +90,37 @@ static int walk(char rest[PATH_MAX], char resolved[PATH_MAX])
 	return 0;
 }
 
+// RESOLVED gets the directory that a relative path begins in, as walk() has it.
+static int begin(const char *path, char resolved[PATH_MAX])
+{
+	resolved[0] = '\0';
+	if (path[0] == '/')
+		return 0;
+	if (!getcwd(resolved, PATH_MAX))
+		return -1;
+	if (resolved[0] != '/') {	// "(unreachable)/...": the directory is outside our root
+		errno = ENOENT;
+		return -1;
+	}
+	if (resolved[1] == '\0')
+		resolved[0] = '\0';
+	return 0;
+}
+
 int canonical_path(const char *path, char resolved[PATH_MAX])
 {
 	size_t length = strlen(path);
-	char rest[PATH_MAX];
+	char *rest;
+	int result;
 
 	if (length >= PATH_MAX) {
 		errno = ENAMETOOLONG;
 		return -1;
 	}
+	if (begin(path, resolved) == -1 || (rest = scratch_get()) == NULL)
+		return -1;
 	memcpy(rest, path, length + 1);
-	resolved[0] = '\0';
-	if (path[0] != '/') {
-		if (!getcwd(resolved, PATH_MAX))
-			return -1;
-		if (resolved[0] != '/') {	// "(unreachable)/...": the directory is outside our root
-			errno = ENOENT;
-			return -1;
-		}
-		if (resolved[1] == '\0')
-			resolved[0] = '\0';
-	}
-	return walk(rest, resolved);
+	result = walk(rest, rest + PATH_MAX, resolved);
+	scratch_free(rest);
+	return result;
 }

@@ -3,12 +3,12 @@
 
 #include "keepers.h"
 #include "procfile.h"
+#include "scratch.h"
 #include "text.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <libutil.h>
-#include <limits.h>
 #include <sys/file.h>
 #include <unistd.h>
 
@@ -42,16 +42,29 @@ static int create(const char *path, bool block)
 	return fd;
 }
 
+static int open_unnamed(const char *path)
+{
+	char *directory = scratch_get();
+	int fd = -1;
+
+	if (directory) {
+		struct text text = text_in(directory, SCRATCH_SIZE);
+
+		text_bytes(&text, path, (size_t)(text_basename(path) - path));
+		fd = openat(AT_FDCWD, directory, O_TMPFILE | O_RDWR | RECORD_OPEN_FLAGS, 0644);
+	}
+	scratch_free(directory);
+	return fd;
+}
+
 // The same where other threads run: made without a name, locked, and then named.
 static int create_beside_threads(const char *path)
 {
-	char directory[PATH_MAX], unnamed[PROCFILE_PATH];
-	struct text text = text_in(directory, sizeof(directory));
+	char unnamed[PROCFILE_PATH];
 	struct text number = text_in(unnamed, sizeof(unnamed));
-	int fd, error;
+	int fd = open_unnamed(path);
+	int error;
 
-	text_bytes(&text, path, (size_t)(text_basename(path) - path));
-	fd = openat(AT_FDCWD, directory, O_TMPFILE | O_RDWR | RECORD_OPEN_FLAGS, 0644);
 	if (fd == -1)
 		return -1;
 	text_add(&number, "/proc/self/fd/");

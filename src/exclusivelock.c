@@ -186,7 +186,7 @@ exclusivelock *exclusivelock_wait(const char *name, double seconds)
 void exclusivelock_die(const char *name)
 {
 	struct lockfile_outcome outcome = { 0 };
-	struct exclusivelock wanted;
+	struct exclusivelock *wanted;
 
 	if (acquire(name, 0, &outcome))
 		return;	// NOLINT(clang-analyzer-unix.Malloc): it stays among this process' locks
@@ -196,9 +196,10 @@ void exclusivelock_die(const char *name)
 	}
 	if (errno == EALREADY)
 		outcome.holder = getpid();
-	(void)find_path(&wanted, name);
-	report_refused(&wanted.name, outcome.holder);
-	exit(1);
+	wanted = calloc(1, sizeof(*wanted));
+	if (wanted && find_path(wanted, name))
+		report_refused(&wanted->name, outcome.holder);
+	exit(1);	// NOLINT(clang-analyzer-unix.Malloc): with the process
 }
 
 void exclusivelock_forever(exclusivelock *lock)
@@ -226,12 +227,16 @@ const char *exclusivelock_path(const exclusivelock *lock)
 
 pid_t exclusivelock_holder(const char *name)
 {
-	struct exclusivelock wanted;
+	// Too large for the stack of a thread that has little.
+	struct exclusivelock *wanted = calloc(1, sizeof(*wanted));
 	struct survey survey;
 
-	if (!find_path(&wanted, name))
+	if (!wanted || !find_path(wanted, name)) {
+		free(wanted);
 		return -1;
-	survey = survey_look(wanted.path);
+	}
+	survey = survey_look(wanted->path);
+	free(wanted);
 	if (survey.state == SURVEY_FOREIGN || survey.state == SURVEY_UNREADABLE) {
 		errno = survey.state == SURVEY_FOREIGN ? EINVAL : survey.error;
 		return -1;

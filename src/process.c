@@ -16,6 +16,8 @@
 // The kernel's include/linux/sched.h; /proc has shown it in field 9 ever since.
 #define PF_EXITING 0x4
 #define LOOKS_PASSING 3
+// Room for what is read of /proc/PID/stat: 22 fields, one of them a name in parentheses and the others numbers.
+#define STAT_MAX 512
 // The kernel's include/uapi/linux/nsfs.h; the first PID namespace has had this number ever since namespaces have numbers.
 #define FIRST_NAMESPACE UINT64_C(0xEFFFFFFC)
 // Prime to the stamps' modulus, so that no two namespaces have one offset, and far from small multiples of it, so that the
@@ -101,7 +103,7 @@ bool process_parse_stat(const char *text, size_t length, struct process_stat *st
 
 static int read_stat_at(const char *path, struct process_stat *status)
 {
-	char buffer[1024];
+	char buffer[STAT_MAX];
 	ssize_t length = procfile_read(path, buffer, sizeof(buffer));
 
 	if (length == -1)

@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: MIT
 #include "procfile.h"
 
+#include "scratch.h"
 #include "text.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <string.h>
 #include <unistd.h>
 
-// The columns of /proc/PID/maps before the path.
-#define COLUMNS_MAX 128
 // What the numbers in /proc are shifted by to be places in that folder: TGID_OFFSET in the kernel's fs/proc/base.c, 258 since
 // Linux 3.17, and a little less before.
 #define FIRST_PLACE 256
@@ -44,17 +42,13 @@ ssize_t procfile_read(const char *path, char *buffer, size_t size)
 	return length;
 }
 
-int procfile_lines(const char *path, bool (*visit)(void *context, const char *line, size_t length), void *context)
+static void read_lines(int fd, char *buffer, bool (*visit)(void *context, const char *line, size_t length), void *context)
 {
-	int fd = openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
-	char buffer[PATH_MAX + COLUMNS_MAX];
 	size_t used = 0;
 	bool done = false, skipping = false;
 	ssize_t got;
 
-	if (fd == -1)
-		return -1;
-	while (!done && (got = read(fd, buffer + used, sizeof(buffer) - used)) > 0) {
+	while (!done && (got = read(fd, buffer + used, SCRATCH_SIZE - used)) > 0) {
 		char *line = buffer, *newline;
 
 		used += (size_t)got;
@@ -65,25 +59,32 @@ int procfile_lines(const char *path, bool (*visit)(void *context, const char *li
 		}
 		used -= (size_t)(line - buffer);
 		memmove(buffer, line, used);
-		if (!done && used == sizeof(buffer)) {
+		if (!done && used == SCRATCH_SIZE) {
 			done = !skipping && visit(context, buffer, used);
 			skipping = true;
 			used = 0;
 		}
 	}
-	(void)close(fd);
-	return 0;
 }
 
-void procfile_list(const char *folder, void (*visit)(void *context, pid_t number), void *context)
+int procfile_lines(const char *path, bool (*visit)(void *context, const char *line, size_t length), void *context)
 {
-	int fd = openat(AT_FDCWD, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	_Alignas(struct dirent64) char buffer[4096];
+	char *buffer = scratch_get();
+	int fd = buffer ? openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC) : -1;
+
+	if (fd != -1) {
+		read_lines(fd, buffer, visit, context);
+		(void)close(fd);
+	}
+	scratch_free(buffer);
+	return fd == -1 ? -1 : 0;
+}
+
+static void list_numbers(int fd, char *buffer, void (*visit)(void *context, pid_t number), void *context)
+{
 	ssize_t got;
 
-	if (fd == -1)
-		return;
-	while ((got = getdents64(fd, buffer, sizeof(buffer))) > 0) {
+	while ((got = getdents64(fd, buffer, SCRATCH_SIZE)) > 0) {
 		const struct dirent64 *entry;
 
 		for (ssize_t at = 0; at < got; at += entry->d_reclen) {
@@ -96,7 +97,18 @@ void procfile_list(const char *folder, void (*visit)(void *context, pid_t number
 				visit(context, (pid_t)number);
 		}
 	}
-	(void)close(fd);
+}
+
+void procfile_list(const char *folder, void (*visit)(void *context, pid_t number), void *context)
+{
+	char *buffer = scratch_get();
+	int fd = buffer ? openat(AT_FDCWD, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+
+	if (fd != -1) {
+		list_numbers(fd, buffer, visit, context);
+		(void)close(fd);
+	}
+	scratch_free(buffer);
 }
 
 int procfile_search(const char *folder, pid_t first, bool (*visit)(void *context, pid_t number), void *context)

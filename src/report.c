@@ -2,6 +2,7 @@
 #include "report.h"
 
 #include "pause.h"
+#include "scratch.h"
 #include "text.h"
 #include "watch.h"
 
@@ -18,10 +19,11 @@
 // How long one piece of a message waits for the reader of a full pipe or terminal.
 #define PATIENCE_NS UINT64_C(500000000)
 
-// A message on its way: whole in one write where it fits a pipe's atomic unit.
+// A message on its way: whole in one write where it fits a pipe's atomic unit. Where there is no memory for that it goes in pieces.
 struct message {
-	char bytes[PIPE_BUF];
-	size_t length;
+	char few[64];
+	char *bytes;	// scratch memory
+	size_t size, length;
 	int fd;
 	bool lost;	// the reader is gone or too slow: the rest is dropped
 };
@@ -74,7 +76,7 @@ static void flush(struct message *message)
 		// No poll(2) tells whether all of it goes through: a terminal is ready when it takes one byte.
 		message->lost = watch_arm(&alarm, pause_clock() + PATIENCE_NS) == -1 && !is_ready(message->fd);
 		if (!message->lost)
-			message->lost = write(message->fd, message->bytes, message->length) != (ssize_t)message->length;
+			message->lost = write(message->fd, message->bytes ? message->bytes : message->few, message->length) != (ssize_t)message->length;
 		watch_disarm(&alarm);
 		release_signals(&held);
 	}
@@ -85,10 +87,12 @@ static void add_bytes(void *context, const char *bytes, size_t length)
 {
 	struct message *message = context;
 
+	char *place = message->bytes ? message->bytes : message->few;
+
 	for (; length > 0; bytes++, length--) {
-		if (message->length == sizeof(message->bytes))
+		if (message->length == message->size)
 			flush(message);
-		message->bytes[message->length++] = *bytes;
+		place[message->length++] = *bytes;
 	}
 }
 
@@ -122,10 +126,19 @@ static void add_visible(void *context, const char *bytes, size_t length)
 	}
 }
 
+static struct message message_to(int fd)
+{
+	struct message message = { .bytes = scratch_get(), .fd = fd };
+
+	message.size = message.bytes ? PIPE_BUF : sizeof(message.few);
+	return message;
+}
+
 static void finish(struct message *message)
 {
 	add(message, "\n");
 	flush(message);
+	scratch_free(message->bytes);
 }
 
 static void add_visible_string(struct message *message, const char *string)
@@ -136,7 +149,7 @@ static void add_visible_string(struct message *message, const char *string)
 // HOST may be NULL.
 static void refused(const struct lockname *name, pid_t pid, const char *host)
 {
-	struct message message = { .fd = STDERR_FILENO };
+	struct message message = message_to(STDERR_FILENO);
 
 	add(&message, "Another '");
 	lockname_walk(name, add_visible, &message);
@@ -166,7 +179,7 @@ void report_refused_by_host(const struct lockname *name, pid_t pid, const char *
 
 void report_error(const char *what, int error, const char *why, const char *advice)
 {
-	struct message message = { .fd = STDERR_FILENO };
+	struct message message = message_to(STDERR_FILENO);
 
 	add(&message, "exlock: ");
 	add_visible_string(&message, what);
@@ -182,7 +195,7 @@ void report_error(const char *what, int error, const char *why, const char *advi
 
 void report_launcher(const char *const *words)
 {
-	struct message message = { .fd = STDERR_FILENO };
+	struct message message = message_to(STDERR_FILENO);
 
 	add(&message, "exlock-launch: ");
 	for (; *words; words++)
@@ -192,7 +205,7 @@ void report_launcher(const char *const *words)
 
 void report_config_error(const struct config_error *error)
 {
-	struct message message = { .fd = STDERR_FILENO };
+	struct message message = message_to(STDERR_FILENO);
 
 	add(&message, "exlock: ");
 	add(&message, error->variable);
@@ -252,16 +265,18 @@ static int open_log(const char *path)
 
 void report_log(const struct config *config, const char *action, const char *path)
 {
-	struct message message = { .fd = STDERR_FILENO };
+	struct message message;
+	int fd = STDERR_FILENO;
 
 	if (!config->log_stderr && !config->log_path)
 		return;
 	if (config->log_path)
-		message.fd = open_log(config->log_path);
-	if (message.fd == -1) {
+		fd = open_log(config->log_path);
+	if (fd == -1) {
 		report_error(config->log_path, errno, NULL, "EXCLUSIVELOCK_LOG: the line is not written");
 		return;
 	}
+	message = message_to(fd);
 	add_time(&message);
 	add(&message, " [");
 	add_number(&message, (uint64_t)getpid());
@@ -272,7 +287,7 @@ void report_log(const struct config *config, const char *action, const char *pat
 	add(&message, "...");
 	finish(&message);
 	if (config->log_path)
-		(void)close(message.fd);
+		(void)close(fd);
 }
 
 const char *report_errno(int error)

@@ -2,6 +2,7 @@
 #include "socketowner.h"
 
 #include "pause.h"
+#include "scratch.h"
 
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
@@ -15,8 +16,6 @@
 #define STATE_LISTEN 10
 #define SHOW_UID 0x40
 #define ATTRIBUTE_UID 7
-// What the kernel puts into one answer.
-#define ANSWER_MAX 8192
 // How long is looked for it among other users' sockets, of which there may be any number.
 #define SEARCH_NS UINT64_C(50000000)
 
@@ -86,17 +85,17 @@ bool socketowner_find(const struct sockaddr_un *address, socklen_t length, uid_t
 	struct search search = { .name = address->sun_path, .length = length - offsetof(struct sockaddr_un, sun_path) };
 	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_SOCK_DIAG);
 	uint64_t end = pause_clock() + SEARCH_NS;
-	_Alignas(struct nlmsghdr) char answer[ANSWER_MAX];
+	char *answer = scratch_get();
 
-	if (fd == -1)
-		return false;
-	if (write(fd, &question, sizeof(question)) == sizeof(question)) {
+	if (fd != -1 && answer && write(fd, &question, sizeof(question)) == sizeof(question)) {
 		ssize_t got;
 
-		while ((got = read(fd, answer, sizeof(answer))) > 0 && visit_answer(&search, answer, (size_t)got) && pause_clock() < end)
+		while ((got = read(fd, answer, SCRATCH_SIZE)) > 0 && visit_answer(&search, answer, (size_t)got) && pause_clock() < end)
 			;
 	}
-	(void)close(fd);
+	scratch_free(answer);
+	if (fd != -1)
+		(void)close(fd);
 	*uid = search.uid;
 	return search.found;
 }

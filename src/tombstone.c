@@ -4,13 +4,13 @@
 #include "digest.h"
 #include "pause.h"
 #include "process.h"
+#include "scratch.h"
 #include "socketowner.h"
 #include "text.h"
 #include "watch.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/pidfd.h>
@@ -23,6 +23,8 @@
 #define TOMBSTONES 4
 // ".0"
 #define NUMBER_LENGTH 2
+// Longer paths of directories go into scratch memory, of which a start would have to touch a page more.
+#define MOST_DIRECTORIES 256
 // Between two looks where there is nothing to be woken by.
 #define LOOK_AGAIN_US 100
 // Linux 6.5; glibc has no name for it before 2.38.
@@ -70,18 +72,33 @@ static void add_name(struct text *text, const struct stat *directory, const char
 	text_add(text, hex);
 }
 
+// Looks at the directory of the file at PATH.
+static int stat_directory(const char *path, struct stat *status)
+{
+	char most[MOST_DIRECTORIES];
+	size_t length = (size_t)(text_basename(path) - path);
+	char *room = length < sizeof(most) ? most : scratch_get();
+	int result = -1;
+
+	if (room) {
+		memcpy(room, path, length);
+		room[length] = '\0';
+		result = fstatat(AT_FDCWD, room, status, 0);
+	}
+	if (room != most)
+		scratch_free(room);
+	return result;
+}
+
 // The last character of the address tells the tombstones of one file apart. Returns 0; or -1 and errno: the directory cannot be looked
 // at, and a name of another kind would not be seen by those who can.
 static int find_place(const char *path, struct place *place)
 {
 	const char *file = text_basename(path);
-	char directory[PATH_MAX];
-	struct text text = text_in(directory, sizeof(directory));
 	struct stat status;
 	struct text name;
 
-	text_bytes(&text, path, (size_t)(file - path));
-	if (fstatat(AT_FDCWD, directory, &status, 0) == -1)
+	if (stat_directory(path, &status) == -1)
 		return -1;
 	*place = (struct place){
 		.address = { .sun_family = AF_UNIX },

@@ -146,6 +146,22 @@ start_api() {
 	[[ $output == *" wins, 0 overlaps" ]]
 }
 
+@test "in a thread with the smallest stack that there may be each function does what it does elsewhere" {
+	local name
+	for name in n ''; do
+		run -0 "$API" small again "$name"
+		run -0 "$API" small wait "$name" 1
+		run -1 "$API" small die-twice "$name"
+		[[ $output == "Another '"*"' process is already running (pid "*")." ]]
+	done
+	start_api hold n
+	[[ $("$API" small holder n) == "$HOLDER " ]]
+	run -3 "$API" small wait n 0.02
+	[[ $output == "refused ETIMEDOUT" ]]
+	run -1 "$API" small die n
+	[[ $output == "Another 'n' process is already running (pid $HOLDER)." ]]
+}
+
 @test "the umask of the program has no say in the file's mode, and is left alone" {
 	umask 077
 	start_api hold n

@@ -15,6 +15,7 @@ setup() {
 
 teardown() {
 	end_processes
+	end_children
 }
 
 @test "a plugin whose constructor waits for a thread that calls prctl() and syscall() is loaded" {
@@ -96,6 +97,103 @@ teardown() {
 	run --separate-stderr -66 guarded "$BATS_TEST_TMPDIR/race"
 	[[ $output == "output that stdio still has" && $stderr == *"data race"* && $stderr == *"'racer'"* ]] || { echo "$stderr"; false; }
 	file_is_gone "$LOCK"
+}
+
+# Sets DEPTH to how many bytes of a stack of its own the end of a guarded `depth` with these arguments needs, all of libc's part included.
+measure_depth() {
+	/usr/bin/python3 -c 'import json, sys
+options = {option["name"]: option["value"] for option in json.load(open(sys.argv[1]))}
+sys.exit(options["b_sanitize"] != "none" or options["coverage"])' "$BUILD/meson-info/intro-buildoptions.json" ||
+		skip "what is built into the library needs more"
+	local status=0
+	env LD_PRELOAD="$SHIM" "$HELPERS/depth" "$BATS_TEST_TMPDIR/stack" 65536 "$@" >"$BATS_TEST_TMPDIR/out" 3>&- || status=$?
+	[[ $status -eq 7 ]]
+	read_depth
+}
+
+read_depth() {
+	DEPTH=$(/usr/bin/python3 -c 'import sys
+print(len(open(sys.argv[1], "rb").read().lstrip(b"\xa5")))' "$BATS_TEST_TMPDIR/stack")
+	echo "depth: $DEPTH"
+}
+
+# Ends what this test's programs have left, and nothing else.
+end_children() {
+	local process
+	for process in $(pgrep -x depth); do
+		! grep -qsF "$BATS_TEST_TMPDIR" "/proc/$process/environ" "/proc/$process/cmdline" || kill -KILL "$process"
+	done
+}
+
+@test "an end needs less than 2 KiB of stack, whichever way it is, and whoever goes on" {
+	local how who long
+	for how in exit quick_exit; do
+		for who in '' ended child; do
+			# shellcheck disable=SC2086 # none is none
+			measure_depth "$how" $who
+			((DEPTH > 600 && DEPTH < 2048))
+			end_children
+		done
+	done
+	EXCLUSIVELOCK_LOG=$BATS_TEST_TMPDIR/log measure_depth exit
+	((DEPTH < 2048))
+	EXCLUSIVELOCK_SCOPE=tree measure_depth exit child
+	((DEPTH < 2048))
+	end_children
+	long=$LOCKS/$(printf 'x%.0s' {1..200})/$(printf 'y%.0s' {1..200})
+	mkdir -p "$long"
+	EXCLUSIVELOCK_DIR=$long EXCLUSIVELOCK_NAME=$(printf 'n%.0s' {1..400}) measure_depth exit child
+	((DEPTH < 2048))
+	end_children
+	# A process whose first thread has ended is looked at more closely.
+	"$HELPERS/leaderless" >"$BATS_TEST_TMPDIR/leaderless" 3>&- &
+	ENDLATER+=("$!")
+	poll grep -q ready "$BATS_TEST_TMPDIR/leaderless"
+	measure_depth exit ended
+	((DEPTH < 2048))
+}
+
+@test "an end with somebody who waits needs less than 2 KiB of stack" {
+	local waiter line
+	coproc SUBJECT { exec env LD_PRELOAD="$SHIM" "$HELPERS/depth" "$BATS_TEST_TMPDIR/stack" 65536 exit asked 3>&-; }
+	ENDLATER+=("$SUBJECT_PID")
+	HOLDER=$SUBJECT_PID
+	read -r -u "${SUBJECT[0]}" line
+	env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_ON_HELD=wait "$HELPERS/stages" >"$BATS_TEST_TMPDIR/waiter" 3>&- &
+	waiter=$!
+	ENDLATER+=("$waiter")
+	poll grep -qs -- "-> FLOCK .*:$(stat -c %i "$LOCK") " /proc/locks
+	echo >&"${SUBJECT[1]}"
+	wait "$waiter"
+	wait "$HOLDER" || :
+	read_depth
+	((DEPTH > 600 && DEPTH < 2048))
+}
+
+@test "on an overlay file system an end needs less than 2 KiB of stack" {
+	local layered='mount -t tmpfs none /mnt; mkdir /mnt/lower /mnt/upper /mnt/work
+		mount -t overlay -o lowerdir=/mnt/lower,upperdir=/mnt/upper,workdir=/mnt/work none "$EXCLUSIVELOCK_DIR"'
+	needs_mount_namespace
+	in_mount_namespace "$layered" 2>/dev/null || skip "no overlay file system here"
+	# The child that goes on would have the pipe of "run".
+	run in_mount_namespace "$layered"'; exec env LD_PRELOAD="$1" "$2" "$3" 65536 exit child >"$4" 2>&1 3>&-' "$SHIM" "$HELPERS/depth" \
+		"$BATS_TEST_TMPDIR/stack" "$BATS_TEST_TMPDIR/out"
+	[[ $status -eq 7 ]]
+	read_depth
+	end_children
+	((DEPTH < 2048))
+}
+
+@test "a handler on an alternate stack of 8 KiB ends the program with its own status" {
+	run "$HELPERS/depth" "$BATS_TEST_TMPDIR/stack" 8192 handler
+	[[ $status -eq 7 ]] || skip "the kernel and libc alone need more"
+	run -7 guarded "$HELPERS/depth" "$BATS_TEST_TMPDIR/stack" 8192 handler
+	[[ $output == "output that stdio still has" ]]
+	EXCLUSIVELOCK_LOG=$BATS_TEST_TMPDIR/log run -7 guarded "$HELPERS/depth" "$BATS_TEST_TMPDIR/stack" 8192 handler ended
+	file_is_gone "$LOCK"
+	run -7 sh -c 'exec env LD_PRELOAD="$1" "$2" "$3" 8192 handler child >"$4" 2>&1 3>&-' sh "$SHIM" "$HELPERS/depth" "$BATS_TEST_TMPDIR/stack" \
+		"$BATS_TEST_TMPDIR/out"
+	end_children
 }
 
 @test "the library asks for no function of the loader's" {

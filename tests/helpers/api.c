@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // api WHAT NAME [SECONDS]: does WHAT with libexclusivelock, and says how it went: "ready", or "refused" and errno's name. Then
-// it goes on at SIGTERM.
+// it goes on at SIGTERM. "small WHAT NAME [SECONDS]": the same in a thread with as little stack as there may be.
 #include <errno.h>
 #include <exclusivelock.h>
 #include <pthread.h>
@@ -144,7 +144,37 @@ static int threads(char *name)
 	return wins == 0 || overlaps != 0;
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv);
+
+struct call {
+	int argc;
+	char **argv;
+	int result;
+};
+
+static void *run_call(void *context)
+{
+	struct call *call = context;
+
+	call->result = run(call->argc, call->argv);
+	return NULL;
+}
+
+static int run_on_small_stack(int argc, char **argv)
+{
+	struct call call = { .argc = argc - 1, .argv = argv + 1 };
+	pthread_attr_t attributes;
+	pthread_t thread;
+
+	pthread_attr_init(&attributes);
+	if (pthread_attr_setstacksize(&attributes, (size_t)sysconf(_SC_THREAD_STACK_MIN)) != 0 ||
+	    pthread_create(&thread, &attributes, run_call, &call) != 0)
+		return 2;
+	pthread_join(thread, NULL);
+	return call.result;
+}
+
+static int run(int argc, char **argv)
 {
 	char *name = argc > 2 && argv[2][0] ? argv[2] : NULL;
 	const char *what = argc > 1 ? argv[1] : "";
@@ -170,4 +200,9 @@ int main(int argc, char **argv)
 	if (strcmp(what, "exec") == 0)
 		return demand(exclusivelock_try(name)), execv(argv[0], (char *[]){ argv[0], "hold", argv[2], NULL });
 	return 2;
+}
+
+int main(int argc, char **argv)
+{
+	return argc > 2 && strcmp(argv[1], "small") == 0 ? run_on_small_stack(argc, argv) : run(argc, argv);
 }
