@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define FIRST_PROCESS 1
 #define STAMP_MODULUS 1000000000u
 // The kernel's include/linux/sched.h; /proc has shown it in field 9 ever since.
 #define PF_EXITING 0x4
@@ -260,6 +261,38 @@ bool process_is_orphan(void)
 	// A child has its parent's session, unless it began one of its own.
 	return process_read_stat(0, &self) == 0 && self.session != self.pid &&
 	       process_read_stat(self.parent, &parent) == 0 && parent.session != self.session;
+}
+
+// Whether the process of STATUS has lost the parent that forked it. One that cannot be seen here may be anybody; a process that leads no
+// session is of its parent's.
+static bool has_lost_parent(const struct process_stat *status, struct process_stat *parent)
+{
+	bool leads = status->session == status->pid;
+
+	if (status->parent == FIRST_PROCESS)
+		return true;
+	if (process_read_stat(status->parent, parent) == -1)
+		return !leads && status->parent != 0;
+	return !leads && parent->session != status->session;
+}
+
+bool process_may_descend(pid_t pid)
+{
+	struct process_stat from, status, parent = { 0 };
+
+	(void)process_self();
+	if (proc_is_foreign)
+		return true;
+	if (process_read_stat(pid, &from) == -1 || process_read_stat(0, &status) == -1)
+		return false;
+	while (status.start >= from.start && status.pid != pid) {
+		if (has_lost_parent(&status, &parent))
+			return true;
+		if (parent.pid != status.parent)
+			return false;
+		status = parent;
+	}
+	return false;
 }
 
 pid_t process_find_ancestor(bool (*visit)(pid_t pid, const void *context), const void *context)

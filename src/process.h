@@ -74,6 +74,13 @@ bool process_has_forked(void);
 // elsewhere.
 bool process_is_orphan(void);
 
+// Whether this process may descend from PID although that is no ancestor by parent: it, or an ancestor, is no older than PID and
+// has lost its parent. That is certain of one that is in a session of another process and not in its parent's. Of one whose
+// parent is the first process it is taken for granted, so what that starts itself with a replayed environment (a service of
+// systemd's, younger than PID) counts, too; and what another reaper of orphans adopted after it began a session of its own
+// does not. True also where /proc is of another PID namespace.
+bool process_may_descend(pid_t pid);
+
 // The nearest ancestor for which VISIT returns true; 0 if none.
 pid_t process_find_ancestor(bool (*visit)(pid_t pid, const void *context), const void *context);
 
