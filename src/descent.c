@@ -6,7 +6,6 @@
 #include "pause.h"
 #include "record.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
 
 #define LOOKS 3
@@ -17,21 +16,22 @@ static bool is_process(pid_t pid, const void *other)
 	return pid == *(const pid_t *)other;
 }
 
-struct ancestor_search {
-	pid_t holder;
-	const struct mapped_file *file;
-};
-
-static bool holds(pid_t pid, const void *context)
+bool descent_from(pid_t holder)
 {
-	const struct ancestor_search *search = context;
-
-	return pid == search->holder || keepers_maps(pid, search->file);
+	return holder > 0 && process_find_ancestor(is_process, &holder) != 0;
 }
 
-static bool has_ancestor(pid_t pid)
+static bool is_vouched(const struct record *record, const struct stat *status)
 {
-	return process_find_ancestor(is_process, &pid) != 0;
+	return record_is_alive(record) && record_is_credible(record, status);
+}
+
+bool descent_by_record(const char *path)
+{
+	struct record record;
+	struct stat status;
+
+	return record_peek(path, &record, &status) == 0 && is_vouched(&record, &status) && descent_from(record.pid);
 }
 
 static bool instance_lives(const struct mark *mark)
@@ -39,9 +39,16 @@ static bool instance_lives(const struct mark *mark)
 	return process_is_instance(mark->pid, mark->start);
 }
 
-static bool names(const struct record *record, pid_t pid, uint64_t start)
+static bool names(const struct record *record, const struct mark *mark)
 {
-	return record->pid == pid && record->stamp != PROCESS_NO_STAMP && record->stamp == process_stamp(start);
+	return record->pid == mark->pid && record->stamp != PROCESS_NO_STAMP && record->stamp == process_stamp(mark->start);
+}
+
+static pid_t find_taker(const char *path, const struct mark *mark)
+{
+	const struct mapped_file file = { .device = mark->device, .inode = mark->inode, .path = path };
+
+	return keepers_find_taker(&file);
 }
 
 // The instance is not to be seen, in a PID namespace of our own or without a /proc. The record is as it left it: if the flock
@@ -50,17 +57,13 @@ static bool names(const struct record *record, pid_t pid, uint64_t start)
 static bool keeps_flock(const struct mark *mark, const char *path)
 {
 	for (int look = 0; look < LOOKS; look++) {
-		struct mapped_file file = { .path = path };
 		struct record record;
 		struct stat status;
 		pid_t taker;
 
-		if (holder_flock_is_free(path) || record_peek(path, &record, &status) == -1 ||
-		    !names(&record, mark->pid, mark->start))
+		if (holder_flock_is_free(path) || record_peek(path, &record, &status) == -1 || !names(&record, mark))
 			return false;
-		file.device = status.st_dev;
-		file.inode = status.st_ino;
-		taker = keepers_find_taker(&file);
+		taker = find_taker(path, mark);
 		if (taker != 0 && taker != mark->pid)
 			return false;
 		pause_us(LOOK_AGAIN_US);
@@ -70,28 +73,41 @@ static bool keeps_flock(const struct mark *mark, const char *path)
 
 // Forked in the last moment of an instance that is gone now: a background command, which does not keep the lock, so it must
 // not take it, nor be refused. An environment that is replayed (by at, tmux, systemd) comes with a parent, or in another
-// session.
+// session; what a survivor starts that the shim has passed has no session in its mark.
 static bool is_late_child(const struct mark *mark)
 {
-	return process_self().session == mark->session && process_is_orphan() && !instance_lives(mark);
+	return mark->session != 0 && process_self().session == mark->session && process_is_orphan() && !instance_lives(mark);
+}
+
+// The mark and the record name the same living process. A replayed environment has such a mark, too, but no such ancestor.
+static bool descends_from_instance(const struct mark *mark)
+{
+	return descent_from(mark->pid) || process_may_descend(mark->pid);
+}
+
+// The record names another process than the mark. The process that took the lock left it to one that it forked, a daemon: the flock
+// is still the one that the mark's process took. Or another instance has the lock by now.
+static bool descends_from_heir(const struct mark *mark, const char *path, pid_t heir)
+{
+	return descent_from(heir) || (find_taker(path, mark) == mark->pid && process_may_descend(heir));
 }
 
 bool descent_by_mark(const struct mark *mark, const char *path)
 {
-	struct record record;
+	struct record record = { .pid = 0 };
 	struct stat status;
-	pid_t holder;
+	bool is_there = record_peek(path, &record, &status) == 0;
+	bool is_marked = is_there && mark_is_of(mark, &status);
 
-	// The file may be out of sight: deleted by somebody, or another file system mounted over its directory.
-	if (record_peek(path, &record, &status) == -1 || status.st_ino != mark->inode)
-		return (instance_lives(mark) && has_ancestor(mark->pid)) || is_late_child(mark);
-	if (names(&record, mark->pid, mark->start))
-		return instance_lives(mark) || keeps_flock(mark, path) || is_late_child(mark);
-	// The process that took the lock left it to one that it forked, a daemon. Where that did not get into the record,
-	// or took a mark no further, it is found among the ancestors.
-	holder = record_is_alive(&record) && record_is_credible(&record, &status) ? record.pid : 0;
-	// While it has not quite ended, it is an ancestor itself, and may let go of its mapping any moment.
-	return descent_by_ancestry(holder, path, false) || (instance_lives(mark) && has_ancestor(mark->pid)) || is_late_child(mark);
+	if (is_marked && names(&record, mark))
+		return instance_lives(mark) ? descends_from_instance(mark) : keeps_flock(mark, path) || is_late_child(mark);
+	if (is_marked && is_vouched(&record, &status) && descends_from_heir(mark, path, record.pid))
+		return true;
+	// While it has not quite ended, it is an ancestor itself. Or the file is out of sight: deleted by somebody, or another file
+	// system is mounted over its directory.
+	if (instance_lives(mark))
+		return descent_from(mark->pid);
+	return !(is_there && record_is_alive(&record)) && is_late_child(mark);
 }
 
 bool descent_own(const char *path, const struct process_self *self)
@@ -100,17 +116,4 @@ bool descent_own(const char *path, const struct process_self *self)
 	struct stat status;
 
 	return record_peek(path, &record, &status) == -1 || record_is_of(&record, self);
-}
-
-bool descent_by_ancestry(pid_t holder, const char *path, bool any)
-{
-	struct mapped_file file = { .path = path, .any = any };
-	const struct ancestor_search search = { holder, &file };
-	struct stat status;
-
-	if (fstatat(AT_FDCWD, path, &status, AT_SYMLINK_NOFOLLOW) == 0) {
-		file.device = status.st_dev;
-		file.inode = status.st_ino;
-	}
-	return process_find_ancestor(holds, &search) != 0;
 }

@@ -111,6 +111,7 @@ static void export_taken(const struct guard *guard)
 	struct mark mark = {
 		.pid = kept.lock.self.pid,
 		.start = kept.lock.self.start,
+		.device = kept.lock.device,
 		.inode = kept.lock.inode,
 		.session = kept.lock.self.session,
 		.descriptor = kept.lock.keep_descriptor ? kept.lock.descriptor : -1,
@@ -226,18 +227,12 @@ static bool find_marked_path(struct guard *guard)
 	if (kept.config.name)
 		return find_path(guard) && (strcmp(kept.lock_path, marked) == 0 ||
 					    (fstatat(AT_FDCWD, kept.lock_path, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
-					     status.st_ino == guard->mark.inode));
+					     mark_is_of(&guard->mark, &status)));
 	if (marked[0] != '/' || !text_begins(text_basename(marked), "py_exclusivelock_"))
 		return false;
 	text_add(&text, marked);
 	guard->name.text = kept.lock_path;
 	return !text.cut;
-}
-
-// Whether the flock came through exec with a descriptor, and goes on with it.
-static bool adopts(const struct guard *guard)
-{
-	return guard->mark.descriptor >= 0 && lockfile_adopt(&kept.lock, guard->mark.descriptor, guard->mark.inode);
 }
 
 static bool is_in_tree(const struct guard *guard)
@@ -253,10 +248,23 @@ static bool is_descendant(struct guard *guard)
 	if (!is_in_tree(guard))
 		return descent_by_mark(&guard->mark, kept.lock_path);
 	// The descriptor may have been closed between fork and exec.
-	if (!adopts(guard) && !(descent_by_mark(&guard->mark, kept.lock_path) && lockfile_share(&kept.lock, guard->mark.inode)))
+	if (!lockfile_adopt(&kept.lock, &guard->mark) &&
+	    !(descent_by_mark(&guard->mark, kept.lock_path) && lockfile_share(&kept.lock, &guard->mark)))
 		return false;
 	register_handlers();
 	return true;
+}
+
+// What this process starts later is no child of the instance that marked it, and knows no descriptor. The new mark is no longer than the old one.
+static void export_passed(const struct guard *guard)
+{
+	struct mark mark = guard->mark;
+	char instance[MARK_MAX];
+
+	mark.session = 0;
+	mark.descriptor = -1;
+	mark_write(&mark, instance);
+	(void)apply(guard, &(struct setting){ CONFIG_PREFIX "INSTANCE", instance }, 1);
 }
 
 // Its children are to load nothing: they could fight over the name after the holder has gone. In a tree they are to keep
@@ -265,8 +273,10 @@ static void pass_by(const struct guard *guard)
 {
 	if (is_in_tree(guard))
 		return;
-	if (guard->mark.descriptor >= 0)
-		lockfile_disown(guard->mark.descriptor, guard->mark.inode);
+	if (guard->marked) {
+		lockfile_disown(&guard->mark);
+		export_passed(guard);
+	}
 	environment_strip_preload(*guard->start.environment, LIBRARY);
 }
 
@@ -276,8 +286,8 @@ static void disown_orphaned(const struct guard *guard)
 	struct stat status;
 
 	if (guard->marked && guard->mark.descriptor >= 0 && !is_in_tree(guard) &&
-	    fstatat(AT_FDCWD, kept.lock_path, &status, AT_SYMLINK_NOFOLLOW) == 0 && status.st_ino == guard->mark.inode)
-		lockfile_disown(guard->mark.descriptor, guard->mark.inode);
+	    fstatat(AT_FDCWD, kept.lock_path, &status, AT_SYMLINK_NOFOLLOW) == 0 && mark_is_of(&guard->mark, &status))
+		lockfile_disown(&guard->mark);
 }
 
 // Whether this process took the lock before it called exec, and asks for no other: whatever it runs now, it goes on.
@@ -289,7 +299,7 @@ static bool is_own(struct guard *guard)
 // Whether the lock that it took goes on, by the descriptor that it kept or by the flock, taken again.
 static bool resumes(const struct guard *guard)
 {
-	if (!adopts(guard))
+	if (!lockfile_adopt(&kept.lock, &guard->mark))
 		return lockfile_resume(&kept.lock);
 	kept.lock.keep_descriptor = true;
 	return true;
@@ -298,7 +308,7 @@ static bool resumes(const struct guard *guard)
 // A process that lost its mark must not be refused by its own ancestors' lock, nor by its siblings.
 static bool is_lost_descendant(const struct lockfile_outcome *outcome)
 {
-	return descent_by_ancestry(outcome->vouched ? outcome->holder : 0, kept.lock_path, !kept.config.name);
+	return outcome->vouched ? descent_from(outcome->holder) : descent_by_record(kept.lock_path);
 }
 
 static void refuse(const struct guard *guard, pid_t holder)
@@ -341,6 +351,7 @@ static void take(struct guard *guard, bool own)
 	// the lock all the same.
 	if (result == LOCKFILE_ERROR && own) {
 		kept.lock.resumed = true;
+		kept.lock.device = guard->mark.device;
 		kept.lock.inode = guard->mark.inode;
 		result = LOCKFILE_TAKEN;
 	}

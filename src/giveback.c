@@ -217,7 +217,7 @@ bool lockfile_leave(struct lockfile *lock)
 		return true;
 	// A worker: what it shares with the holder ends when it does. Who took the lock is none, whoever's number stands in a stale file
 	// that it could not write to.
-	if (getpid() != lock->self.pid && own.record.pid != getpid() && record_is_alive(&own.record)) {
+	if ((getpid() != lock->self.pid && own.record.pid != getpid() && record_is_alive(&own.record)) || process_has_moved(&lock->self)) {
 		hold_leave_to_kernel(lock);
 		return false;
 	}

@@ -3,7 +3,6 @@
 
 #include "complain.h"
 #include "descent.h"
-#include "record.h"
 #include "text.h"
 
 #include <errno.h>
@@ -64,9 +63,5 @@ char *launch_preload(struct launch *launch)
 // The marks that this process inherited may be gone: by its ancestors.
 bool launch_is_descendant(const struct launch *launch)
 {
-	struct record record;
-	struct stat status;
-
-	return record_peek(launch->lock_path, &record, &status) == 0 &&
-	       descent_by_ancestry(record_is_alive(&record) ? record.pid : 0, launch->lock_path, false);
+	return descent_by_record(launch->lock_path);
 }

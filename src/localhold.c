@@ -24,7 +24,7 @@ bool localhold_resume(struct localhold *hold)
 		return false;
 	hold->lock.keep_descriptor = hold->mark.descriptor >= 0;
 	if (hold->mark.descriptor >= 0)
-		return lockfile_adopt(&hold->lock, hold->mark.descriptor, hold->mark.inode);
+		return lockfile_adopt(&hold->lock, &hold->mark);
 	return lockfile_try(&hold->lock, false, &outcome) == LOCKFILE_TAKEN && hold->lock.resumed;
 }
 

@@ -177,14 +177,14 @@ static void remember(struct lockfile *lock, const struct stat *status)
 	lock->resumed = true;
 }
 
-bool lockfile_share(struct lockfile *lock, ino_t inode)
+static bool share(struct lockfile *lock, dev_t device, ino_t inode)
 {
 	struct stat status;
 	int fd = record_open_to_hint(lock->path, &status);
 
 	if (fd == -1)
 		return false;
-	if (status.st_ino == inode) {
+	if (status.st_dev == device && status.st_ino == inode) {
 		remember(lock, &status);
 		lock->mapping = hold_map(fd);
 		lock->shares = true;
@@ -197,6 +197,11 @@ bool lockfile_share(struct lockfile *lock, ino_t inode)
 static struct mapped_file file_of(struct lockfile *lock, const struct stat *status)
 {
 	return (struct mapped_file){ .device = status->st_dev, .inode = status->st_ino, .path = lock->path, .budget = &lock->budget };
+}
+
+bool lockfile_share(struct lockfile *lock, const struct mark *mark)
+{
+	return share(lock, mark->device, mark->inode);
 }
 
 // The record is our own, from before exec, but the flock is busy. Mostly a contender has it for an instant; a child of ours
@@ -218,7 +223,7 @@ static void resume(struct lockfile *lock, const struct stat *status)
 		pause_us(LOOK_AGAIN_US);
 	}
 	// For what this process may yet fork: the record does not follow that.
-	(void)lockfile_share(lock, status->st_ino);
+	(void)share(lock, status->st_dev, status->st_ino);
 }
 
 bool lockfile_resume(struct lockfile *lock)
@@ -428,25 +433,30 @@ enum lockfile_result lockfile_wait(struct lockfile *lock, uint64_t deadline, str
 	return conclude(CLAIM_HELD, &claim, outcome);
 }
 
-bool lockfile_adopt(struct lockfile *lock, int descriptor, ino_t inode)
+// Whether the descriptor that MARK names still is the holder's file.
+static bool is_marked_file(const struct mark *mark, struct stat *status)
+{
+	return mark->descriptor >= 0 && fstat(mark->descriptor, status) == 0 && mark_is_of(mark, status);
+}
+
+bool lockfile_adopt(struct lockfile *lock, const struct mark *mark)
 {
 	struct stat status;
 
 	// Only the holder's own open file description gets the flock here.
-	if (fstat(descriptor, &status) == -1 || status.st_ino != inode || !claim_is_at(lock->path, &status) ||
-	    flock(descriptor, LOCK_EX | LOCK_NB) == -1)
+	if (!is_marked_file(mark, &status) || !claim_is_at(lock->path, &status) || flock(mark->descriptor, LOCK_EX | LOCK_NB) == -1)
 		return false;
 	remember(lock, &status);
-	lock->mapping = hold_map(descriptor);
-	lock->descriptor = descriptor;
+	lock->mapping = hold_map(mark->descriptor);
+	lock->descriptor = mark->descriptor;
 	return true;
 }
 
-void lockfile_disown(int descriptor, ino_t inode)
+void lockfile_disown(const struct mark *mark)
 {
 	struct stat status;
 
-	if (fstat(descriptor, &status) == 0 && status.st_ino == inode)
-		(void)close(descriptor);
+	if (is_marked_file(mark, &status))
+		(void)close(mark->descriptor);
 }
 

@@ -5,6 +5,7 @@
 #define EXLOCK_LOCKFILE_H
 
 #include "budget.h"
+#include "mark.h"
 #include "process.h"
 
 #include <stdbool.h>
@@ -58,17 +59,17 @@ bool lockfile_resume(struct lockfile *lock);
 // lockfile_try() said before.
 enum lockfile_result lockfile_wait(struct lockfile *lock, uint64_t deadline, struct lockfile_outcome *outcome);
 
-// Makes DESCRIPTOR, inherited from the holder of the file with INODE, keep the lock in this process. False: it is not that
+// Makes the descriptor of MARK, inherited from the holder, keep the lock in this process. False: MARK has none, or it is not that
 // holder's.
-bool lockfile_adopt(struct lockfile *lock, int descriptor, ino_t inode);
+bool lockfile_adopt(struct lockfile *lock, const struct mark *mark);
 
-// Keeps the lock on the file with INODE in this process without the flock, which it cannot share: by a mapping that is looked
+// Keeps the lock on the file that MARK names in this process without the flock, which it cannot share: by a mapping that is looked
 // for where no other holder is found. False: it cannot.
-bool lockfile_share(struct lockfile *lock, ino_t inode);
+bool lockfile_share(struct lockfile *lock, const struct mark *mark);
 
-// Closes DESCRIPTOR, inherited from the holder of the file with INODE, if it is that file's: this process is not to keep the
-// lock.
-void lockfile_disown(int descriptor, ino_t inode);
+// Closes the descriptor of MARK, inherited from the holder, if it is open on the file that MARK names: this process is not to keep
+// the lock.
+void lockfile_disown(const struct mark *mark);
 
 // Gives the lock back while the process goes on: deletes the file, or leaves it to those who wait for it.
 void lockfile_release(struct lockfile *lock);

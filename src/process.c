@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define FIRST_PROCESS 1
 #define STAMP_MODULUS 1000000000u
 // The kernel's include/linux/sched.h; /proc has shown it in field 9 ever since.
 #define PF_EXITING 0x4
@@ -24,6 +25,13 @@
 // offsets of neighbours are not just some minutes apart.
 #define NAMESPACE_STEP UINT64_C(618033989)
 #define NAMESPACE_TEXT 64
+// The first time namespace, likewise.
+#define FIRST_TIME "time:[4026531834]"
+#define TICKS_PER_SECOND 100
+#define NS_PER_TICK UINT64_C(10000000)
+#define NS_PER_SECOND UINT64_C(1000000000)
+// A file's times come from a clock that is read once a tick of the kernel's, and a start time is cut.
+#define CLOCK_SLACK_NS (2 * NS_PER_TICK)
 
 // A /proc of another PID namespace than ours counts other processes: its numbers say nothing about ours.
 static bool proc_is_foreign;
@@ -42,24 +50,99 @@ bool process_parse_namespace(const char *text, size_t length, uint64_t *number)
 	       end - at == 1 && *at == ']';
 }
 
+static void skip(const char **at, const char *end, char what)
+{
+	while (*at < end && **at == what)
+		++*at;
+}
+
+// "monotonic           0         0\nboottime      100000         0\n": seconds, which may be negative, and nanoseconds.
+bool process_parse_offsets(const char *text, size_t length, int64_t *ticks)
+{
+	static const char name[] = "boottime";
+	const char *at = text, *end = text + length;
+	uint64_t seconds, nanoseconds;
+	bool negative;
+
+	while (end - at >= (ptrdiff_t)sizeof(name) && memcmp(at, name, sizeof(name) - 1) != 0)
+		at++;
+	if (end - at < (ptrdiff_t)sizeof(name))
+		return false;
+	at += sizeof(name) - 1;
+	skip(&at, end, ' ');
+	negative = at < end && *at == '-';
+	at += negative;
+	if (!text_parse_number(&at, end, &seconds) || seconds > INT32_MAX)
+		return false;
+	skip(&at, end, ' ');
+	if (!text_parse_number(&at, end, &nanoseconds) || nanoseconds >= NS_PER_SECOND || nanoseconds % NS_PER_TICK != 0)
+		return false;
+	*ticks = (negative ? -(int64_t)seconds : (int64_t)seconds) * TICKS_PER_SECOND + (int64_t)(nanoseconds / NS_PER_TICK);
+	return true;
+}
+
+// What /proc adds to the start times that this process reads. A kernel without time namespaces has no such link.
+static bool find_time_offset(int64_t *ticks)
+{
+	char text[4 * NAMESPACE_TEXT];
+	ssize_t length = readlinkat(AT_FDCWD, "/proc/self/ns/time", text, sizeof(text));
+
+	*ticks = 0;
+	if (length == -1)
+		return errno == ENOENT;
+	if (length == sizeof(FIRST_TIME) - 1 && memcmp(text, FIRST_TIME, (size_t)length) == 0)
+		return true;
+	length = procfile_read("/proc/self/timens_offsets", text, sizeof(text));
+	return length != -1 && process_parse_offsets(text, (size_t)length, ticks);
+}
+
+static bool find_space(uint64_t *number)
+{
+	// stat(2) would have the kernel make an inode for it.
+	char text[NAMESPACE_TEXT];
+	ssize_t length = readlinkat(AT_FDCWD, "/proc/self/ns/pid", text, sizeof(text));
+
+	return length != -1 && process_parse_namespace(text, (size_t)length, number);
+}
+
+// The process whose namespaces are known. Its child may be in others; one that is the first of its PID namespace may be a child of another
+// first one.
+static struct {
+	pid_t pid;
+	uint64_t space;
+	uint64_t offset;
+} known;
+
+static bool is_known(void)
+{
+	return known.pid != FIRST_PROCESS && known.pid == getpid();
+}
+
 // Two containers that are started together have processes of the same number that began in the same hundredth of a second.
 // What is added to a start time tells them apart.
-static bool find_namespace_offset(uint64_t *offset)
+static bool find_offset(uint64_t *offset)
 {
-	static uint64_t known = UINT64_MAX;
+	uint64_t space;
+	int64_t time;
 
-	if (known == UINT64_MAX) {
-		// stat(2) would have the kernel make an inode for it.
-		char text[NAMESPACE_TEXT];
-		ssize_t length = readlinkat(AT_FDCWD, "/proc/self/ns/pid", text, sizeof(text));
-		uint64_t number;
-
-		if (length == -1 || !process_parse_namespace(text, (size_t)length, &number))
+	if (!is_known()) {
+		if (!find_space(&space) || !find_time_offset(&time))
 			return false;
-		known = number > FIRST_NAMESPACE ? (number - FIRST_NAMESPACE) * NAMESPACE_STEP : 0;
+		known.space = space;
+		known.offset = (space > FIRST_NAMESPACE ? (space - FIRST_NAMESPACE) * NAMESPACE_STEP : 0) - (uint64_t)time;
+		known.pid = getpid();
 	}
-	*offset = known;
+	*offset = known.offset;
 	return true;
+}
+
+bool process_has_moved(const struct process_self *self)
+{
+	uint64_t space;
+
+	if (self->space == 0 || (self->pid == getpid() && self->pid != FIRST_PROCESS))
+		return false;
+	return !find_space(&space) || space != self->space;
 }
 
 bool process_parse_stat(const char *text, size_t length, struct process_stat *status)
@@ -143,14 +226,14 @@ uint64_t process_start(const struct process_stat *status)
 {
 	uint64_t offset;
 
-	return find_namespace_offset(&offset) ? status->start + offset : PROCESS_START_UNKNOWN;
+	return find_offset(&offset) ? status->start + offset : PROCESS_START_UNKNOWN;
 }
 
 bool process_sees_all(void)
 {
 	uint64_t offset;
 
-	return !proc_is_foreign && find_namespace_offset(&offset) && offset == 0;
+	return !proc_is_foreign && find_offset(&offset) && known.space == FIRST_NAMESPACE;
 }
 
 struct process_self process_self(void)
@@ -163,6 +246,7 @@ struct process_self process_self(void)
 	proc_is_foreign = status.pid != self.pid;
 	if (!proc_is_foreign) {
 		self.start = process_start(&status);
+		self.space = self.start == PROCESS_START_UNKNOWN ? 0 : known.space;
 		self.session = status.session;
 	}
 	return self;
@@ -205,6 +289,20 @@ bool process_is_instance(pid_t pid, uint64_t start)
 
 	return process_read_stat(pid, &status) == 0 && !process_has_ended(&status) &&
 	       (status.start == start || process_start(&status) == start);
+}
+
+bool process_began_before(pid_t pid, const struct timespec *time)
+{
+	struct timespec now, since_boot;
+	struct process_stat status;
+	uint64_t written = (uint64_t)time->tv_sec * NS_PER_SECOND + (uint64_t)time->tv_nsec, clock, running;
+
+	if (process_read_stat(pid, &status) == -1 || clock_gettime(CLOCK_REALTIME, &now) == -1 ||
+	    clock_gettime(CLOCK_BOOTTIME, &since_boot) == -1)
+		return false;
+	clock = (uint64_t)now.tv_sec * NS_PER_SECOND + (uint64_t)now.tv_nsec;
+	running = (uint64_t)since_boot.tv_sec * NS_PER_SECOND + (uint64_t)since_boot.tv_nsec - status.start * NS_PER_TICK;
+	return written <= clock && clock - running <= written + CLOCK_SLACK_NS;
 }
 
 struct thread_search {
@@ -269,6 +367,38 @@ bool process_is_orphan(void)
 	// A child has its parent's session, unless it began one of its own.
 	return process_read_stat(0, &self) == 0 && self.session != self.pid &&
 	       process_read_stat(self.parent, &parent) == 0 && parent.session != self.session;
+}
+
+// Whether the process of STATUS has lost the parent that forked it. One that cannot be seen here may be anybody; a process that leads no
+// session is of its parent's.
+static bool has_lost_parent(const struct process_stat *status, struct process_stat *parent)
+{
+	bool leads = status->session == status->pid;
+
+	if (status->parent == FIRST_PROCESS)
+		return true;
+	if (process_read_stat(status->parent, parent) == -1)
+		return !leads && status->parent != 0;
+	return !leads && parent->session != status->session;
+}
+
+bool process_may_descend(pid_t pid)
+{
+	struct process_stat from, status, parent = { 0 };
+
+	(void)process_self();
+	if (proc_is_foreign)
+		return true;
+	if (process_read_stat(pid, &from) == -1 || process_read_stat(0, &status) == -1)
+		return false;
+	while (status.start >= from.start && status.pid != pid) {
+		if (has_lost_parent(&status, &parent))
+			return true;
+		if (parent.pid != status.parent)
+			return false;
+		status = parent;
+	}
+	return false;
 }
 
 pid_t process_find_ancestor(bool (*visit)(pid_t pid, const void *context), const void *context)

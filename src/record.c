@@ -4,6 +4,7 @@
 #include "pause.h"
 #include "procfile.h"
 #include "text.h"
+#include "user.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -208,8 +209,10 @@ bool record_is_credible(const struct record *record, const struct stat *status)
 
 	if ((status->st_mode & S_IWOTH) || (record->pid == 1 && record->stamp == PROCESS_NO_STAMP))
 		return false;
-	return status->st_uid == 0 || status->st_uid == geteuid() ||
-	       (fstatat(AT_FDCWD, procfile_path(path, record->pid, ""), &process, 0) == 0 && status->st_uid == process.st_uid);
+	if (status->st_uid != 0 && !user_is_same(status->st_uid, geteuid()) &&
+	    !(fstatat(AT_FDCWD, procfile_path(path, record->pid, ""), &process, 0) == 0 && user_is_same(status->st_uid, process.st_uid)))
+		return false;
+	return record->stamp != PROCESS_NO_STAMP || process_began_before(record->pid, &status->st_mtim);
 }
 
 bool record_is_of(const struct record *record, const struct process_self *self)

@@ -67,6 +67,8 @@ bool record_is_alive(const struct record *record);
 
 // Whether RECORD, in the file of STATUS, is one that its process itself, this user or root has written: into a file of their own anybody
 // can put any PID, and the start time of its process. A bare 1 is not: it is a PID of another PID namespace, and here everybody's ancestor.
+// Nor is a record without a stamp whose process began after the file was last written: it is another one by now, with the same PID.
+// Users that have no number in this user namespace are nobody's equal.
 bool record_is_credible(const struct record *record, const struct stat *status);
 
 // Whether both are one and the same process' word.

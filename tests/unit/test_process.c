@@ -46,6 +46,37 @@ static void a_cut_stat_is_refused(void **state)
 	assert_true(process_parse_stat(text, (size_t)(behind_start - text), &status));
 }
 
+static void a_time_namespace_is_known_by_its_offset(void **state)
+{
+	static const struct {
+		const char *text;
+		bool valid;
+		int64_t ticks;
+	} cases[] = {
+		{ "monotonic           0         0\nboottime            0         0\n", true, 0 },
+		{ "monotonic           5         0\nboottime       100000  20000000\n", true, 10000002 },
+		{ "boottime      -100000         0\n", true, -10000000 },
+		{ "boottime           -1 990000000\n", true, -1 },
+		{ "boottime            0         1\n", false, 0 },
+		{ "boottime            0 1000000000\n", false, 0 },
+		{ "boottime  2147483648 0\n", false, 0 },
+		{ "boottime            0", false, 0 },
+		{ "boottime  x 0\n", false, 0 },
+		{ "boottime", false, 0 },
+		{ "boottime  -", false, 0 },
+		{ "monotonic           0         0\n", false, 0 },
+		{ "", false, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		int64_t ticks = 0;
+
+		assert_true(process_parse_offsets(cases[i].text, strlen(cases[i].text), &ticks) == cases[i].valid);
+		assert_true(!cases[i].valid || ticks == cases[i].ticks);
+	}
+}
+
 static void a_namespace_is_known_by_its_number(void **state)
 {
 	static const char *const others[] = { "", "pid:[", "pid:[]", "pid:[1", "pid:[1]]", "pid:[1x]", "mnt:[1]", "pid:[18446744073709551616]" };
@@ -183,6 +214,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(stat_is_read_behind_the_last_parenthesis),
 		cmocka_unit_test(a_cut_stat_is_refused),
+		cmocka_unit_test(a_time_namespace_is_known_by_its_offset),
 		cmocka_unit_test(a_namespace_is_known_by_its_number),
 		cmocka_unit_test(a_line_of_maps_is_compared_by_inode_and_device_or_path),
 		cmocka_unit_test(any_lock_file_is_known_by_its_name),

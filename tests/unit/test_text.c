@@ -68,7 +68,7 @@ static void a_list_selects_by_path_or_base_name(void **state)
 
 static void a_mark_is_read_as_it_was_written(void **state)
 {
-	const struct mark marks[] = { { 1, 2, 3, 4, -1 }, { INT32_MAX, UINT64_MAX, UINT64_MAX, INT32_MAX, 1000 } };
+	const struct mark marks[] = { { 1, 2, 3, 4, 5, -1 }, { INT32_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, INT32_MAX, 1000 }, { 1, 0, 0, 0, 0, 0 } };
 	struct mark mark;
 	char text[MARK_MAX];
 
@@ -76,15 +76,17 @@ static void a_mark_is_read_as_it_was_written(void **state)
 	for (size_t i = 0; i < COUNT(marks); i++) {
 		mark_write(&marks[i], text);
 		assert_true(mark_parse(text, &mark));
-		assert_true(mark.pid == marks[i].pid && mark.start == marks[i].start && mark.inode == marks[i].inode && mark.session == marks[i].session &&
+		assert_true(mark.pid == marks[i].pid && mark.start == marks[i].start && mark.device == marks[i].device &&
+			    mark.inode == marks[i].inode && mark.session == marks[i].session &&
 			    mark.descriptor == marks[i].descriptor);
 	}
 }
 
 static void what_is_no_mark_is_refused(void **state)
 {
-	static const char *const texts[] = { "", "1", "1.2.3", "1.2.", "1.2.3.", "1.2.3.4.5.6", "a.b.c.d", "1.2.3.4 ", "-1.2.3.4",
-					     "99999999999.1.1.1", "1.2.3.99999999999", "1.2.3.4.99999999999", "1..3.4" };
+	static const char *const texts[] = { "", "1", "1.2.3.4", "1.2.", "1.2.3.4.", "1.2.3.4.5.", "1.2.3.4.5.6.7", "a.b.c.d.e", "1.2.3.4.5 ",
+					     "-1.2.3.4.5", "99999999999.1.1.1.1", "1.2.3.4.99999999999", "1.2.3.4.5.99999999999", "1..3.4.5",
+					     "0.2.3.4.5", "01.2.3.4.5", "1.2.3.4.05", "1.2.3.4.5.00", "1.18446744073709551616.3.4.5" };
 	struct mark mark;
 
 	(void)state;
