@@ -7,7 +7,8 @@ load test_helper
 setup() {
 	clean_environment
 	cd "$BATS_TEST_TMPDIR" || return
-	export EXLOCK_BUILD=$BUILD TMPDIR=$BATS_TEST_TMPDIR
+	export EXLOCK_BUILD=$CONFIGURED TMPDIR=$BATS_TEST_TMPDIR/temporary
+	mkdir "$TMPDIR"
 	QUICKSTART=$SOURCE/scripts/quickstart
 }
 teardown() { end_processes; }
@@ -31,16 +32,24 @@ install_with_fakes() {
 	run -0 sh -euc '. "$0"; install_packages "$@"' "$SOURCE/scripts/packages.sh" "$@"
 }
 
-@test "it shows a refused start with its status, the next start after a SIGKILL, and leaves nothing behind" {
-	export EXCLUSIVELOCK_NAME=other EXCLUSIVELOCK_EXIT_CODE=5 EXCLUSIVELOCK_ON_HELD=wait
+# The demonstration shows who holds the lock, a refused start with its status and the next one, and nothing is left of it.
+assert_demonstration() {
+	local holder
 	run -0 "$QUICKSTART" </dev/null
 	[[ $output =~ "(running, pid "([0-9]+)")" ]]
-	[[ $output == *$'\n'$(refusal '*/sleep' "${BASH_REMATCH[1]}")$'\n(exit status 1)\n'* ]]
+	holder=${BASH_REMATCH[1]}
+	[[ ! -x $EXLOCK_BUILD/exlockctl || $output =~ sleep\ +held\ +$holder ]]
+	[[ $output == *$'\n'$(refusal '*/sleep' "$holder")$'\n(exit status 1)\n'* ]]
 	[[ $output == *"
 (exit status 0)
 "* ]]
-	process_has_ended "${BASH_REMATCH[1]}"
-	[[ $(ls) == locks && -z $(ls locks) ]]
+	process_has_ended "$holder"
+	[[ -z $(ls locks) && -z $(ls "$TMPDIR") ]]
+}
+
+@test "it shows who holds the lock, a refused start, the next start after a SIGKILL, and leaves nothing behind" {
+	export EXCLUSIVELOCK_NAME=other EXCLUSIVELOCK_EXIT_CODE=5 EXCLUSIVELOCK_ON_HELD=wait
+	assert_demonstration
 }
 
 @test "with a command it becomes that command, guarded, with its output and its status" {
@@ -60,10 +69,19 @@ install_with_fakes() {
 	[[ $output == "two  words" ]]
 }
 
-@test "it builds where nothing is built yet" {
-	EXLOCK_BUILD=$PWD/fresh run -0 --separate-stderr "$QUICKSTART" printenv EXCLUSIVELOCK_LOCKFILE
-	[[ $output == "$(lock_file "$(realpath "$(command -v printenv)")")" ]]
-	file_is_there fresh/libexlock.so
+@test "it builds where nothing is built yet, and guards from a folder that the loader preloads nothing from" {
+	export EXLOCK_BUILD="$PWD/not yet"
+	run -0 --separate-stderr "$QUICKSTART" printenv EXCLUSIVELOCK_LOCKFILE LD_PRELOAD
+	[[ ${lines[0]} == "$(lock_file "$(realpath "$(command -v printenv)")")" && ${lines[1]} == */libexlock.so ]]
+	poll file_is_gone "${lines[1]}"
+	file_is_there "not yet/libexlock.so"
+	assert_demonstration
+}
+
+@test "it says that it builds, and where the command has its lock file" {
+	run -0 --separate-stderr "$QUICKSTART" true
+	# shellcheck disable=SC2154 # set by bats
+	[[ $output == "" && $stderr == *"Building in $CONFIGURED"*"its lock file: $(lock_file "$(realpath "$(type -P true)")")"* ]]
 }
 
 @test "where the build fails, it says why and nothing is started" {
