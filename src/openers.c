@@ -101,7 +101,6 @@ static bool visit_thread(void *context, pid_t thread)
 
 static void look_at_memory(struct search *search)
 {
-	char path[PROCFILE_PATH];
 	enum mappings mappings = keepers_look(search->pid, search->file);
 	struct process_stat status;
 
@@ -110,6 +109,8 @@ static void look_at_memory(struct search *search)
 	search->unseen = search->unseen || mappings == MAPPINGS_UNSEEN;
 	// A first thread that has ended shows no memory, and the others have it.
 	if (process_read_stat(search->pid, &status) == 0 && status.threads > 1) {
+		char path[PROCFILE_PATH];
+
 		search->unseen = search->unseen || status.state == 'Z';
 		(void)procfile_search(procfile_path(path, search->pid, "/task"), 0, visit_thread, search);
 	}

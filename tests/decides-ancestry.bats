@@ -89,7 +89,7 @@ outlive_killed_holder() {
 			until [ -s out$i ] || [ ! -e alive ]; do sleep 0.01; done
 		done'
 	touch go
-	poll file_is_there done
+	poll file_is_there 'done'
 	read -r _ HOLDER <out1
 	ENDLATER+=("$HOLDER")
 	cat out?
@@ -105,7 +105,7 @@ outlive_killed_holder() {
 		LD_PRELOAD=$SHIM "$HELPERS/hold" >again 2>&1'
 	start_holder EXCLUSIVELOCK_NAME=job "$HELPERS/hold"
 	touch go
-	poll file_is_there done
+	poll file_is_there 'done'
 	[[ $(<out) == "Another 'job' process is already running (pid $HOLDER)." ]]
 	[[ $(<again) == "$(<out)" ]]
 }
@@ -168,7 +168,8 @@ on_two_file_systems() {
 @test "the marks of who passes by say no session and no descriptor, and those of its children neither" {
 	run -0 named job EXCLUSIVELOCK_SCOPE=tree sh -c 'echo "$EXCLUSIVELOCK_INSTANCE"
 		EXCLUSIVELOCK_SCOPE=process sh -c "echo \$EXCLUSIVELOCK_INSTANCE; sh -c \"printenv EXCLUSIVELOCK_INSTANCE; exit 0\"; exit"; exit'
-	local mark=(${lines[0]//./ })
+	local mark
+	IFS=. read -ra mark <<<"${lines[0]}"
 	[[ ${#mark[@]} -eq 6 ]]
 	[[ ${lines[1]} == "${mark[0]}.${mark[1]}.${mark[2]}.${mark[3]}.0" && ${lines[2]} == "${lines[1]}" ]] || { echo "$output"; false; }
 }

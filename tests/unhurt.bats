@@ -154,11 +154,11 @@ end_children() {
 }
 
 @test "an end with somebody who waits needs less than 2 KiB of stack" {
-	local waiter line
+	local waiter
 	coproc SUBJECT { exec env LD_PRELOAD="$SHIM" "$HELPERS/depth" "$BATS_TEST_TMPDIR/stack" 65536 exit asked 3>&-; }
 	ENDLATER+=("$SUBJECT_PID")
 	HOLDER=$SUBJECT_PID
-	read -r -u "${SUBJECT[0]}" line
+	read -r -u "${SUBJECT[0]}" _
 	env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_ON_HELD=wait "$HELPERS/stages" >"$BATS_TEST_TMPDIR/waiter" 3>&- &
 	waiter=$!
 	ENDLATER+=("$waiter")
