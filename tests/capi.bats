@@ -150,14 +150,14 @@ start_api() {
 		run -0 "$API" small again "$name"
 		run -0 "$API" small wait "$name" 1
 		run -1 "$API" small die-twice "$name"
-		[[ $output == "Another '"*"' process is already running (pid "*")." ]]
+		[[ $output == $(refusal '*' '*') ]]
 	done
 	start_api hold n
 	[[ $("$API" small holder n) == "$HOLDER " ]]
 	run -3 "$API" small wait n 0.02
 	[[ $output == "refused ETIMEDOUT" ]]
 	run -1 "$API" small die n
-	[[ $output == "Another 'n' process is already running (pid $HOLDER)." ]]
+	[[ $output == "$(refusal n "$HOLDER")" ]]
 }
 
 @test "the umask of the program has no say in the file's mode, and is left alone" {
