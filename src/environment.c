@@ -57,55 +57,51 @@ static void rewrite(char *value, size_t room, const char *new_value)
 	memset(value + length, 0, room - length);
 }
 
-static void apply_in_place(char **environment, const struct setting *setting, struct environment_room *room)
+// Returns whether the variable is there and has the value now.
+static bool apply_in_place(char **environment, const struct setting *setting, struct environment_room *room)
 {
 	char **entry = find(environment, setting->variable);
 	char *value, *text;
 
 	if (!entry)
-		return;
+		return false;
 	value = *entry + strlen(setting->variable) + 1;
 	if (strlen(value) >= strlen(setting->value)) {
 		rewrite(value, strlen(value), setting->value);
-		return;
+		return true;
 	}
 	text = new_text(setting, room);
 	if (text)
 		*entry = text;
-}
-
-// Whether it is to be added: it is not there, or there was no memory for the value.
-static bool is_missing(char **environment, const struct setting *setting)
-{
-	char **entry = find(environment, setting->variable);
-
-	return entry ? strcmp(*entry + strlen(setting->variable) + 1, setting->value) != 0 : setting->value[0] != '\0';
+	return text != NULL;
 }
 
 char **environment_apply(char **environment, const struct setting *settings, int count, struct environment_room *room)
 {
-	size_t missing = 0, length = 0;
-	char **larger;
+	char **larger = NULL;
+	size_t length = 0, total;
+	bool complete = true;
 
-	for (int i = 0; i < count; i++)
-		apply_in_place(environment, &settings[i], room);
-	for (int i = 0; i < count; i++)
-		missing += is_missing(environment, &settings[i]);
-	if (missing == 0)
-		return environment;
 	while (environment[length])
 		length++;
-	larger = environment_take(room, (length + missing + 1) * sizeof(*larger));
-	if (!larger)
-		return NULL;
-	memcpy(larger, environment, length * sizeof(*larger));
+	total = length;
 	for (int i = 0; i < count; i++) {
-		char *text = is_missing(environment, &settings[i]) ? new_text(&settings[i], room) : NULL;
+		char *text;
 
+		if (apply_in_place(environment, &settings[i], room) || settings[i].value[0] == '\0')
+			continue;
+		if (!larger && !(larger = environment_take(room, (length + (size_t)count + 1) * sizeof(*larger)))) {
+			complete = false;
+			continue;
+		}
+		text = new_text(&settings[i], room);
 		if (text)
-			larger[length++] = text;
+			larger[total++] = text;
 	}
-	larger[length] = NULL;
+	if (!larger || !complete)
+		return complete ? environment : NULL;
+	memcpy(larger, environment, length * sizeof(*larger));
+	larger[total] = NULL;
 	return larger;
 }
 

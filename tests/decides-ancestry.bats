@@ -28,7 +28,7 @@ refused() {
 	local name=$1
 	shift
 	run -1 "$@"
-	[[ $output == "Another '$name' process is already running (pid $HOLDER)." ]] || { echo "$output"; false; }
+	[[ $output == "$(refusal "$name" "$HOLDER")" ]] || { echo "$output"; false; }
 }
 
 @test "an ancestor that maps the holder's lock file is not the holder, by the preload and by the launcher" {
@@ -46,9 +46,9 @@ refused() {
 
 @test "an ancestor that maps another lock file, or any file with such a name, lets no program without a name in" {
 	start_holder "$HELPERS/hold"
-	touch "$(lock_file other)" py_exclusivelock_mine
+	touch "$(lock_file other)" "${LOCK_PREFIX}mine"
 	refused "$HELPERS/hold" "$HELPERS/mapper" "$UID" "$(lock_file other)" env LD_PRELOAD="$SHIM" "$HELPERS/hold"
-	refused "$HELPERS/hold" "$HELPERS/mapper" "$UID" py_exclusivelock_mine env LD_PRELOAD="$SHIM" "$HELPERS/hold"
+	refused "$HELPERS/hold" "$HELPERS/mapper" "$UID" "${LOCK_PREFIX}mine" env LD_PRELOAD="$SHIM" "$HELPERS/hold"
 }
 
 @test "a daemon whose parent has left is found by the record, which the next start heals, also by its child without marks" {
@@ -94,7 +94,7 @@ outlive_killed_holder() {
 	ENDLATER+=("$HOLDER")
 	cat out?
 	[[ $(<out1) == "ready $HOLDER" ]]
-	[[ $(<out2) == "Another 'job' process is already running (pid $HOLDER)." ]]
+	[[ $(<out2) == "$(refusal job "$HOLDER")" ]]
 	[[ $(<out3) == "$(<out2)" ]]
 }
 
@@ -106,7 +106,7 @@ outlive_killed_holder() {
 	start_holder EXCLUSIVELOCK_NAME=job "$HELPERS/hold"
 	touch go
 	poll file_is_there 'done'
-	[[ $(<out) == "Another 'job' process is already running (pid $HOLDER)." ]]
+	[[ $(<out) == "$(refusal job "$HOLDER")" ]]
 	[[ $(<again) == "$(<out)" ]]
 }
 
@@ -124,7 +124,7 @@ outlive_killed_holder() {
 	printf %s "$HOLDER" >"$(lock_file job)"
 	touch go
 	poll file_has_content out
-	[[ $(<out) == "Another 'job' process is already running (pid $HOLDER)." ]]
+	[[ $(<out) == "$(refusal job "$HOLDER")" ]]
 }
 
 # Runs a line of SCRIPT where one/ and two/ are two file systems, whose first files have the same inode number.

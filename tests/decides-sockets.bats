@@ -83,7 +83,7 @@ assert_all_wait_for() {
 	assert_refused_as "$1" root
 	assert_refused_as "$1" as_user
 	run -1 "$LAUNCH" -n job echo in
-	[[ $output == "Another 'job' process is already running (pid $1)." ]]
+	[[ $output == "$(refusal job "$1")" ]]
 	run -3 "$BUILD/tests/api" hold job
 	[[ $output == "refused EAGAIN" ]]
 	run -0 "$BUILD/tests/api" holder job
@@ -177,7 +177,7 @@ sys.exit(subprocess.run(sys.argv[1:]).returncode)" "$@" timeout 20 env LD_PRELOA
 	for who in "${VICTIMS[@]}"; do
 		[[ $who == root ]] && as=(env) || as=(setpriv --reuid=65534 --regid=65534 --clear-groups)
 		run -1 start_below 65533 "${as[@]}"
-		[[ ${lines[1]} == "Another 'job' process is already running (pid ${lines[0]})." && ${#lines[@]} == 2 ]]
+		[[ ${lines[1]} == "$(refusal job "${lines[0]}")" && ${#lines[@]} == 2 ]]
 		run -7 start_below 0 "${as[@]}"
 	done
 	run -7 start_below 65534 "${as[@]}"

@@ -80,15 +80,6 @@ field() {
 	[[ $output == "["*'"state": "starting"'*'"state": "malformed"'*"]" ]]
 }
 
-@test "what is no lock file is foreign, status 125, and not followed" {
-	ln -s /etc/passwd "$(lock_file link)"
-	mkfifo "$(lock_file fifo)"
-	run -125 "$CTL" status link
-	[[ $output == *"is no lock file"* ]]
-	run -125 "$CTL" status fifo
-	[[ $("$CTL" list) == *foreign*foreign* ]]
-}
-
 @test "a file that may not be read says why, 125" {
 	[[ $EUID -eq 0 ]] || skip "needs root"
 	make_public_place

@@ -206,17 +206,6 @@ protect() {
 	assert_starts_as root
 }
 
-@test "another user's symlink or hard link is an error, also for root, and nothing is written through it" {
-	echo secret >"$PLACE/victim"
-	as_user ln -s "$PLACE/victim" "$LOCK"
-	run -125 timeout_as root
-	[[ $(<"$PLACE/victim") == secret ]]
-	rm "$LOCK"
-	as_user sh -c 'echo mine >"$1/own" && ln "$1/own" "$2"' sh "$LOCKS" "$LOCK"
-	run -125 timeout_as root
-	[[ $(<"$LOCK") == mine ]]
-}
-
 @test "a stranger's socket in the tombstone's place keeps nobody out of a directory that only its owner may write to" {
 	chmod 755 "$LOCKS"
 	start_ready another_user /usr/bin/python3 -c 'import os, signal, socket, sys

@@ -30,3 +30,11 @@ named_tests() {
 	echo "$unanswered"
 	[[ $unanswered == "" ]]
 }
+
+# shellcheck disable=SC2016 # backquotes as they stand there
+@test "every topic is in the index, and every topic in the index is there" {
+	local topics index
+	topics=$(cd "$BATS_TEST_DIRNAME" && printf '%s\n' *.bats wild/*.bats | sed 's/\.bats$//' | sort)
+	index=$(sed -n '/^## Which topic/,$ s/.*|\([^|]*\)|$/\1/p' "$BATS_TEST_DIRNAME/README.md" | grep -o '`[^`]*`' | tr -d '`' | sort)
+	diff <(echo "$topics") <(echo "$index")
+}

@@ -131,25 +131,6 @@ fcntl.fcntl(file, fcntl.F_SETLEASE, getattr(fcntl, sys.argv[1]))" "$kind"
 	done
 }
 
-@test "a FIFO put in the place of the file that one waits for is an error, and does not block the waiter" {
-	start_attacking ''
-	for who in env 'setpriv --reuid=65534 --regid=65534 --clear-groups env'; do
-		rm -f "$LOCK"
-		plant "$ATTACKER"
-		as_attacker mkfifo -m 644 "$LAIR/fifo"
-		# shellcheck disable=SC2086 # words
-		$who LD_PRELOAD="$SHIM" EXCLUSIVELOCK_ON_HELD=wait "$HELPERS/stages" >"$BATS_TEST_TMPDIR/waiter" 2>&1 3>&- &
-		waiter=$!
-		ENDLATER+=("$waiter")
-		poll grep -qs stages "/proc/$waiter/comm"
-		poll grep -qs '^State:.S' "/proc/$waiter/status"
-		as_attacker mv -f "$LAIR/fifo" "$LOCK"
-		poll process_has_ended "$waiter"
-		wait "$waiter" && status=0 || status=$?
-		[[ $status == 125 && $(<"$BATS_TEST_TMPDIR/waiter") == "exlock: $LOCK: is not a regular file"* ]]
-	done
-}
-
 @test "a process that is another user's, and out of sight with hidepid, counts as alive; one that is gone does not" {
 	start_attacking ''
 	for content in "$ATTACKER" "$ATTACKER\n"; do

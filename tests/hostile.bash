@@ -7,14 +7,20 @@ setup_hostile() {
 	clean_environment
 	export EXCLUSIVELOCK_NAME=job
 	make_public_place
+	put_secret
+	VICTIMS=(root as_user)
+}
+
+# Sets LOCK, and in PLACE the SECRET, which nobody may touch.
+put_secret() {
 	LOCK=$(lock_file job)
 	SECRET=$PLACE/secret
 	printf 'not to be touched' >"$SECRET"
+	chmod 644 "$SECRET"
 	touch -d @1000000000 "$SECRET"
 	# Where the attacker keeps things; in the lock directory's file system, so that they can be moved there.
 	LAIR=$PLACE/lair
 	mkdir -m 777 "$LAIR"
-	VICTIMS=(root as_user)
 }
 
 root() { "$@"; }
@@ -33,7 +39,7 @@ state_of() {
 }
 
 assert_secret_kept() {
-	[[ $(<"$SECRET") == 'not to be touched' && $(stat -c '%a %u %s %.9Y' "$SECRET") == '644 0 17 1000000000.000000000' ]] ||
+	[[ $(<"$SECRET") == 'not to be touched' && $(stat -c '%a %u %s %.9Y' "$SECRET") == "644 $EUID 17 1000000000.000000000" ]] ||
 		{ echo "the secret: $(state_of "$SECRET")"; return 1; }
 }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: MIT
-# What is in the lock file and in the log, and what may not be in the lock file's place.
+# What is in the lock file and in the log.
 # shellcheck disable=SC2016,SC2030,SC2031,SC2153,SC2154 # every test is a subshell; run sets $stderr
 
 load test_helper
@@ -9,9 +9,6 @@ setup() {
 	clean_environment
 	export EXCLUSIVELOCK_NAME=job
 	LOCK=$(lock_file job)
-	VICTIM=$BATS_TEST_TMPDIR/victim
-	printf 'not to be touched' >"$VICTIM"
-	touch -d @1000000000 "$VICTIM"
 }
 
 teardown() {
@@ -23,18 +20,6 @@ nanoseconds() {
 	local time
 	time=$(stat -c %.9Y "$1")
 	echo "${time#*.}"
-}
-
-# With something else in the lock file's place a start fails, says where, and touches nothing.
-assert_untouched() {
-	local before after
-	before=$(stat -c '%F %i %h %a %s %Y' "$LOCK" 2>&1)
-	run --separate-stderr -125 timeout 20 env LD_PRELOAD="$SHIM" "$HELPERS/stages"
-	[[ $output == "" ]]
-	[[ $stderr == "exlock: "*"$LOCK"* ]] || { echo "message: $stderr"; return 1; }
-	after=$(stat -c '%F %i %h %a %s %Y' "$LOCK" 2>&1)
-	[[ $before == "$after" ]] || { echo "$before, now $after"; return 1; }
-	[[ $(<"$VICTIM") == 'not to be touched' && $(stat -c '%Y %a' "$VICTIM") == "1000000000 644" ]]
 }
 
 @test "the lock file holds the holder's PID and a newline, and is stamped with its start time" {
@@ -115,59 +100,6 @@ print(file.read().strip())' "$LOCK"
 		EXCLUSIVELOCK_LOG=$log run --separate-stderr -7 timeout 20 env LD_PRELOAD="$SHIM" "$HELPERS/stages" 7
 		[[ $output == constructor*destructor* ]]
 	done
-}
-
-@test "a symlink in the lock file's place is an error, and is not followed" {
-	ln -s "$VICTIM" "$LOCK"
-	assert_untouched
-	[[ $stderr == "exlock: $LOCK: is a symbolic link ("* ]]
-	ln -sf "$BATS_TEST_TMPDIR/nothing" "$LOCK"
-	assert_untouched
-	file_is_gone "$BATS_TEST_TMPDIR/nothing"
-}
-
-@test "a hard link in the lock file's place is an error, and the other file stays as it was" {
-	ln "$VICTIM" "$LOCK"
-	assert_untouched
-}
-
-@test "a FIFO in the lock file's place is an error, with or without a reader" {
-	mkfifo "$LOCK"
-	assert_untouched
-	exec {reader}<>"$LOCK"
-	assert_untouched
-	[[ $stderr == *"regular file"* ]]
-	run -142 read -r -t 0.1 -u "$reader"
-}
-
-@test "a directory in the lock file's place is an error" {
-	mkdir "$LOCK"
-	assert_untouched
-	[[ -z $(ls -A "$LOCK") ]]
-}
-
-@test "a socket in the lock file's place is an error" {
-	(cd "$LOCKS" && /usr/bin/python3 -c 'import socket, sys
-socket.socket(socket.AF_UNIX).bind(sys.argv[1])' "${LOCK##*/}")
-	assert_untouched
-}
-
-@test "a device in the lock file's place is an error" {
-	mknod "$LOCK" c 1 3 2>/dev/null || skip "needs root, to make a device"
-	assert_untouched
-	[[ $stderr == *"regular file"* ]]
-	rm "$LOCK"
-	mknod "$LOCK" b 7 200
-	assert_untouched
-}
-
-@test "with EXCLUSIVELOCK_ON_ERROR=run, the program runs past whatever is in the lock file's place, and touches nothing" {
-	export EXCLUSIVELOCK_ON_ERROR=run
-	ln -s "$VICTIM" "$LOCK"
-	run --separate-stderr -7 guarded "$HELPERS/stages" 7
-	[[ $output == constructor*destructor* ]]
-	[[ $stderr == "exlock: "*"$LOCK"* ]]
-	[[ $(<"$VICTIM") == 'not to be touched' && -L $LOCK ]]
 }
 
 @test "a peer that does not give back its POSIX write lock refuses, with its PID, and does not make a start hang" {

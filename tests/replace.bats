@@ -183,7 +183,7 @@ assert_replaces_nobody() {
 	setup_public
 	EXCLUSIVELOCK_NAME=other start_holder "$HELPERS/hold"
 	chmod 777 "$LOCKS"
-	as_attacker mv "$LOCKS/py_exclusivelock_other.lock" "$LOCK"
+	as_attacker mv "$(lock_file other)" "$LOCK"
 	assert_replaces_nobody "$HOLDER" "other users may exchange files in the lock directory" root
 	chmod 755 "$LOCKS"
 	chown 65533 "$LOCKS"

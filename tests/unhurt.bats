@@ -9,7 +9,7 @@ load test_helper
 setup() {
 	clean_environment
 	export EXCLUSIVELOCK_NAME=job
-	LOCK=$LOCKS/py_exclusivelock_job.lock
+	LOCK=$(lock_file job)
 	ulimit -c 0
 }
 
