@@ -331,7 +331,7 @@ assert_all_enter() {
 @test "nor do they where another user's process keeps the deleted file's flock" {
 	setup_two_users
 	printf '999999999\n' >"$FILE"
-	setpriv --reuid=65533 --regid=65533 --clear-groups flock "$FILE" sh -c 'echo ready; exec sleep 1000' >stranger 3>&- &
+	setpriv --reuid=65533 --regid=65533 --clear-groups flock -F "$FILE" sh -c 'echo ready; exec sleep 1000' >stranger 3>&- &
 	STRANGER=$!
 	ENDLATER+=("$STRANGER")
 	poll grep -qs ready stranger
