@@ -33,6 +33,8 @@
 // Looks at an empty file before it is looked who has it open: its creator writes at once.
 #define LOOKS_EMPTY 3
 #define LOOK_AGAIN_US 500
+// When a waiter whose hint the holder cannot see first looks whether the file is still there.
+#define FIRST_LOOK_NS (1000 * MILLISECOND)
 
 // Deletes the file that this process has just taken.
 static bool delete_again(const struct lockfile *lock)
@@ -381,22 +383,33 @@ enum lockfile_result lockfile_try(struct lockfile *lock, bool patient, struct lo
 }
 
 // Tells the holder that somebody waits, so that it does not delete the file under us at its end: all who wait would wake,
-// and queue again in any order.
-static void announce(const char *path)
+// and queue again in any order. Returns whether the holder can see that: another user's file takes no hint.
+static bool announce(const char *path)
 {
 	struct stat status;
 	int fd = record_open_to_hint(path, &status);
+	bool set = fd != -1 && record_hint(fd, &status, RECORD_HINT_WAITERS);
 
-	if (fd == -1)
-		return;
-	record_hint(fd, &status, RECORD_HINT_WAITERS);
-	(void)close(fd);
+	if (fd != -1)
+		(void)close(fd);
+	return set;
+}
+
+// Until when a waiter sleeps in the queue. The holder deletes the file under a waiter whose hint it cannot see. Another process may keep
+// the deleted file's flock then, for any time: a child that was forked in the holder's last moment, or flock(1). So such a waiter wakes
+// up after PATIENCE to open the file anew. That costs its place in the queue, so PATIENCE is doubled each time.
+static uint64_t sleep_until(bool announced, uint64_t patience, uint64_t deadline)
+{
+	uint64_t look = pause_clock() + patience;
+
+	return !announced && look < deadline ? look : deadline;
 }
 
 enum lockfile_result lockfile_wait(struct lockfile *lock, uint64_t deadline, struct lockfile_outcome *outcome)
 {
 	struct claim claim = { .fd = -1, .holder = outcome->holder };
 	struct looks looks = { 0 };
+	uint64_t patience = FIRST_LOOK_NS;
 	pid_t holder;
 	bool stays;
 
@@ -405,15 +418,17 @@ enum lockfile_result lockfile_wait(struct lockfile *lock, uint64_t deadline, str
 		enum claim_result result;
 		struct watch_alarm alarm;
 		bool blocks;
+		uint64_t wake = sleep_until(announce(lock->path), patience, deadline);
 
-		announce(lock->path);
 		// With no timer to be had, a limit of pending signals for one, it has to do without the queue. In it, busy is a file
 		// with somebody's lease, which does not make us wait.
-		blocks = watch_arm(&alarm, deadline) == 0;
+		blocks = watch_arm(&alarm, wake) == 0 || watch_arm(&alarm, deadline) == 0;
 		result = attempt(lock, blocks ? deadline : 0, looks.unclaimed, &claim);
 		watch_disarm(&alarm);
 		if (result == CLAIM_EMPTY)
 			result = judge_empty(lock, &looks, &claim);
+		if (result == CLAIM_BUSY && pause_clock() >= wake)
+			patience *= 2;
 		// The flock is free, but the record names a living process: one that called exec, or a Python peer. The flock
 		// was given up again, for the former wants it back.
 		if (result == CLAIM_HELD) {

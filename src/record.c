@@ -260,17 +260,18 @@ mode_t record_hints(const struct stat *status)
 
 // A mode is written as a whole: from a look before the lock it would take back what others have set since, or bring the last word of
 // one long gone back. Without the lock only that is worth the risk without which somebody could get in beside another one.
-void record_hint(int fd, const struct stat *status, mode_t hint)
+bool record_hint(int fd, const struct stat *status, mode_t hint)
 {
 	struct stat now;
 	pid_t writer;
-	bool locked;
+	bool locked, set = false;
 
 	if (status->st_mode & hint)
-		return;
+		return true;
 	locked = record_lock(fd, F_WRLCK, &writer) == 0;
 	if ((locked || hint == RECORD_HINT_MAPPED) && fstat(fd, &now) == 0)
-		(void)fchmod(fd, (now.st_mode & 07777) | hint);
+		set = fchmod(fd, (now.st_mode & 07777) | hint) == 0;
 	if (locked)
 		record_unlock(fd);
+	return set;
 }

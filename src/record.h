@@ -59,8 +59,9 @@ int record_write(int fd, pid_t pid, uint64_t start, struct stat *status);
 // still is at the path it names a process that always lives. Over what it says now, so that no peer sees it empty.
 void record_close(int fd, const struct stat *status);
 
-// Sets HINT on the lock file FD, which had STATUS, if we may. Takes the record lock, for which FD is to be open for writing.
-void record_hint(int fd, const struct stat *status, mode_t hint);
+// Sets HINT on the lock file FD, which had STATUS, if we may. Takes the record lock, for which FD is to be open for writing. Returns
+// whether it is set.
+bool record_hint(int fd, const struct stat *status, mode_t hint);
 
 // Whether the record names a living process.
 bool record_is_alive(const struct record *record);

@@ -10,7 +10,10 @@ setup() {
 	cd "$BATS_TEST_TMPDIR" || return
 	FILE=$(lock_file queue)
 }
-teardown() { end_processes; }
+teardown() {
+	end_processes
+	remove_public_place
+}
 
 is_asleep_as() { grep -qsx "$2" "/proc/$1/comm" && grep -qs '^State:.S' "/proc/$1/status"; }
 is_queued() { grep -Eqs -- "-> FLOCK +ADVISORY +WRITE +$1 " /proc/locks; }
@@ -278,4 +281,79 @@ wakes() { grep -c 'ppoll(.*ERESTART' "$1" || :; }
 	exec {reader}>&-
 	# The alarm comes again and again until somebody stops waiting.
 	(($(wakes trace) < 20))
+}
+
+# In a lock directory for all, where a waiter of another user's cannot leave its hint on root's file.
+setup_two_users() {
+	make_public_place
+	place_launcher "$PLACE"
+	cp "$BUILD/tests/lastfork" "$PLACE"
+	FILE=$(lock_file queue)
+	mkdir -m 777 "$PLACE/out"
+}
+
+# As another user: a waiter by the preload, and one by the launcher. Sets WAITERS.
+start_waiters_of_another_user() {
+	# Not by the function: $! would be a shell's.
+	local other=(setpriv --reuid=65534 --regid=65534 --clear-groups)
+	"${other[@]}" env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_ON_HELD=wait touch "$PLACE/out/preload" 3>&- &
+	WAITERS=("$!")
+	"${other[@]}" "$PLACE/exlock-launch" -w -n queue touch "$PLACE/out/launcher" 3>&- &
+	WAITERS+=("$!")
+	ENDLATER+=("${WAITERS[@]}")
+	poll is_queued "${WAITERS[0]}"
+	poll is_queued "${WAITERS[1]}"
+}
+
+assert_all_enter() {
+	poll file_is_there "$PLACE/out/preload"
+	poll file_is_there "$PLACE/out/launcher"
+	wait "${WAITERS[0]}"
+	wait "${WAITERS[1]}"
+}
+
+@test "waiters of another user do not stay on a deleted file whose flock a child of the holder's last moment keeps" {
+	setup_two_users
+	env LD_PRELOAD="$SHIM" "$PLACE/lastfork" 2>holder 3>&- &
+	HOLDER=$!
+	ENDLATER+=("$HOLDER")
+	poll grep -q ready holder
+	start_waiters_of_another_user
+	kill -TERM "$HOLDER"
+	wait "$HOLDER"
+	poll grep -q child holder
+	CHILD=$(sed -n 's/^child //p' holder)
+	ENDLATER+=("$CHILD")
+	assert_all_enter
+	kill -0 "$CHILD"
+}
+
+@test "nor do they where another user's process keeps the deleted file's flock" {
+	setup_two_users
+	printf '999999999\n' >"$FILE"
+	setpriv --reuid=65533 --regid=65533 --clear-groups flock -F "$FILE" sh -c 'echo ready; exec sleep 1000' >stranger 3>&- &
+	STRANGER=$!
+	ENDLATER+=("$STRANGER")
+	poll grep -qs ready stranger
+	start_waiters_of_another_user
+	rm "$FILE"
+	assert_all_enter
+	grep -q "FLOCK .* $STRANGER " /proc/locks
+}
+
+@test "one that waits for its turn from a file that is still there goes on to wait" {
+	setup_two_users
+	start_holder "$HELPERS/hold"
+	start_waiters_of_another_user
+	SWITCHES=$(sed -n 's/^voluntary_ctxt_switches:\t//p' "/proc/${WAITERS[0]}/status")
+	# Until each has looked at the file at least once more.
+	poll has_queued_again "${WAITERS[0]}"
+	[[ -z $(ls -A "$PLACE/out") ]]
+	kill -TERM "$HOLDER"
+	assert_all_enter
+}
+
+# Each time that a waiter wakes up it has been switched to: for its start, and for what it looks at after that.
+has_queued_again() {
+	is_queued "$1" && (($(sed -n 's/^voluntary_ctxt_switches:\t//p' "/proc/$1/status") >= SWITCHES + 2))
 }
