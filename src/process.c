@@ -105,34 +105,15 @@ static bool find_space(uint64_t *number)
 	return length != -1 && process_parse_namespace(text, (size_t)length, number);
 }
 
-// The process whose namespaces are known. Its child may be in others; one that is the first of its PID namespace may be a child of another
-// first one.
-static struct {
-	pid_t pid;
-	uint64_t space;
-	uint64_t offset;
-} known;
-
-static bool is_known(void)
+// What is added to the start times that this process reads. Two containers that are started together have processes of the same number
+// that began in the same hundredth of a second. The PID namespace's number, in *SPACE, tells them apart.
+static bool find_offset(uint64_t *offset, uint64_t *space)
 {
-	return known.pid != FIRST_PROCESS && known.pid == getpid();
-}
-
-// Two containers that are started together have processes of the same number that began in the same hundredth of a second.
-// What is added to a start time tells them apart.
-static bool find_offset(uint64_t *offset)
-{
-	uint64_t space;
 	int64_t time;
 
-	if (!is_known()) {
-		if (!find_space(&space) || !find_time_offset(&time))
-			return false;
-		known.space = space;
-		known.offset = (space > FIRST_NAMESPACE ? (space - FIRST_NAMESPACE) * NAMESPACE_STEP : 0) - (uint64_t)time;
-		known.pid = getpid();
-	}
-	*offset = known.offset;
+	if (!find_space(space) || !find_time_offset(&time))
+		return false;
+	*offset = (*space > FIRST_NAMESPACE ? (*space - FIRST_NAMESPACE) * NAMESPACE_STEP : 0) - (uint64_t)time;
 	return true;
 }
 
@@ -224,9 +205,9 @@ int process_read_stat(pid_t pid, struct process_stat *status)
 
 uint64_t process_start(const struct process_stat *status)
 {
-	uint64_t offset;
+	uint64_t offset, space;
 
-	return find_offset(&offset) ? status->start + offset : PROCESS_START_UNKNOWN;
+	return find_offset(&offset, &space) ? status->start + offset : PROCESS_START_UNKNOWN;
 }
 
 bool process_sees_all(void)
@@ -240,15 +221,16 @@ struct process_self process_self(void)
 {
 	struct process_self self = { .pid = getpid(), .start = PROCESS_START_UNKNOWN };
 	struct process_stat status;
+	uint64_t offset;
 
 	if (process_read_stat(0, &status) == -1)
 		return self;
 	proc_is_foreign = status.pid != self.pid;
-	if (!proc_is_foreign) {
-		self.start = process_start(&status);
-		self.space = self.start == PROCESS_START_UNKNOWN ? 0 : known.space;
-		self.session = status.session;
-	}
+	if (proc_is_foreign)
+		return self;
+	self.session = status.session;
+	if (find_offset(&offset, &self.space))
+		self.start = status.start + offset;
 	return self;
 }
 

@@ -8,11 +8,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
+#define STAMP_MODULUS 1000000000u
+// The first digits of the boot's random number, which suffice to tell two apart.
+#define BOOT_DIGITS 8
+#define BOOT_UNKNOWN UINT32_MAX
 // A PID and its newline, with room to spare for the blanks of others.
 #define CONTENT_MAX 64
 // The PID of a process that always lives.
@@ -23,6 +29,61 @@
 // At first: others of ours have it for microseconds, and somebody may wait for us to end.
 #define LOCK_TRIES_SHORT 5
 #define LOCK_PAUSE_SHORT_US 100
+
+// Whether the file system of FD, a file on DEVICE, is there after the next boot, too. Asked once for each device in a row.
+static bool outlives_boot(int fd, dev_t device)
+{
+	static dev_t volatile_device;
+	struct statfs status;
+
+	// A disk's has a major number.
+	if (((device >> 8) & 0xfff) != 0 || device >> 44 != 0)
+		return true;
+	if (__atomic_load_n(&volatile_device, __ATOMIC_RELAXED) == device)
+		return false;
+	if (fstatfs(fd, &status) == 0 && status.f_type != TMPFS_MAGIC && status.f_type != RAMFS_MAGIC)
+		return true;
+	__atomic_store_n(&volatile_device, device, __ATOMIC_RELAXED);
+	return false;
+}
+
+static uint32_t read_boot_number(void)
+{
+	char digits[BOOT_DIGITS];
+	uint32_t number = 0;
+
+	if (procfile_read("/proc/sys/kernel/random/boot_id", digits, sizeof(digits)) != sizeof(digits))
+		return BOOT_UNKNOWN;
+	for (size_t i = 0; i < sizeof(digits); i++)
+		number = number * 16 + (uint32_t)(digits[i] <= '9' ? digits[i] - '0' : digits[i] - 'a' + 10);
+	return number % STAMP_MODULUS;
+}
+
+static uint32_t boot_number(void)
+{
+	static uint32_t known = BOOT_UNKNOWN;
+	uint32_t number = __atomic_load_n(&known, __ATOMIC_RELAXED);
+
+	if (number == BOOT_UNKNOWN) {
+		number = read_boot_number();
+		__atomic_store_n(&known, number, __ATOMIC_RELAXED);
+	}
+	return number;
+}
+
+// A process' stamp as the file FD, of STATUS, has it; or BACK. Where files outlive the boot, PID and start time of a record may be those of a
+// process of this one by chance; the boot's number tells them apart, which no step of the clock changes.
+static uint32_t shift_stamp(int fd, const struct stat *status, uint32_t stamp, bool back)
+{
+	uint32_t boot;
+
+	if (stamp == PROCESS_NO_STAMP || !outlives_boot(fd, status->st_dev))
+		return stamp;
+	boot = boot_number();
+	if (boot == BOOT_UNKNOWN)
+		return PROCESS_NO_STAMP;
+	return (stamp + (back ? STAMP_MODULUS - boot : boot)) % STAMP_MODULUS;
+}
 
 struct record record_parse(const char *content, size_t length, long nanoseconds)
 {
@@ -59,6 +120,7 @@ int record_read(int fd, struct record *record, struct stat *status)
 		if (length == sizeof(content) && content[length - 1] >= '0' && content[length - 1] <= '9')
 			content[length - 1] = '?';
 		*record = record_parse(content, (size_t)length, status->st_mtim.tv_nsec);
+		record->stamp = shift_stamp(fd, status, record->stamp, true);
 		return 0;
 	}
 	errno = EIO;
@@ -174,7 +236,7 @@ int record_write(int fd, pid_t pid, uint64_t start, struct stat *status)
 		(void)fchmod(fd, status->st_mode & 07777 & ~(mode_t)RECORD_HINT_LEFT);
 	if (put(fd, content, text.length, status->st_size) == -1)
 		return -1;
-	if (put_stamp(fd, process_stamp(start), status))
+	if (put_stamp(fd, shift_stamp(fd, status, process_stamp(start), false), status))
 		return 0;
 	if (fstat(fd, status) == -1)
 		return -1;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The record in the lock file: whose it is. "PID\n" with the stamp in the file's modification time, or as peers that
-// know no stamp write it, "PID" alone.
+// know no stamp write it, "PID" alone. In a directory that outlives a boot (no tmpfs) the stamp in the file has the boot's number added.
 #ifndef EXLOCK_RECORD_H
 #define EXLOCK_RECORD_H
 

@@ -66,13 +66,14 @@ lock_file() (
 )
 
 # Prints the stamp of process PID, plus OFFSET: its start time (field 22 of its stat line) and a number of the PID namespace's, none
-# in the first one, modulo a second's nanoseconds, in nine digits.
+# in the first one, and where lock files outlive a boot one of the boot's, modulo a second's nanoseconds, in nine digits.
 stamp_of() {
-	local line fields namespace
+	local line fields namespace boot=0
 	line=$(<"/proc/$1/stat")
 	read -ra fields <<<"${line##*) }"
 	namespace=$(($(stat -Lc %i /proc/self/ns/pid) - 4026531836))
-	printf '%09d\n' $(((fields[19] + namespace * 618033989 + ${2:-0}) % 1000000000))
+	[[ $(stat -f -c %T "$LOCKS") == @(tmpfs|ramfs) ]] || boot=$((16#$(head -c 8 /proc/sys/kernel/random/boot_id)))
+	printf '%09d\n' $(((fields[19] + namespace * 618033989 + boot + ${2:-0}) % 1000000000))
 }
 
 # For Python: the names of the sockets that stand for the last instant of who held the lock file `lock`.
