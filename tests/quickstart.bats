@@ -7,7 +7,7 @@ load test_helper
 setup() {
 	clean_environment
 	cd "$BATS_TEST_TMPDIR" || return
-	export EXLOCK_BUILD=$BUILD TMPDIR=$BATS_TEST_TMPDIR
+	export EXLOCK_BUILD=$CONFIGURED TMPDIR=$BATS_TEST_TMPDIR
 	QUICKSTART=$SOURCE/scripts/quickstart
 }
 teardown() { end_processes; }
