@@ -103,7 +103,7 @@ teardown() {
 measure_depth() {
 	/usr/bin/python3 -c 'import json, sys
 options = {option["name"]: option["value"] for option in json.load(open(sys.argv[1]))}
-sys.exit(options["b_sanitize"] != "none" or options["coverage"])' "$BUILD/meson-info/intro-buildoptions.json" ||
+sys.exit(options["b_sanitize"] != "none" or options["coverage"])' "$CONFIGURED/meson-info/intro-buildoptions.json" ||
 		skip "what is built into the library needs more"
 	local status=0
 	env LD_PRELOAD="$SHIM" "$HELPERS/depth" "$BATS_TEST_TMPDIR/stack" 65536 "$@" >"$BATS_TEST_TMPDIR/out" 3>&- || status=$?
