@@ -5,14 +5,18 @@
 #include "lockfile.h"
 #include "lockname.h"
 #include "pause.h"
+#include "procfile.h"
 #include "report.h"
 #include "survey.h"
+#include "watch.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define SECOND_NS 1e9
@@ -25,7 +29,7 @@ struct exclusivelock {
 	char path[PATH_MAX];
 	char program[PATH_MAX];		// the name, where it was derived
 	struct lockname name;
-	bool taken;			// false: a thread is just trying to
+	bool taken;			// false: a thread is just taking it, or releasing it
 };
 
 // What atexit(3) itself calls; with no owner, the handler is the last of all.
@@ -38,16 +42,43 @@ static struct exclusivelock *locks;
 static void before_fork(void)
 {
 	pthread_mutex_lock(&mutex);
+	watch_before_fork();
 }
 
 static void after_fork(void)
 {
+	watch_after_fork();
 	pthread_mutex_unlock(&mutex);
 }
 
-// The child keeps the mappings, and with them the parent's locks; none of them is its own to give back.
+static void close_pending(void *context, pid_t descriptor)
+{
+	const struct stat *file = context;
+	struct stat status;
+
+	if (fstat(descriptor, &status) == 0 && status.st_dev == file->st_dev && status.st_ino == file->st_ino)
+		(void)close(descriptor);
+}
+
+// A thread of the parent's that takes or releases LOCK has the file open, mapped perhaps. With those the child would keep the lock for as
+// long as it lives, once that thread has got it.
+static void drop_pending(const struct exclusivelock *lock)
+{
+	struct stat status;
+
+	if (lock->lock.mapping)
+		(void)munmap(lock->lock.mapping, 1);
+	if (stat(lock->path, &status) == 0)
+		procfile_list("/proc/self/fd", close_pending, &status);
+}
+
+// The child keeps the mappings of what was taken, and with them the parent's locks; none of them is its own to give back.
 static void after_fork_in_child(void)
 {
+	watch_after_fork_in_child();
+	for (const struct exclusivelock *lock = locks; lock; lock = lock->next)
+		if (!lock->taken)
+			drop_pending(lock);
 	locks = NULL;
 	pthread_mutex_unlock(&mutex);
 }
@@ -102,20 +133,31 @@ static bool enter(struct exclusivelock *lock)
 	return is_new;
 }
 
-// Takes LOCK out of this process' locks. False: it was not among them, so it is the parent's.
-static bool withdraw(struct exclusivelock *lock)
+// Says whether LOCK is taken. False: it is not among this process' locks, so it is the parent's.
+static bool settle(struct exclusivelock *lock, bool taken)
+{
+	struct exclusivelock *at;
+
+	pthread_mutex_lock(&mutex);
+	for (at = locks; at && at != lock; at = at->next)
+		;
+	if (at)
+		at->taken = taken;
+	pthread_mutex_unlock(&mutex);
+	return at != NULL;
+}
+
+// Takes LOCK out of this process' locks.
+static void withdraw(const struct exclusivelock *lock)
 {
 	struct exclusivelock **at;
-	bool found;
 
 	pthread_mutex_lock(&mutex);
 	for (at = &locks; *at && *at != lock; at = &(*at)->next)
 		;
-	found = *at != NULL;
-	if (found)
+	if (*at)
 		*at = lock->next;
 	pthread_mutex_unlock(&mutex);
-	return found;
 }
 
 static int take(struct exclusivelock *lock, uint64_t deadline, struct lockfile_outcome *outcome)
@@ -136,13 +178,6 @@ static int take(struct exclusivelock *lock, uint64_t deadline, struct lockfile_o
 	return outcome->error ? outcome->error : EINVAL;
 }
 
-static void settle(struct exclusivelock *lock)
-{
-	pthread_mutex_lock(&mutex);
-	lock->taken = true;
-	pthread_mutex_unlock(&mutex);
-}
-
 // Returns the lock, or NULL and errno; OUTCOME says more.
 static struct exclusivelock *acquire(const char *name, uint64_t deadline, struct lockfile_outcome *outcome)
 {
@@ -156,9 +191,9 @@ static struct exclusivelock *acquire(const char *name, uint64_t deadline, struct
 	else if (!enter(lock))
 		error = EALREADY;
 	else if ((error = take(lock, deadline, outcome)) != 0)
-		(void)withdraw(lock);
+		withdraw(lock);
 	if (error == 0) {
-		settle(lock);
+		(void)settle(lock, true);
 		return lock;
 	}
 	free(lock);
@@ -214,8 +249,10 @@ void exclusivelock_release(exclusivelock *lock)
 
 	if (!lock)
 		return;
-	if (withdraw(lock))
+	if (settle(lock, false)) {
 		lockfile_release(&lock->lock);
+		withdraw(lock);
+	}
 	free(lock);
 	errno = error;
 }

@@ -28,9 +28,11 @@
 #define UNGUARDED_ADVICE "running unguarded, as EXCLUSIVELOCK_ON_ERROR says"
 
 // Weak, as in start.c. The first is what atexit(3) itself calls; registered with no owner, our handler is the last of all.
-extern int __cxa_atexit(void (*handler)(void *), void *argument, void *owner) __attribute__((weak));
-extern int __cxa_at_quick_exit(void (*handler)(void *), void *owner) __attribute__((weak));
+// glibc's gives the handler the status, too, and glibc is known by a function that only it has.
+extern int __cxa_atexit(void (*handler)(void *, int), void *argument, void *owner) __attribute__((weak));
+extern int __cxa_at_quick_exit(void (*handler)(void *, int), void *owner) __attribute__((weak));
 extern int at_quick_exit(void (*handler)(void)) __attribute__((weak));
+extern const char *gnu_get_libc_version(void) __attribute__((weak));
 
 // What the start needs to know, on its stack; what the exit needs, in static memory.
 struct guard {
@@ -68,12 +70,18 @@ static char *place_lock_path(void)
 	return kept.lock_path;
 }
 
-static void leave(void *unused)
+static void leave(void *unused, int status)
 {
 	(void)unused;
 	// A filter may kill for any system call.
 	if (kept.left || seccomp_entered())
 		return;
+	// A child by vfork(2), whose exec has failed, calls exit(3): the handlers that it runs are its parent's, and none would be left for the
+	// parent's own end. So this one, the last of all, is put back, and the child ends here; the parent writes what stdio still has.
+	if (gnu_get_libc_version && getpid() != kept.lock.self.pid && process_shares_memory()) {
+		(void)__cxa_atexit(leave, NULL, NULL);
+		_exit(status);
+	}
 	kept.left = true;
 	if (lockfile_leave(&kept.lock))
 		report_log(&kept.config, "Released lock at", kept.lock_path);
@@ -81,7 +89,7 @@ static void leave(void *unused)
 
 static void leave_quickly(void)
 {
-	leave(NULL);
+	leave(NULL, 0);
 }
 
 static void register_handlers(void)

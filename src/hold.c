@@ -72,9 +72,12 @@ void hold_close(struct lockfile *lock)
 
 void hold_end(struct lockfile *lock)
 {
-	if (lock->mapping)
-		(void)munmap(lock->mapping, 1);
+	void *mapping = lock->mapping;
+
+	// In this order: a child that is forked between the two may take away what is written here (exclusivelock.c).
 	lock->mapping = NULL;
+	if (mapping)
+		(void)munmap(mapping, 1);
 	hold_close(lock);
 }
 

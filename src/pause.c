@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: MIT
 #include "pause.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <time.h>
 
 // What passes between two looks at the clock, by and large.
 #define LOOK_NS 500000u
 
-static uint64_t last;
-static bool is_guessed;
+// Threads may look at the same time.
+static _Atomic uint64_t last;
+static _Atomic bool is_guessed;
 
 void pause_us(uint32_t microseconds)
 {
@@ -21,13 +23,18 @@ uint64_t pause_clock(void)
 {
 	struct timespec now;
 
-	is_guessed = clock_gettime(CLOCK_MONOTONIC, &now) == -1;
-	last = is_guessed ? last + LOOK_NS : (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-	return last;
+	if (clock_gettime(CLOCK_MONOTONIC, &now) == 0) {
+		uint64_t time = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+
+		atomic_store_explicit(&last, time, memory_order_relaxed);
+		return time;
+	}
+	atomic_store_explicit(&is_guessed, true, memory_order_relaxed);
+	return atomic_fetch_add_explicit(&last, LOOK_NS, memory_order_relaxed) + LOOK_NS;
 }
 
 void pause_passed(uint64_t nanoseconds)
 {
-	if (is_guessed)
-		last += nanoseconds;
+	if (atomic_load_explicit(&is_guessed, memory_order_relaxed))
+		(void)atomic_fetch_add_explicit(&last, nanoseconds, memory_order_relaxed);
 }

@@ -2,13 +2,17 @@
 #include "process.h"
 
 #include "procfile.h"
+#include "rawcall.h"
 #include "text.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/kcmp.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -34,11 +38,11 @@
 #define CLOCK_SLACK_NS (2 * NS_PER_TICK)
 
 // A /proc of another PID namespace than ours counts other processes: its numbers say nothing about ours.
-static bool proc_is_foreign;
+static _Atomic bool proc_is_foreign;
 
 bool process_proc_is_foreign(void)
 {
-	return proc_is_foreign;
+	return atomic_load_explicit(&proc_is_foreign, memory_order_relaxed);
 }
 
 bool process_parse_namespace(const char *text, size_t length, uint64_t *number)
@@ -191,7 +195,7 @@ int process_read_stat(pid_t pid, struct process_stat *status)
 	char path[PROCFILE_PATH];
 	int result;
 
-	if (pid != 0 && proc_is_foreign) {
+	if (pid != 0 && process_proc_is_foreign()) {
 		errno = ENOENT;
 		return -1;
 	}
@@ -225,8 +229,8 @@ struct process_self process_self(void)
 
 	if (process_read_stat(0, &status) == -1)
 		return self;
-	proc_is_foreign = status.pid != self.pid;
-	if (proc_is_foreign)
+	atomic_store_explicit(&proc_is_foreign, status.pid != self.pid, memory_order_relaxed);
+	if (status.pid != self.pid)
 		return self;
 	self.session = status.session;
 	if (find_offset(&offset, &self.space))
@@ -340,6 +344,11 @@ bool process_has_forked(void)
 		return true;
 	// Here the kernel does not wait, nor count.
 	return sigaction(SIGCHLD, NULL, &action) == -1 || action.sa_handler == SIG_IGN || (action.sa_flags & SA_NOCLDWAIT);
+}
+
+bool process_shares_memory(void)
+{
+	return rawcall(SYS_kcmp, getpid(), getppid(), KCMP_VM, 0, 0, 0) == 0;
 }
 
 bool process_is_orphan(void)

@@ -88,6 +88,9 @@ bool process_is_ending(pid_t pid);
 // Whether this process has forked, ever, others that may have forked in turn. Also true if that cannot be told.
 bool process_has_forked(void);
 
+// Whether this process and its parent have one memory, as after vfork(2). False where the kernel does not tell (no kcmp(2)).
+bool process_shares_memory(void);
+
 // Whether the process that forked this one has ended. Known only where whoever adopted it is of another session, and false
 // elsewhere.
 bool process_is_orphan(void);

@@ -12,6 +12,10 @@
 #include <unistd.h>
 
 #define EXPORTED __attribute__((visibility("default")))
+// The kernel's include/uapi/linux/prctl.h, newer than some distributions' copies of it: this and on with any number but 0.
+#ifndef PR_SET_SYSCALL_USER_DISPATCH
+#define PR_SET_SYSCALL_USER_DISPATCH 59
+#endif
 
 // libc's own errno; the library's other parts have one of theirs.
 extern int *__real___errno_location(void) __attribute__((weak));
@@ -42,6 +46,13 @@ static void enter(void)
 	__atomic_store_n(&entered, true, __ATOMIC_RELAXED);
 }
 
+// Whether from here on system calls of this library's may bring a signal. With Syscall User Dispatch it may be that those of libc alone do
+// not. That is one thread's, but to know whose end this is would take a system call, too.
+static bool confines(long option, long argument)
+{
+	return option == PR_SET_SECCOMP || (option == PR_SET_SYSCALL_USER_DISPATCH && argument != 0);
+}
+
 static long result_of(long result)
 {
 	if (result >= 0 || result < -4095)
@@ -64,7 +75,7 @@ EXPORTED long syscall(long number, ...)
 	result = next ? next(number, a[0], a[1], a[2], a[3], a[4], a[5]) :
 			result_of(rawcall(number, a[0], a[1], a[2], a[3], a[4], a[5]));
 	if (result >= 0 && ((number == SYS_seccomp && (a[0] == SECCOMP_SET_MODE_FILTER || a[0] == SECCOMP_SET_MODE_STRICT)) ||
-			    (number == SYS_prctl && a[0] == PR_SET_SECCOMP)))
+			    (number == SYS_prctl && confines(a[0], a[1]))))
 		enter();
 	return result;
 }
@@ -81,7 +92,7 @@ EXPORTED int prctl(int option, ...)
 	va_end(list);
 	result = next ? next(option, a[0], a[1], a[2], a[3]) :
 			result_of(rawcall(SYS_prctl, option, a[0], a[1], a[2], a[3], 0));
-	if (result >= 0 && option == PR_SET_SECCOMP)
+	if (result >= 0 && confines(option, a[0]))
 		enter();
 	return (int)result;
 }

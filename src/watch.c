@@ -104,7 +104,7 @@ void watch_holder(pid_t pid, const char *path, uint64_t deadline)
 // The signal's disposition is the process': the first alarm sets it, the last one sets it back.
 static atomic_flag changing = ATOMIC_FLAG_INIT;
 static int alarms;
-static volatile sig_atomic_t foreign;
+static _Atomic bool foreign;
 static struct sigaction action_before;
 
 static void note_signal(int signal, siginfo_t *info, void *context)
@@ -112,18 +112,25 @@ static void note_signal(int signal, siginfo_t *info, void *context)
 	(void)signal;
 	(void)context;
 	if (info->si_code != SI_TIMER)
-		foreign = 1;
+		atomic_store_explicit(&foreign, true, memory_order_relaxed);
 }
 
-// False: there is no handler to be had, and nothing was counted.
+static void begin_change(void)
+{
+	while (atomic_flag_test_and_set(&changing))
+		(void)sched_yield();
+}
+
+// False: there is no handler to be had, or (in a handler that has forked) no alarm, and nothing was counted.
 static bool count_alarm(int change)
 {
 	struct sigaction action = { .sa_sigaction = note_signal, .sa_flags = SA_SIGINFO };
 	bool done = true;
 
-	while (atomic_flag_test_and_set(&changing))
-		(void)sched_yield();
-	if (alarms == 0)
+	begin_change();
+	if (alarms == 0 && change < 0)
+		done = false;
+	else if (alarms == 0)
 		done = sigaction(TIMER_SIGNAL, &action, &action_before) == 0;
 	if (done)
 		alarms += change;
@@ -131,6 +138,25 @@ static bool count_alarm(int change)
 		(void)sigaction(TIMER_SIGNAL, &action_before, NULL);
 	atomic_flag_clear(&changing);
 	return done;
+}
+
+void watch_before_fork(void)
+{
+	begin_change();
+}
+
+void watch_after_fork(void)
+{
+	atomic_flag_clear(&changing);
+}
+
+void watch_after_fork_in_child(void)
+{
+	if (alarms > 0)
+		(void)sigaction(TIMER_SIGNAL, &action_before, NULL);
+	alarms = 0;
+	atomic_store_explicit(&foreign, false, memory_order_relaxed);
+	atomic_flag_clear(&changing);
 }
 
 int watch_arm(struct watch_alarm *alarm, uint64_t deadline)
@@ -183,8 +209,6 @@ void watch_disarm(struct watch_alarm *alarm)
 	// With the action it had, most likely none, the next signal of one that goes on would kill.
 	if (stopped)
 		(void)count_alarm(-1);
-	if (foreign) {
-		foreign = 0;
+	if (atomic_exchange_explicit(&foreign, false, memory_order_relaxed))
 		(void)kill(getpid(), TIMER_SIGNAL);
-	}
 }

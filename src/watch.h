@@ -32,4 +32,9 @@ struct watch_alarm {
 int watch_arm(struct watch_alarm *alarm, uint64_t deadline);
 void watch_disarm(struct watch_alarm *alarm);
 
+// For pthread_atfork(3): a child has no timer of its parent's threads, and the signal's disposition as it was before them.
+void watch_before_fork(void);
+void watch_after_fork(void);
+void watch_after_fork_in_child(void);
+
 #endif

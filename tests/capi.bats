@@ -160,6 +160,20 @@ start_api() {
 	[[ $output == "$(refusal n "$HOLDER")" ]]
 }
 
+@test "what another thread forks during a wait keeps neither the lock nor the signal's handler" {
+	start_holder EXCLUSIVELOCK_NAME=n "$HELPERS/hold"
+	start_api fork-waiting n
+	kill -TERM "${ENDLATER[0]}"
+	poll process_has_ended "$HOLDER"
+	[[ $(<"$OUT") == ready*again* ]] || { cat "$OUT"; false; }
+}
+
+@test "children that are forked at any time of other threads' waits can wait themselves" {
+	start_holder EXCLUSIVELOCK_NAME=n "$HELPERS/hold"
+	run -0 "$API" forks n
+	[[ $output == "ready "* ]]
+}
+
 @test "the umask of the program has no say in the file's mode, and is left alone" {
 	umask 077
 	start_api hold n

@@ -196,6 +196,24 @@ end_children() {
 	end_children
 }
 
+@test "a program that lets through the system calls of libc's code alone asks, and keeps its own status and all its output" {
+	local how
+	for how in prctl syscall; do
+		run "$HELPERS/dispatch" "$how"
+		[[ $status -eq 7 ]] || skip "no Syscall User Dispatch here"
+		run -7 guarded "$HELPERS/dispatch" "$how"
+		[[ $output == "output that stdio still has" ]]
+		# It could not tidy up; its file stands in nobody's way.
+		assert_free job
+	done
+}
+
+@test "a child by vfork whose exec failed calls exit: the parent goes on holding, and leaves no file" {
+	run -7 guarded "$HELPERS/vforked"
+	[[ $output == $'before\nheld 1' ]] || { echo "$output"; false; }
+	file_is_gone "$LOCK"
+}
+
 @test "the library asks for no function of the loader's" {
 	run -0 nm -D "$SHIM"
 	run -1 grep -E ' (dl.*|malloc|free)(@|$)' <<<"$output"

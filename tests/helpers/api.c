@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <exclusivelock.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -105,6 +107,74 @@ static int fork_child(const char *name)
 	return 0;
 }
 
+static void *queue_quietly(void *name)
+{
+	exclusivelock_release(exclusivelock_wait(name, 60));
+	return NULL;
+}
+
+static bool has_default_action(void)
+{
+	struct sigaction action;
+
+	return sigaction(SIGRTMAX, NULL, &action) == 0 && action.sa_handler == SIG_DFL;
+}
+
+// A child that is forked while another thread waits has nothing of that wait.
+static int fork_while_waiting(char *name)
+{
+	pthread_t waiter;
+	pid_t child;
+
+	pthread_create(&waiter, NULL, queue_quietly, name);
+	while (has_default_action())
+		sched_yield();
+	usleep(20000);
+	child = fork();
+	if (child == 0) {
+		say(has_default_action() ? "ready" : "handler");
+		await_term();
+		_exit(0);
+	}
+	pthread_join(waiter, NULL);
+	say(!exclusivelock_try(name) ? "refused" : has_default_action() ? "again" : "handler");
+	kill(child, SIGTERM);
+	waitpid(child, NULL, 0);
+	return 0;
+}
+
+static _Atomic bool over;
+
+static void *wait_shortly(void *name)
+{
+	while (!over)
+		exclusivelock_release(exclusivelock_wait(name, 0.01));
+	return NULL;
+}
+
+// Children that are forked at any time of others' waits can wait themselves.
+static int fork_all_the_time(char *name)
+{
+	pthread_t waiter;
+	int failed = 0, status;
+
+	pthread_create(&waiter, NULL, wait_shortly, name);
+	for (int i = 0; i < ROUNDS / 10 && !failed; i++) {
+		pid_t child = fork();
+
+		if (child == 0) {
+			alarm(30);
+			_exit(exclusivelock_wait(name, 0.01) || errno != ETIMEDOUT || !has_default_action());
+		}
+		waitpid(child, &status, 0);
+		failed = status;
+	}
+	over = true;
+	pthread_join(waiter, NULL);
+	say(failed ? "failed" : "ready");
+	return failed != 0;
+}
+
 static int holder(const char *name)
 {
 	pid_t pid = exclusivelock_holder(name);
@@ -189,6 +259,10 @@ static int run(int argc, char **argv)
 		return forever(name);
 	if (strcmp(what, "fork") == 0)
 		return fork_child(name);
+	if (strcmp(what, "fork-waiting") == 0)
+		return fork_while_waiting(name);
+	if (strcmp(what, "forks") == 0)
+		return fork_all_the_time(name);
 	if (strcmp(what, "holder") == 0)
 		return holder(name);
 	if (strcmp(what, "die-twice") == 0)
