@@ -216,9 +216,9 @@ uint64_t process_start(const struct process_stat *status)
 
 bool process_sees_all(void)
 {
-	uint64_t offset;
+	uint64_t space;
 
-	return !proc_is_foreign && find_offset(&offset) && known.space == FIRST_NAMESPACE;
+	return !process_proc_is_foreign() && find_space(&space) && space == FIRST_NAMESPACE;
 }
 
 struct process_self process_self(void)
@@ -378,7 +378,7 @@ bool process_may_descend(pid_t pid)
 	struct process_stat from, status, parent = { 0 };
 
 	(void)process_self();
-	if (proc_is_foreign)
+	if (process_proc_is_foreign())
 		return true;
 	if (process_read_stat(pid, &from) == -1 || process_read_stat(0, &status) == -1)
 		return false;
