@@ -211,13 +211,15 @@ bool lockfile_leave(struct lockfile *lock)
 	const struct mapped_file file = file_of(lock);
 	enum waiters waiters = WAITERS_NONE;
 	struct own_file own;
+	pid_t pid;
 
 	lock->budget.end = 0;
 	if (!open_own(lock, &own))
 		return true;
 	// A worker: what it shares with the holder ends when it does. Who took the lock is none, whoever's number stands in a stale file
 	// that it could not write to.
-	if ((getpid() != lock->self.pid && own.record.pid != getpid() && record_is_alive(&own.record)) || process_has_moved(&lock->self)) {
+	pid = getpid();
+	if ((pid != lock->self.pid && own.record.pid != pid && record_is_alive(&own.record)) || process_has_moved(pid, &lock->self)) {
 		hold_leave_to_kernel(lock);
 		return false;
 	}

@@ -121,11 +121,12 @@ static bool find_offset(uint64_t *offset, uint64_t *space)
 	return true;
 }
 
-bool process_has_moved(const struct process_self *self)
+bool process_has_moved(pid_t pid, const struct process_self *self)
 {
 	uint64_t space;
 
-	if (self->space == 0 || (self->pid == getpid() && self->pid != FIRST_PROCESS))
+	// The first process of a namespace may be the child of another's first.
+	if (self->space == 0 || (self->pid == pid && pid != FIRST_PROCESS))
 		return false;
 	return !find_space(&space) || space != self->space;
 }

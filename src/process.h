@@ -53,9 +53,9 @@ struct process_self {
 
 struct process_self process_self(void);
 
-// Whether this process is in another PID namespace than SELF, the process that forked it, was: then SELF's number, and those of others
+// Whether this process, PID, is in another PID namespace than SELF, the process that forked it, was: then SELF's number, and those of others
 // that SELF knew, say nothing here, whatever /proc there is.
-bool process_has_moved(const struct process_self *self);
+bool process_has_moved(pid_t pid, const struct process_self *self);
 
 // Whether /proc is of another PID namespace than ours, so that its numbers say nothing about our processes. Known once
 // process_self() was called.

@@ -173,3 +173,188 @@ on_two_file_systems() {
 	[[ ${#mark[@]} -eq 6 ]]
 	[[ ${lines[1]} == "${mark[0]}.${mark[1]}.${mark[2]}.${mark[3]}.0" && ${lines[2]} == "${lines[1]}" ]] || { echo "$output"; false; }
 }
+
+# Sets MARKS to those of the holder of "job", which runs `hold`.
+start_marked_holder() {
+	start_holder "$@" EXCLUSIVELOCK_NAME=job sh -c 'env >marks; exec "$0"' "$HELPERS/hold"
+	mapfile -t MARKS < <(grep '^EXCLUSIVELOCK_\(PID\|LOCKFILE\|INSTANCE\)=' marks)
+	[[ ${#MARKS[@]} -eq 3 ]]
+}
+
+@test "the marks of a living holder let nobody in who does not descend from it" {
+	local scope
+	for scope in process tree; do
+		start_marked_holder EXCLUSIVELOCK_SCOPE="$scope"
+		refused job env "${MARKS[@]}" LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME=job EXCLUSIVELOCK_SCOPE="$scope" echo in
+		# As at(1) and tmux(1) do it, in a session of its own.
+		refused job setsid --wait env "${MARKS[@]}" LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME=job EXCLUSIVELOCK_SCOPE="$scope" echo in
+		refused job env "${MARKS[@]}" "$LAUNCH" -n job echo in
+		kill -TERM "$HOLDER"
+		wait "$HOLDER"
+	done
+}
+
+@test "the marks of a living holder without a name of its own let no second copy in" {
+	start_holder sh -c 'env >marks; LD_PRELOAD= exec "$0"' "$HELPERS/hold"
+	mapfile -t MARKS < <(grep '^EXCLUSIVELOCK_\(PID\|LOCKFILE\|INSTANCE\)=' marks)
+	run -1 env "${MARKS[@]}" LD_PRELOAD="$SHIM" sh -c 'echo in'
+	[[ $output == "Another '"*"' process is already running (pid $HOLDER)." ]]
+}
+
+@test "what has lost its parent below the living holder is not refused, with the holder's marks" {
+	run -0 named job /usr/bin/python3 -c 'import os, subprocess, sys
+names = ("EXCLUSIVELOCK_PID", "EXCLUSIVELOCK_LOCKFILE", "EXCLUSIVELOCK_INSTANCE")
+read, write = os.pipe()
+for begin in (lambda: None, os.setsid, os.setpgrp):
+    if os.fork() == 0:
+        begin()
+        if os.fork() != 0:
+            os._exit(0)
+        while os.getppid() == os.getsid(0) != os.getsid(os.getppid()):
+            pass
+        os.dup2(write, 1)
+        os.dup2(write, 2)
+        subprocess.run(["echo", "child"])
+        os.execlp("echo", "echo", "itself")
+    os.wait()
+os.close(write)
+print(sorted(os.fdopen(read).read().split()))
+sys.exit(0)'
+	[[ $output == "['child', 'child', 'child', 'itself', 'itself', 'itself']" ]] || { echo "$output"; false; }
+}
+
+# A process writes its PID as a Python program does, at the TIME that it says; then COMMAND is its child.
+below_bare_pid() {
+	bash -c 'printf %s $$ >"$0"; touch -d "$1" "$0"; shift; "$@"; exit' "$(lock_file job)" "$@"
+}
+
+@test "a PID without a stamp vouches for no process that began after it was written, nor for any at a time to come" {
+	local when command
+	for when in '1 hour ago' '1 hour'; do
+		for command in "env LD_PRELOAD=$SHIM EXCLUSIVELOCK_NAME=job" "$LAUNCH -n job"; do
+			# shellcheck disable=SC2086 # words
+			run -1 below_bare_pid "$when" $command echo in
+			[[ $output =~ ^"Another 'job' process is already running (pid "[0-9]+")."$ ]] || { echo "$output"; false; }
+		done
+	done
+	run -0 below_bare_pid now env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME=job echo in
+	[[ $output == in ]]
+}
+
+@test "in a user namespace the record of a user who has no number there does not vouch for an ancestor" {
+	make_public_place
+	local user=(setpriv --reuid=4321 --regid=4321 --clear-groups) apart
+	mkfifo "$PLACE/go"
+	chmod 666 "$PLACE/go"
+	for apart in 'unshare --user' 'unshare --user --map-root-user'; do
+		"${user[@]}" $apart true 2>/dev/null || skip "needs user namespaces"
+		# shellcheck disable=SC2016
+		"${user[@]}" sh -c 'read -r _ <"$1"; shift; "$@"; echo $?' sh "$PLACE/go" $apart \
+			env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME=job EXCLUSIVELOCK_DIR="$LOCKS" echo in >out 2>&1 3>&- &
+		HOLDER=$!
+		ENDLATER+=("$HOLDER")
+		printf %s "$HOLDER" >"$(lock_file job)"
+		chown 1234 "$(lock_file job)"
+		echo >"$PLACE/go"
+		wait "$HOLDER"
+		[[ $(<out) == "Another 'job' process is already running (pid $HOLDER)."$'\n1' ]] || { cat out; false; }
+		rm "$(lock_file job)"
+	done
+}
+
+# In a time namespace where the machine started more than a day earlier.
+needs_time_namespace() {
+	APART=(unshare --time --boottime 100000)
+	[[ $EUID -eq 0 ]] || APART=(unshare --user --map-root-user --time --boottime 100000)
+	"${APART[@]}" true 2>/dev/null || skip "needs time namespaces, and root or user namespaces"
+}
+
+@test "a program that is guarded by its PID alone refuses starts from another time namespace, both ways" {
+	needs_time_namespace
+	local holder starter
+	for holder in "" "${APART[*]}"; do
+		: >out
+		# shellcheck disable=SC2086 # words
+		$holder "$LAUNCH" -P -n job "$HELPERS/hold-static" >out 3>&- &
+		HOLDER=$!
+		ENDLATER+=("$HOLDER")
+		poll grep -q ready out
+		for starter in "" "${APART[*]}"; do
+			# shellcheck disable=SC2086
+			refused job $starter env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME=job echo in
+			# shellcheck disable=SC2086
+			refused job $starter "$LAUNCH" -P -n job echo in
+		done
+		kill -KILL "$HOLDER"
+		wait "$HOLDER" || :
+		named job true
+	done
+}
+
+@test "a program's children in a time namespace of their own are not refused and leave its file, with marks and without" {
+	needs_time_namespace
+	local clean
+	for clean in "" "env -u EXCLUSIVELOCK_INSTANCE"; do
+		# shellcheck disable=SC2086
+		run -0 "$LAUNCH" -P -n job sh -c '"$@" || exit; ls "$0"' "$(lock_file job)" "${APART[@]}" \
+			$clean env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME=job echo in
+		[[ $output == $'in\n'"$(lock_file job)" ]]
+		rm -f "$(lock_file job)"
+	done
+}
+
+@test "a forked child that leaves in a PID namespace with a /proc of its own does not delete the living holder's file" {
+	[[ $EUID -eq 0 ]] || skip "needs root"
+	# Behind exec beside a worker the holder has no flock of its own; the worker is ended.
+	cat >holder.py <<-'PYTHON'
+		import ctypes, os, signal, sys
+		libc = ctypes.CDLL(None, use_errno=True)
+		if len(sys.argv) == 2:
+		    worker = os.fork()
+		    if worker == 0:
+		        signal.pause()
+		    os.execv(sys.executable, [sys.executable, *sys.argv, str(worker)])
+		os.kill(int(sys.argv[2]), signal.SIGKILL)
+		os.waitpid(int(sys.argv[2]), 0)
+		if libc.unshare(0x20000000 | 0x20000) != 0:
+		    sys.exit("unshare")
+		if os.fork() == 0:
+		    libc.mount(b"none", b"/", None, 0x4000 | 0x40000, None)
+		    if libc.mount(b"proc", b"/proc", b"proc", 0, None) != 0:
+		        sys.exit("mount")
+		    print(os.getpid(), flush=True)
+		    sys.exit(0)
+		os.wait()
+		print(os.path.exists(sys.argv[1]))
+	PYTHON
+	run -0 named job /usr/bin/python3 holder.py "$(lock_file job)"
+	[[ $output == $'1\nTrue' ]]
+}
+
+@test "a record from before the boot, whose PID and start time another process has now, is stale; one of this boot is not" {
+	[[ $(stat -f -c %T "$LOCKS") != @(tmpfs|ramfs) ]] || skip "needs a temporary directory that outlives a boot"
+	local start
+	"$HELPERS/hold" >out 3>&- &
+	HOLDER=$!
+	ENDLATER+=("$HOLDER")
+	poll grep -q ready out
+	start=$(cut -d ' ' -f 22 "/proc/$HOLDER/stat")
+	echo "$HOLDER" >"$(lock_file job)"
+	touch -d "@1577836800.$(printf %09d "$start")" "$(lock_file job)"
+	run -0 named job echo in
+	[[ $output == in ]]
+	echo "$HOLDER" >"$(lock_file job)"
+	touch -d "@1577836800.$(stamp_of "$HOLDER")" "$(lock_file job)"
+	refused job named job echo in
+}
+
+@test "the stamp has no part of the boot's where lock files do not outlive it" {
+	[[ $(stat -f -c %T /dev/shm 2>/dev/null) == tmpfs && -w /dev/shm ]] || skip "needs /dev/shm"
+	PLACE=$(mktemp -d /dev/shm/exlock.XXXXXX)
+	LOCKS=$PLACE
+	start_holder EXCLUSIVELOCK_NAME=job EXCLUSIVELOCK_DIR="$PLACE" "$HELPERS/hold"
+	[[ $(stat -c %y "$(lock_file job)") == *".$(stamp_of "$HOLDER") "* ]]
+	refused job named job EXCLUSIVELOCK_DIR="$PLACE" echo in
+	kill -TERM "$HOLDER"
+	wait "$HOLDER"
+}

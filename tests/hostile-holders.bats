@@ -67,7 +67,7 @@ assert_runs_for_all() {
 			as_attacker chmod 666 "$LOCK"
 			run --separate-stderr -7 "$who" sh -c 'printf "%d$2" $$ >"$1"; export LD_PRELOAD="$3"; exec "$4" 7' \
 				sh "$LOCK" "$ending" "$SHIM" "$HELPERS/stages"
-			[[ $output == constructor*destructor* && $stderr == "" ]]
+			[[ $output == constructor*destructor* && $stderr == "" ]] || { echo "$output; $stderr"; false; }
 		done
 	done
 }

@@ -103,10 +103,7 @@ plant() {
 
 # Puts the right stamp for process PID on the attacker's file.
 stamp_for() {
-	local line fields
-	line=$(<"/proc/$1/stat")
-	read -ra fields <<<"${line##*) }"
-	as_attacker touch -d "@1700000000.$(printf %09d $((fields[19] % 1000000000)))" "$LOCK"
+	as_attacker touch -d "@1700000000.$(stamp_of "$1")" "$LOCK"
 }
 
 teardown() {
