@@ -9,7 +9,7 @@ static const char *const steps[] = {
 };
 static const char *const kinds[] = { "", " (Python)", " (flock)" };
 
-// The lock file by the mark: "PID.START.INODE.SESSION.DESCRIPTOR". Over another user's file, which it may not write, a process
+// The lock file by the mark: "PID.START.DEVICE.INODE.SESSION.DESCRIPTOR". Over another user's file, which it may not write, a process
 // has a descriptor, and the flock alone holds the lock: no Python program sees that.
 static bool is_recorded(struct file *file)
 {
@@ -18,7 +18,7 @@ static bool is_recorded(struct file *file)
 	int descriptor = -1;
 
 	if (mark)
-		(void)sscanf(mark, "%*u.%*u.%lu.%*u.%d", &inode, &descriptor);
+		(void)sscanf(mark, "%*u.%*u.%*u.%lu.%*u.%d", &inode, &descriptor);
 	if (descriptor >= 0 && find_file(descriptor, "", file))
 		return (fcntl(descriptor, F_GETFL) & O_ACCMODE) != O_RDONLY;
 	if (!path || !find_file(AT_FDCWD, path, file) || file->inode != inode)
