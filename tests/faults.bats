@@ -24,7 +24,7 @@ assert_bears_faults() {
 	local situation
 	for situation in "$@"; do
 		mkdir "$BATS_TEST_TMPDIR/$situation"
-		run "${INSIDE[@]}" "$HELPERS/faulty" "${PLACE:-$BATS_TEST_TMPDIR/$situation}" "$SHIM" "$BUILD/exlock-launch" "$situation" \
+		run "${INSIDE[@]}" "$HELPERS/faulty" "${PLACE:-$BATS_TEST_TMPDIR/$situation}" "$SHIM" "$BUILT_LAUNCH" "$situation" \
 			${EXLOCK_FAULTS:+"$EXLOCK_FAULTS"}
 		[[ $status -ne 88 ]] || skip "needs ptrace(2), on x86-64"
 		[[ $status -eq 0 ]] || { echo "$output"; return 1; }
@@ -83,7 +83,7 @@ assert_bears_faults() {
 }
 
 @test "the test of faults sees a program that nothing guards" {
-	SHIM='' run "${INSIDE[@]}" "$HELPERS/faulty" "$BATS_TEST_TMPDIR" "" "$BUILD/exlock-launch" fresh
+	SHIM='' run "${INSIDE[@]}" "$HELPERS/faulty" "$BATS_TEST_TMPDIR" "" "$BUILT_LAUNCH" fresh
 	[[ $status -ne 88 ]] || skip "needs ptrace(2), on x86-64"
 	[[ $status -eq 1 && $output == *"in main, and another one is, too"* ]]
 }

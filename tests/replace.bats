@@ -107,10 +107,9 @@ launch_holder() { launch_holder_of n "$@"; }
 
 @test "another user's holder may not be asked to end: 125, and it goes on" {
 	make_public_place
+	place_launcher "$PLACE"
 	launch_holder "$HELPERS/hold"
-	chmod 755 "$BUILD" 2>/dev/null || :
-	as_user test -x "$LAUNCH" || skip "the build is not readable to others"
-	run -125 as_user env EXCLUSIVELOCK_DIR="$LOCKS" "$LAUNCH" -r -n n echo in
+	run -125 as_user env EXCLUSIVELOCK_DIR="$LOCKS" "$PLACE/exlock-launch" -r -n n echo in
 	[[ $output == *"is held by pid $HOLDER, and it may not be asked to end: not replaced, nothing is started" ]]
 	kill -0 "$HOLDER"
 }

@@ -49,7 +49,8 @@ settle_build() {
 	EXLOCK_BUILD=$BATS_RUN_TMPDIR/build
 	mkdir "$EXLOCK_BUILD"
 	(cd "$build" && find . -maxdepth 3 ! -type d \( -perm -u+x -o -name '*.so*' \) -exec cp -d --parents -t "$EXLOCK_BUILD" {} +)
-	mv "$EXLOCK_BUILD/exlock-launch" "$EXLOCK_BUILD/exlock-launch.built"
+	mkdir "$EXLOCK_BUILD/built"
+	mv "$EXLOCK_BUILD/exlock-launch" "$EXLOCK_BUILD/built"
 	cp "$EXLOCK_BUILD/tests/launcher" "$EXLOCK_BUILD/exlock-launch"
 	chmod -R a+rX "$EXLOCK_BUILD"
 }

@@ -12,8 +12,8 @@ CONFIGURED=$EXLOCK_CONFIGURED
 SHIM=${EXLOCK_PRELOAD_FIRST:+$EXLOCK_PRELOAD_FIRST:}$BUILD/libexlock.so
 LAUNCH=$BUILD/exlock-launch
 # The one that was built, not what stands for it in a copy.
-BUILT_LAUNCH=$LAUNCH
-[[ ! -e $LAUNCH.built ]] || BUILT_LAUNCH+=.built
+BUILT_LAUNCH=$BUILD/built/exlock-launch
+[[ -e $BUILT_LAUNCH ]] || BUILT_LAUNCH=$LAUNCH
 HELPERS=$BUILD/tests
 SOURCE=$(cd "$BATS_TEST_DIRNAME/.." && pwd)
 

@@ -31,7 +31,7 @@ int main(int argc, char **argv)
 	arguments[2] = beside(folder, "--keeper=", "exlock-keeper");
 	for (int i = 1; i < argc; i++)
 		arguments[i + 2] = argv[i];
-	execv(beside(folder, "", "exlock-launch.built"), arguments);
+	execv(beside(folder, "", "built/exlock-launch"), arguments);
 	perror(folder);
 	return 125;
 }
