@@ -192,30 +192,24 @@ bool holder_hand_on_mapped(const struct mapped_file *file, const struct process_
 }
 
 struct ending_search {
-	uid_t owner;
 	struct budget *budget;
-	uint64_t others_end;
 };
 
 static bool await_ending(void *context, pid_t pid, bool certain)
 {
 	struct ending_search *search = context;
 
-	if (pid == getpid() || !process_is_ending(pid))
-		return false;
-	if (certain || keepers_is_credible(pid, search->owner)) {
+	(void)certain;
+	if (pid != getpid() && process_is_ending(pid))
 		(void)watch_process(pid, budget_end(search->budget));
-	} else if (search->owner == 0) {
-		if (search->others_end == 0)
-			search->others_end = pause_clock() + OTHERS_NS;
-		(void)watch_process(pid, search->others_end);
-	}
 	return false;
 }
 
 void holder_await_endings(const struct process_self *self, pid_t last, uid_t owner, struct budget *budget)
 {
-	struct ending_search search = { owner, budget, 0 };
+	struct ending_search search = { budget };
+
+	(void)owner;
 
 	if (self)
 		relatives_of_self(self, await_ending, &search, budget);
