@@ -135,7 +135,7 @@ static bool enter(struct exclusivelock *lock)
 }
 
 // Says whether LOCK is taken. False: it is not among this process' locks, so it is the parent's.
-static bool settle(struct exclusivelock *lock, bool taken)
+static bool settle(const struct exclusivelock *lock, bool taken)
 {
 	struct exclusivelock *at;
 
