@@ -51,13 +51,14 @@ static void after_fork(void)
 	pthread_mutex_unlock(&mutex);
 }
 
-static void close_pending(void *context, pid_t descriptor)
+static bool close_pending(void *context, pid_t descriptor)
 {
 	const struct stat *file = context;
 	struct stat status;
 
 	if (fstat(descriptor, &status) == 0 && status.st_dev == file->st_dev && status.st_ino == file->st_ino)
 		(void)close(descriptor);
+	return false;
 }
 
 // A thread of the parent's that takes or releases LOCK has the file open, mapped perhaps. With those the child would keep the lock for as
@@ -69,7 +70,7 @@ static void drop_pending(const struct exclusivelock *lock)
 	if (lock->lock.mapping)
 		(void)munmap(lock->lock.mapping, 1);
 	if (stat(lock->path, &status) == 0)
-		procfile_list("/proc/self/fd", close_pending, &status);
+		(void)procfile_search("/proc/self/fd", 0, close_pending, &status);
 }
 
 // The child keeps the mappings of what was taken, and with them the parent's locks; none of them is its own to give back.
@@ -134,7 +135,7 @@ static bool enter(struct exclusivelock *lock)
 }
 
 // Says whether LOCK is taken. False: it is not among this process' locks, so it is the parent's.
-static bool settle(struct exclusivelock *lock, bool taken)
+static bool settle(const struct exclusivelock *lock, bool taken)
 {
 	struct exclusivelock *at;
 

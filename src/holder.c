@@ -139,14 +139,25 @@ static struct heir_search find_heir(const struct mapped_file *file, const struct
 	return search;
 }
 
+// Apart, so that what it has on the stack is gone when processes are looked at.
+__attribute__((noinline)) static int peek(const char *path, struct record *record, uid_t *owner)
+{
+	struct stat status;
+	int result = record_peek(path, record, &status);
+
+	if (result == 0)
+		*owner = status.st_uid;
+	return result;
+}
+
 bool holder_hand_on(const struct mapped_file *file, const struct process_self *self, const struct record *own, bool watch_flock)
 {
 	struct sleeper sleeper = { 0 };
 	struct record record;
-	struct stat status;
+	uid_t owner;
 	int missed = 0;
 
-	if (record_peek(file->path, &record, &status) == -1)
+	if (peek(file->path, &record, &owner) == -1)
 		return false;
 	if (record.pid != getpid() || !record_is_same(&record, own))
 		return true;
@@ -154,7 +165,7 @@ bool holder_hand_on(const struct mapped_file *file, const struct process_self *s
 		if (watch_flock && holder_flock_is_free(file->path))
 			return false;
 		if (tries >= TRIES_ALONE || !watch_flock) {
-			struct heir_search found = find_heir(file, self, status.st_uid, &sleeper);
+			struct heir_search found = find_heir(file, self, owner, &sleeper);
 
 			if (found.first == 0 && !watch_flock)
 				return false;
@@ -173,12 +184,12 @@ bool holder_hand_on_mapped(const struct mapped_file *file, const struct process_
 {
 	struct sleeper sleeper = { 0 };
 	struct record record;
-	struct stat status;
+	uid_t owner;
 
-	if (record_peek(file->path, &record, &status) == -1)
+	if (peek(file->path, &record, &owner) == -1)
 		return false;
 	for (int tries = 0;; tries++) {
-		struct heir_search found = find_heir(file, self, status.st_uid, &sleeper);
+		struct heir_search found = find_heir(file, self, owner, &sleeper);
 		bool late = found.first != 0 && budget_is_over(file->budget);
 
 		if (found.first == 0)

@@ -16,9 +16,9 @@ extern struct r_debug *_dl_debug_addr __attribute__((weak));
 
 // The symbols of one object.
 struct symbols {
-	const ElfW(Sym) *symbols;
+	const Elf64_Sym *symbols;
 	const char *names;
-	const ElfW(Half) *versions;	// NULL: none
+	const Elf64_Half *versions;	// NULL: none
 	const uint32_t *gnu_hash;	// either may be NULL
 	const uint32_t *hash;
 };
@@ -31,7 +31,7 @@ static const struct link_map *first_object(void)
 }
 
 // glibc has added the object's address in place, musl has not, nor has either for the kernel's object.
-static const void *address(const struct link_map *object, ElfW(Addr) value)
+static const void *address(const struct link_map *object, Elf64_Addr value)
 {
 	return (const void *)(value < object->l_addr ? object->l_addr + value : value);
 }
@@ -40,7 +40,7 @@ static struct symbols symbols_of(const struct link_map *object)
 {
 	struct symbols symbols = { 0 };
 
-	for (const ElfW(Dyn) *entry = object->l_ld; entry->d_tag != DT_NULL; entry++) {
+	for (const Elf64_Dyn *entry = object->l_ld; entry->d_tag != DT_NULL; entry++) {
 		const void *table = address(object, entry->d_un.d_ptr);
 
 		if (entry->d_tag == DT_SYMTAB)
@@ -59,7 +59,7 @@ static struct symbols symbols_of(const struct link_map *object)
 
 static bool defines(const struct symbols *symbols, uint32_t index, const char *name)
 {
-	const ElfW(Sym) *symbol = symbols->symbols + index;
+	const Elf64_Sym *symbol = symbols->symbols + index;
 	unsigned type = symbol->st_info & 0xf;
 
 	return symbol->st_shndx != SHN_UNDEF && (type == STT_FUNC || type == STT_NOTYPE) &&
@@ -82,7 +82,7 @@ static uint32_t find_by_gnu_hash(const struct symbols *symbols, const char *name
 {
 	const uint32_t *table = symbols->gnu_hash;
 	uint32_t buckets = table[0], first = table[1];
-	const uint32_t *bucket = table + 4 + table[2] * (sizeof(ElfW(Addr)) / sizeof(*table));
+	const uint32_t *bucket = table + 4 + table[2] * (sizeof(Elf64_Addr) / sizeof(*table));
 	const uint32_t *hashes = bucket + buckets;
 	uint32_t hash = gnu_hash_of(name);
 	uint32_t index = buckets ? bucket[hash % buckets] : 0;

@@ -22,7 +22,7 @@
 #define PF_EXITING 0x4
 #define LOOKS_PASSING 3
 // Room for what is read of /proc/PID/stat: 22 fields, one of them a name in parentheses and the others numbers.
-#define STAT_MAX 512
+#define STAT_MAX 352
 // The kernel's include/uapi/linux/nsfs.h; the first PID namespace has had this number ever since namespaces have numbers.
 #define FIRST_NAMESPACE UINT64_C(0xEFFFFFFC)
 // Prime to the stamps' modulus, so that no two namespaces have one offset, and far from small multiples of it, so that the
@@ -297,7 +297,7 @@ struct thread_search {
 	bool found;
 };
 
-static void visit_thread(void *context, pid_t thread)
+static bool visit_thread(void *context, pid_t thread)
 {
 	struct thread_search *search = context;
 	char path[PROCFILE_PATH];
@@ -311,6 +311,7 @@ static void visit_thread(void *context, pid_t thread)
 	text_add(&text, "/stat");
 	if (read_stat_at(path, &status) == 0 && !(status.flags & PF_EXITING))
 		search->found = true;
+	return search->found;
 }
 
 static bool has_working_thread(pid_t pid)
@@ -318,7 +319,7 @@ static bool has_working_thread(pid_t pid)
 	struct thread_search search = { .pid = pid };
 	char path[PROCFILE_PATH];
 
-	procfile_list(procfile_path(path, pid, "/task"), visit_thread, &search);
+	(void)procfile_search(procfile_path(path, pid, "/task"), 0, visit_thread, &search);
 	return search.found;
 }
 

@@ -80,49 +80,12 @@ int procfile_lines(const char *path, bool (*visit)(void *context, const char *li
 	return fd == -1 ? -1 : 0;
 }
 
-static void list_numbers(int fd, char *buffer, void (*visit)(void *context, pid_t number), void *context)
+static void list_numbers(int fd, char *buffer, bool (*visit)(void *context, pid_t number), void *context)
 {
-	ssize_t got;
-
-	while ((got = getdents64(fd, buffer, SCRATCH_SIZE)) > 0) {
-		const struct dirent64 *entry;
-
-		for (ssize_t at = 0; at < got; at += entry->d_reclen) {
-			uint64_t number;
-			const char *name;
-
-			entry = (const struct dirent64 *)(buffer + at);
-			name = entry->d_name;
-			if (text_parse_number(&name, name + strlen(name), &number) && *name == '\0')
-				visit(context, (pid_t)number);
-		}
-	}
-}
-
-void procfile_list(const char *folder, void (*visit)(void *context, pid_t number), void *context)
-{
-	char *buffer = scratch_get();
-	int fd = buffer ? openat(AT_FDCWD, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-
-	if (fd != -1) {
-		list_numbers(fd, buffer, visit, context);
-		(void)close(fd);
-	}
-	scratch_free(buffer);
-}
-
-int procfile_search(const char *folder, pid_t first, bool (*visit)(void *context, pid_t number), void *context)
-{
-	int fd = openat(AT_FDCWD, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	_Alignas(struct dirent64) char buffer[1024];
 	bool done = false;
 	ssize_t got;
 
-	if (fd == -1)
-		return -1;
-	if (first > 0)
-		(void)lseek(fd, (off_t)first + FIRST_PLACE, SEEK_SET);
-	while (!done && (got = getdents64(fd, buffer, sizeof(buffer))) > 0) {
+	while (!done && (got = getdents64(fd, buffer, SCRATCH_SIZE)) > 0) {
 		const struct dirent64 *entry;
 
 		for (ssize_t at = 0; !done && at < got; at += entry->d_reclen) {
@@ -134,6 +97,19 @@ int procfile_search(const char *folder, pid_t first, bool (*visit)(void *context
 			done = text_parse_number(&name, name + strlen(name), &number) && *name == '\0' && visit(context, (pid_t)number);
 		}
 	}
-	(void)close(fd);
-	return 0;
+}
+
+int procfile_search(const char *folder, pid_t first, bool (*visit)(void *context, pid_t number), void *context)
+{
+	char *buffer = scratch_get();
+	int fd = buffer ? openat(AT_FDCWD, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+
+	if (fd != -1) {
+		if (first > 0)
+			(void)lseek(fd, (off_t)first + FIRST_PLACE, SEEK_SET);
+		list_numbers(fd, buffer, visit, context);
+		(void)close(fd);
+	}
+	scratch_free(buffer);
+	return fd == -1 ? -1 : 0;
 }

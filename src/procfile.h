@@ -20,11 +20,8 @@ ssize_t procfile_read(const char *path, char *buffer, size_t size);
 // a path and the columns before it VISIT gets the beginning. Returns 0, or -1 and errno: PATH cannot be opened, or no memory.
 int procfile_lines(const char *path, bool (*visit)(void *context, const char *line, size_t length), void *context);
 
-// Calls VISIT for each process or thread that FOLDER ("/proc", "/proc/PID/task") lists.
-void procfile_list(const char *folder, void (*visit)(void *context, pid_t number), void *context);
-
-// The same until VISIT returns true. FIRST: in /proc, smaller numbers may be left out; 0: none is. Returns 0, or -1 and errno:
-// FOLDER cannot be opened.
+// Calls VISIT for each process, thread or descriptor that FOLDER ("/proc", "/proc/PID/task", "/proc/PID/fd") lists, until it returns true.
+// FIRST: in /proc, smaller numbers may be left out; 0: none is. Returns 0, or -1 and errno: FOLDER cannot be opened, or no memory.
 int procfile_search(const char *folder, pid_t first, bool (*visit)(void *context, pid_t number), void *context);
 
 #endif

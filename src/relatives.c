@@ -3,6 +3,7 @@
 
 #include "procfile.h"
 #include "rawcall.h"
+#include "scratch.h"
 #include "text.h"
 
 #include <fcntl.h>
@@ -54,13 +55,29 @@ static void visit_one(struct search *search, pid_t pid)
 }
 
 // "12 345 6789 "
+static void visit_listed(struct search *search, int fd, char *text)
+{
+	uint64_t number = 0;
+	ssize_t length;
+
+	while (!search->done && (length = read(fd, text, SCRATCH_SIZE)) > 0)
+		for (ssize_t i = 0; !search->done && i < length; i++) {
+			if (text[i] >= '0' && text[i] <= '9') {
+				number = number * 10 + (uint64_t)(text[i] - '0');
+				continue;
+			}
+			if (number > 0)
+				visit_one(search, (pid_t)number);
+			number = 0;
+		}
+}
+
 static bool visit_thread(void *context, pid_t thread)
 {
 	struct search *search = context;
-	char path[PROCFILE_PATH], text[512];
+	char path[PROCFILE_PATH];
 	struct text name = text_in(path, sizeof(path));
-	uint64_t number = 0;
-	ssize_t length;
+	char *text;
 	int fd;
 
 	text_add(&name, "/proc/");
@@ -72,16 +89,10 @@ static bool visit_thread(void *context, pid_t thread)
 	if (fd == -1)
 		return false;
 	search->listed = true;
-	while (!search->done && (length = read(fd, text, sizeof(text))) > 0)
-		for (ssize_t i = 0; !search->done && i < length; i++) {
-			if (text[i] >= '0' && text[i] <= '9') {
-				number = number * 10 + (uint64_t)(text[i] - '0');
-				continue;
-			}
-			if (number > 0)
-				visit_one(search, (pid_t)number);
-			number = 0;
-		}
+	text = scratch_get();
+	if (text)
+		visit_listed(search, fd, text);
+	scratch_free(text);
 	(void)close(fd);
 	return search->done;
 }

@@ -6,8 +6,8 @@
 #include <stddef.h>
 #include <sys/mman.h>
 
-// One for a list of processes, and one for what is read of each of them.
-#define PLACES 2
+// One for a list of processes, one for a list of threads or descriptors of each, and one for what is read of them.
+#define PLACES 3
 
 // A common symbol, so that it lies behind what every start writes (see exlock.c).
 __attribute__((common)) struct {
