@@ -401,9 +401,9 @@ static bool announce(const char *path)
 // up after PATIENCE to open the file anew. That costs its place in the queue, so PATIENCE is doubled each time.
 static uint64_t sleep_until(bool announced, uint64_t patience, uint64_t deadline)
 {
-	uint64_t look = pause_clock() + patience;
+	uint64_t look = announced ? UINT64_MAX : pause_clock() + patience;
 
-	return !announced && look < deadline ? look : deadline;
+	return look < deadline ? look : deadline;
 }
 
 enum lockfile_result lockfile_wait(struct lockfile *lock, uint64_t deadline, struct lockfile_outcome *outcome)
