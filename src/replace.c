@@ -8,6 +8,7 @@
 #include "record.h"
 #include "survey.h"
 #include "text.h"
+#include "user.h"
 #include "watch.h"
 
 #include <errno.h>
@@ -46,7 +47,7 @@ static bool may_be_moved(const char *path, uid_t owner)
 	text_bytes(&text, path, (size_t)(text_basename(path) - path));
 	if (stat(directory, &status) == -1)
 		return true;
-	return (status.st_uid != 0 && status.st_uid != geteuid() && status.st_uid != owner) ||
+	return (status.st_uid != 0 && !user_is_same(status.st_uid, geteuid()) && !user_is_same(status.st_uid, owner)) ||
 	       ((status.st_mode & S_IWOTH) && !(status.st_mode & S_ISVTX));
 }
 
@@ -80,8 +81,8 @@ static pid_t find_stranger(const char *path, const struct record *record, const 
 	for (int look = 0; look < LOOKS_FOR_STRANGER; look++) {
 		stranger = keepers_find_locker(&file);
 		if (stranger == 0 || stranger == record->pid || stat(procfile_path(text, stranger, ""), &process) == -1 ||
-		    process.st_uid == 0 || process.st_uid == geteuid() || process.st_uid == status->st_uid ||
-		    process.st_uid == holder.st_uid)
+		    process.st_uid == 0 || user_is_same(process.st_uid, geteuid()) || user_is_same(process.st_uid, status->st_uid) ||
+		    user_is_same(process.st_uid, holder.st_uid))
 			return 0;
 		pause_us(LOOK_AGAIN_US);
 	}

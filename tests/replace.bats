@@ -122,6 +122,7 @@ setup_public() {
 
 # Sets VICTIM to a process of USER's that holds no lock.
 start_victim() {
+	: >"$BATS_TEST_TMPDIR/victim"
 	"$@" "$HELPERS/hold" >"$BATS_TEST_TMPDIR/victim" 3>&- &
 	poll grep -q ready "$BATS_TEST_TMPDIR/victim"
 	read -r _ VICTIM <"$BATS_TEST_TMPDIR/victim"
