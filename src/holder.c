@@ -5,6 +5,7 @@
 #include "relatives.h"
 #include "watch.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -88,6 +89,7 @@ pid_t holder_find(const char *path, struct budget *budget, bool *stays)
 		return record.pid;
 	file.device = status.st_dev;
 	file.inode = status.st_ino;
+	budget_owe(budget);
 	pid = keepers_find_credible(&file, status.st_uid);
 	*stays = pid != 0 && is_there_to_stay(pid, &sleeper);
 	if (*stays)
@@ -146,6 +148,7 @@ bool holder_hand_on(const struct mapped_file *file, const struct process_self *s
 	struct stat status;
 	int missed = 0;
 
+	budget_owe(file->budget);
 	if (record_peek(file->path, &record, &status) == -1)
 		return false;
 	if (record.pid != getpid() || !record_is_same(&record, own))
@@ -175,6 +178,7 @@ bool holder_hand_on_mapped(const struct mapped_file *file, const struct process_
 	struct record record;
 	struct stat status;
 
+	budget_owe(file->budget);
 	if (record_peek(file->path, &record, &status) == -1)
 		return false;
 	for (int tries = 0;; tries++) {
@@ -195,16 +199,18 @@ struct ending_search {
 	uid_t owner;
 	struct budget *budget;
 	uint64_t others_end;
+	bool late;
 };
 
 static bool await_ending(void *context, pid_t pid, bool certain)
 {
 	struct ending_search *search = context;
+	struct process_stat status;
 
-	if (pid == getpid() || !process_is_ending(pid))
+	if (pid == getpid() || !process_is_ending(pid) || process_read_stat(pid, &status) == -1 || process_has_ended(&status))
 		return false;
 	if (certain || keepers_is_credible(pid, search->owner)) {
-		(void)watch_process(pid, budget_end(search->budget));
+		search->late = search->late || (watch_process(pid, budget_end(search->budget)) == -1 && errno == ETIME);
 	} else if (search->owner == 0) {
 		if (search->others_end == 0)
 			search->others_end = pause_clock() + OTHERS_NS;
@@ -213,12 +219,14 @@ static bool await_ending(void *context, pid_t pid, bool certain)
 	return false;
 }
 
-void holder_await_endings(const struct process_self *self, pid_t last, uid_t owner, struct budget *budget)
+bool holder_await_endings(const struct process_self *self, pid_t last, uid_t owner, struct budget *budget)
 {
-	struct ending_search search = { owner, budget, 0 };
+	struct ending_search search = { owner, budget, 0, false };
 
+	budget_owe(budget);
 	if (self)
 		relatives_of_self(self, await_ending, &search, budget);
 	else
 		relatives_of_dead(last, await_ending, &search, budget);
+	return !search.late;
 }

@@ -50,7 +50,7 @@ static void visit_one(struct search *search, pid_t pid)
 		return;
 	if (search->queue && search->count < QUEUE_MAX)
 		search->queue[search->count++] = pid;
-	search->done = search->visit(search->context, pid, search->certain) || budget_is_over(search->budget);
+	search->done = search->visit(search->context, pid, search->certain) || budget_cuts(search->budget);
 }
 
 // "12 345 6789 "
@@ -152,8 +152,8 @@ static bool visit_stat_line(void *context, const char *line, size_t length)
 	return length > sizeof(name) && memcmp(line, name, sizeof(name) - 1) == 0 && text_parse_number(&at, line + length, context);
 }
 
-// The last number that was given to a process: the last word of /proc/loadavg.
-static bool read_last_number(uint64_t *last)
+// The last word of /proc/loadavg.
+bool relatives_last_number(uint64_t *last)
 {
 	char text[128];
 	ssize_t length = procfile_read("/proc/loadavg", text, sizeof(text));
@@ -180,7 +180,7 @@ static bool numbers_are_in_order(pid_t pid)
 	uint64_t processes = UINT64_MAX, largest, last;
 
 	return pid > 0 && read_largest_number(&largest) && procfile_lines("/proc/stat", visit_stat_line, &processes) == 0 &&
-	       processes < largest && read_last_number(&last) && (uint64_t)pid <= last;
+	       processes < largest && relatives_last_number(&last) && (uint64_t)pid <= last;
 }
 
 void relatives_of_dead(pid_t pid, relatives_visit *visit, void *context, struct budget *budget)

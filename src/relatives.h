@@ -8,6 +8,7 @@
 #include "process.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 // PID, a relative; CERTAIN: it is a descendant of this process, beyond doubt. Returns true to end the search.
@@ -20,6 +21,9 @@ void relatives_of_self(const struct process_self *self, relatives_visit *visit, 
 
 // Visits, none as certain, those processes that the process PID may have forked, which has ended. 0: not known.
 void relatives_of_dead(pid_t pid, relatives_visit *visit, void *context, struct budget *budget);
+
+// The number that the kernel has given to the latest process or thread. False: it does not tell.
+bool relatives_last_number(uint64_t *last);
 
 // Whether a descendant of this process shares its memory, clone(CLONE_VM): what one of both unmaps the other one loses.
 bool relatives_share_memory(struct budget *budget);
