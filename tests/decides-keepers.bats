@@ -204,7 +204,7 @@ opened() { grep -c "$1" "$BATS_TEST_TMPDIR/trace" || :; }
 	printf '0\n' >"$LOCK"
 	start_attacking "$MAP"
 	traced sh -c '/bin/true; /bin/true & wait; exit 0'
-	[[ $(opened "/proc/$ATTACKER/") == 0 ]]
+	[[ $(opened "/proc/$ATTACKER/maps") == 0 ]]
 	(($(opened '/maps"') <= 4)) || { grep -c maps "$BATS_TEST_TMPDIR/trace"; false; }
 }
 
