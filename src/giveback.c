@@ -222,7 +222,7 @@ bool lockfile_leave(struct lockfile *lock)
 		return false;
 	}
 	// What a child has in common with us, clone(CLONE_VM), it would lose with our munmap().
-	if (has_family(lock) && relatives_share_memory(&lock->budget))
+	if (relatives_share_memory(&lock->budget))
 		return leave_all(lock, &own, &file);
 	if (record_hints(&own.status) & RECORD_HINT_WAITERS)
 		waiters = keepers_find_waiters(&file);
