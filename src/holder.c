@@ -20,9 +20,10 @@
 #define TRIES_ALONE 2
 // More than any child uses before it calls exec.
 #define WORKS_TICKS 5
-// How long a process is waited for that has another user than the file: of root's programs some go on as that user. Nobody else can
-// make us wait longer by one that hangs.
-#define OTHERS_NS UINT64_C(10000000)
+// A process of another user than the file's may have had the lock, too, without a record. It is waited for as long as it works: nobody
+// makes us wait longer by one that hangs. It is looked at so often, and is asleep each time if it does.
+#define LOOKS_HANGING 3
+#define LOOK_AT_OTHERS_NS UINT64_C(3000000)
 
 // Writes TO in the place of the record OLD, if that still is there. Without the flock, so under the record lock alone, as
 // everybody who writes does.
@@ -198,9 +199,19 @@ bool holder_hand_on_mapped(const struct mapped_file *file, const struct process_
 struct ending_search {
 	uid_t owner;
 	struct budget *budget;
-	uint64_t others_end;
 	bool late;
 };
+
+static void await_other(pid_t pid, struct budget *budget)
+{
+	struct process_stat status;
+
+	for (int asleep = 0; asleep < LOOKS_HANGING && !budget_is_over(budget);) {
+		if (watch_process(pid, pause_clock() + LOOK_AT_OTHERS_NS) == 0 || errno != ETIME || process_read_stat(pid, &status) == -1)
+			return;
+		asleep = status.state == 'S' || status.state == 'D' ? asleep + 1 : 0;
+	}
+}
 
 static bool await_ending(void *context, pid_t pid, bool certain)
 {
@@ -209,24 +220,21 @@ static bool await_ending(void *context, pid_t pid, bool certain)
 
 	if (pid == getpid() || !process_is_ending(pid) || process_read_stat(pid, &status) == -1 || process_has_ended(&status))
 		return false;
-	if (certain || keepers_is_credible(pid, search->owner)) {
+	if (certain || keepers_is_credible(pid, search->owner))
 		search->late = search->late || (watch_process(pid, budget_end(search->budget)) == -1 && errno == ETIME);
-	} else if (search->owner == 0) {
-		if (search->others_end == 0)
-			search->others_end = pause_clock() + OTHERS_NS;
-		(void)watch_process(pid, search->others_end);
-	}
+	else
+		await_other(pid, search->budget);
 	return false;
 }
 
 bool holder_await_endings(const struct process_self *self, pid_t last, uid_t owner, struct budget *budget)
 {
-	struct ending_search search = { owner, budget, 0, false };
+	struct ending_search search = { owner, budget, false };
 
 	budget_owe(budget);
 	if (self)
 		relatives_of_self(self, await_ending, &search, budget);
 	else
-		relatives_of_dead(last, await_ending, &search, budget);
+		relatives_of_dead(last, owner, await_ending, &search, budget);
 	return !search.late;
 }

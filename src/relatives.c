@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "relatives.h"
 
+#include "keepers.h"
 #include "procfile.h"
 #include "rawcall.h"
 #include "text.h"
@@ -28,6 +29,8 @@ struct search {
 	pid_t parent;		// whose threads are being looked at
 	bool certain;
 	bool listed;		// the kernel lists children
+	pid_t smallest;		// of the users that may write the record of OWNER's file, only processes from this number on
+	uid_t owner;
 	bool done;
 };
 
@@ -118,7 +121,8 @@ static bool visit_number(void *context, pid_t pid)
 {
 	struct search *search = context;
 
-	visit_one(search, pid);
+	if (pid >= search->smallest || !keepers_is_credible(pid, search->owner))
+		visit_one(search, pid);
 	return search->done;
 }
 
@@ -183,12 +187,14 @@ static bool numbers_are_in_order(pid_t pid)
 	       processes < largest && relatives_last_number(&last) && (uint64_t)pid <= last;
 }
 
-void relatives_of_dead(pid_t pid, relatives_visit *visit, void *context, struct budget *budget)
+void relatives_of_dead(pid_t pid, uid_t owner, relatives_visit *visit, void *context, struct budget *budget)
 {
-	struct search search = { .visit = visit, .context = context, .budget = budget };
+	struct search search = { .visit = visit, .context = context, .budget = budget, .owner = owner };
 
-	if (!process_proc_is_foreign())
-		(void)procfile_search("/proc", numbers_are_in_order(pid) ? pid : 0, visit_number, &search);
+	if (process_proc_is_foreign())
+		return;
+	search.smallest = numbers_are_in_order(pid) ? pid : 0;
+	(void)procfile_search("/proc", 0, visit_number, &search);
 }
 
 static bool shares_memory(void *context, pid_t pid, bool certain)

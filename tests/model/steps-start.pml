@@ -117,6 +117,7 @@
 	other[p] = OPENER(flocked[path]);
 	at[p] = PinnedOpen }
 :: d_step { at[p] == PinnedOpen ->
+	created[p] = false;
 	if
 	:: path == remembered[p] -> open_file(); at[p] = PinnedJudge
 	:: else -> other[p] = 0; at[p] = Open
