@@ -211,7 +211,8 @@ bool leaving[SLOTS + 1];
 #define MEETS_EXEC (EACH_PROCESS(HAS_CALLED_EXEC) && !EXEC_GAP)
 
 /* The same for a holder that took the lock by the record, while a dead process' memory has the flock. */
-#define HAS_RECORD_ONLY(q) (life[q] != GONE && map[q] && flocked[inode_of[map[q]]] != map[q])
+#define HAS_RECORD_ONLY(q) (life[q] != GONE && ((map[q] && flocked[inode_of[map[q]]] != map[q]) || \
+	((at[q] == PinnedKeep || at[q] == Keep) && flocked[inode_of[fd[q]]] != fd[q])))
 #define MEETS_RECORD (EACH_PROCESS(HAS_RECORD_ONLY) && !PINNED_GAP)
 
 /* pinned_look(): dead memory is nobody's to see. */
