@@ -144,7 +144,10 @@ static pid_t find_mapper(const char *path, const struct stat *status, struct bud
 {
 	const struct mapped_file file = { .device = status->st_dev, .inode = status->st_ino, .path = path, .budget = budget };
 
-	return (record_hints(status) & RECORD_HINT_MAPPED) ? keepers_find_any(&file) : 0;
+	if (!(record_hints(status) & RECORD_HINT_MAPPED))
+		return 0;
+	budget_owe(budget);
+	return keepers_find_any(&file);
 }
 
 void claim_set_holder(struct claim *claim, const struct record *record)

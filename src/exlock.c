@@ -259,6 +259,8 @@ static bool is_descendant(struct guard *guard)
 	if (!lockfile_adopt(&kept.lock, &guard->mark) &&
 	    !(descent_by_mark(&guard->mark, kept.lock_path) && lockfile_share(&kept.lock, &guard->mark)))
 		return false;
+	// At its end it looks for others of the tree: they began after the holder.
+	kept.lock.self.start = guard->mark.start;
 	register_handlers();
 	return true;
 }

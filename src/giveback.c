@@ -38,11 +38,10 @@ static bool has_family(const struct lockfile *lock)
 
 // With the flock in hand again, before the name goes with the file: a process that was forked from the holder may still be ending
 // that the flock has left first. Over a file that stays, or is taken over, newcomers look for such processes; behind a fresh one
-// they would not know of them.
-static void await_family(struct lockfile *lock, uid_t owner)
+// they would not know of them. False: the file is to stay, for one has not ended within the budget.
+static bool await_family(struct lockfile *lock, uid_t owner)
 {
-	if (has_family(lock))
-		holder_await_endings(&lock->self, 0, owner, &lock->budget);
+	return !has_family(lock) || holder_await_endings(&lock->self, 0, owner, &lock->budget);
 }
 
 static struct mapped_file file_of(struct lockfile *lock)
@@ -84,8 +83,7 @@ void lockfile_release(struct lockfile *lock)
 	if (was_read && fstat(claim.fd, &status) == 0 && status.st_dev == lock->device && status.st_ino == lock->inode) {
 		if (!alone || ((record_hints(&status) & RECORD_HINT_WAITERS) && keepers_find_waiters(&file) != WAITERS_NONE)) {
 			disown_record(claim.fd, &record);
-		} else {
-			await_family(lock, status.st_uid);
+		} else if (await_family(lock, status.st_uid)) {
 			(void)claim_delete(lock->path, claim.fd, lock->device, lock->inode, &record);
 		}
 	}
@@ -134,7 +132,7 @@ static bool has_heir(struct lockfile *lock, const struct mapped_file *file, bool
 		taker = keepers_find_taker(file);
 		unseen = looks >= LOOKS_FOR_HEIR && taker == 0 && is_taken_unseen(file) ? unseen + 1 : 0;
 	}
-	return taker != 0 && taker != getpid() && taker != lock->self.pid && process_alive(taker, PROCESS_NO_STAMP);
+	return taker > 0 && taker != getpid() && taker != lock->self.pid && process_alive(taker, PROCESS_NO_STAMP);
 }
 
 // The next one has none but us to wait for: says so, if that is certain. Where the record does not name us, an heir may have written
@@ -201,8 +199,8 @@ static bool let_go(struct lockfile *lock, const struct own_file *own, const stru
 		leave_word(lock, own);
 		return true;
 	}
-	await_family(lock, own->status.st_uid);
-	(void)claim_delete(lock->path, own->fd, lock->device, lock->inode, &own->record);
+	if (await_family(lock, own->status.st_uid))
+		(void)claim_delete(lock->path, own->fd, lock->device, lock->inode, &own->record);
 	return true;
 }
 
@@ -224,7 +222,7 @@ bool lockfile_leave(struct lockfile *lock)
 		return false;
 	}
 	// What a child has in common with us, clone(CLONE_VM), it would lose with our munmap().
-	if (has_family(lock) && relatives_share_memory(&lock->budget))
+	if (relatives_share_memory(&lock->budget))
 		return leave_all(lock, &own, &file);
 	if (record_hints(&own.status) & RECORD_HINT_WAITERS)
 		waiters = keepers_find_waiters(&file);

@@ -5,6 +5,7 @@
 #include "relatives.h"
 #include "watch.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -19,9 +20,10 @@
 #define TRIES_ALONE 2
 // More than any child uses before it calls exec.
 #define WORKS_TICKS 5
-// How long a process is waited for that has another user than the file: of root's programs some go on as that user. Nobody else can
-// make us wait longer by one that hangs.
-#define OTHERS_NS UINT64_C(10000000)
+// A process of another user than the file's may have had the lock, too, without a record. It is waited for as long as it works: nobody
+// makes us wait longer by one that hangs. It is looked at so often, and is asleep each time if it does.
+#define LOOKS_HANGING 3
+#define LOOK_AT_OTHERS_NS UINT64_C(3000000)
 
 // Writes TO in the place of the record OLD, if that still is there. Without the flock, so under the record lock alone, as
 // everybody who writes does.
@@ -88,6 +90,7 @@ pid_t holder_find(const char *path, struct budget *budget, bool *stays)
 		return record.pid;
 	file.device = status.st_dev;
 	file.inode = status.st_ino;
+	budget_owe(budget);
 	pid = keepers_find_credible(&file, status.st_uid);
 	*stays = pid != 0 && is_there_to_stay(pid, &sleeper);
 	if (*stays)
@@ -157,6 +160,7 @@ bool holder_hand_on(const struct mapped_file *file, const struct process_self *s
 	uid_t owner;
 	int missed = 0;
 
+	budget_owe(file->budget);
 	if (peek(file->path, &record, &owner) == -1)
 		return false;
 	if (record.pid != getpid() || !record_is_same(&record, own))
@@ -186,6 +190,7 @@ bool holder_hand_on_mapped(const struct mapped_file *file, const struct process_
 	struct record record;
 	uid_t owner;
 
+	budget_owe(file->budget);
 	if (peek(file->path, &record, &owner) == -1)
 		return false;
 	for (int tries = 0;; tries++) {
@@ -203,27 +208,44 @@ bool holder_hand_on_mapped(const struct mapped_file *file, const struct process_
 }
 
 struct ending_search {
+	uid_t owner;
 	struct budget *budget;
+	bool late;
 };
+
+static void await_other(pid_t pid, struct budget *budget)
+{
+	struct process_stat status;
+
+	for (int asleep = 0; asleep < LOOKS_HANGING && !budget_is_over(budget);) {
+		if (watch_process(pid, pause_clock() + LOOK_AT_OTHERS_NS) == 0 || errno != ETIME || process_read_stat(pid, &status) == -1)
+			return;
+		asleep = status.state == 'S' || status.state == 'D' ? asleep + 1 : 0;
+	}
+}
 
 static bool await_ending(void *context, pid_t pid, bool certain)
 {
 	struct ending_search *search = context;
+	struct process_stat status;
 
-	(void)certain;
-	if (pid != getpid() && process_is_ending(pid))
-		(void)watch_process(pid, budget_end(search->budget));
+	if (pid == getpid() || !process_is_ending(pid) || process_read_stat(pid, &status) == -1 || process_has_ended(&status))
+		return false;
+	if (certain || keepers_is_credible(pid, search->owner))
+		search->late = search->late || (watch_process(pid, budget_end(search->budget)) == -1 && errno == ETIME);
+	else
+		await_other(pid, search->budget);
 	return false;
 }
 
-void holder_await_endings(const struct process_self *self, pid_t last, uid_t owner, struct budget *budget)
+bool holder_await_endings(const struct process_self *self, pid_t last, uid_t owner, struct budget *budget)
 {
-	struct ending_search search = { budget };
+	struct ending_search search = { owner, budget, false };
 
-	(void)owner;
-
+	budget_owe(budget);
 	if (self)
 		relatives_of_self(self, await_ending, &search, budget);
 	else
-		relatives_of_dead(last, await_ending, &search, budget);
+		relatives_of_dead(last, owner, await_ending, &search, budget);
+	return !search.late;
 }

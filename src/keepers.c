@@ -15,7 +15,7 @@
 #define LOOKS_LOCKS 10
 // How much of one text in /proc is read. Each read of /proc/locks begins at the first lock again, in the kernel.
 #define MAPS_MAX 1048576
-#define LOCKS_MAX 262144
+#define LOCKS_MAX 131072
 // Between two looks at the clock.
 #define LINES_BETWEEN 64
 
@@ -104,7 +104,7 @@ struct extent {
 static bool is_beyond(struct extent *extent, size_t length)
 {
 	extent->bytes += length + 1;
-	extent->cut = extent->bytes > extent->limit || (++extent->lines % LINES_BETWEEN == 0 && budget_is_over(extent->budget));
+	extent->cut = extent->bytes > extent->limit || (++extent->lines % LINES_BETWEEN == 0 && budget_cuts(extent->budget));
 	return extent->cut;
 }
 
@@ -198,6 +198,7 @@ struct mapper_search {
 	const uid_t *owner;
 	pid_t self, oldest, last;
 	uint64_t start;
+	bool cut;		// not all could be looked at
 };
 
 static bool visit_process(void *context, pid_t pid)
@@ -212,7 +213,8 @@ static bool visit_process(void *context, pid_t pid)
 		search->oldest = pid;
 		search->start = status.start;
 	}
-	return budget_is_over(search->file->budget);
+	search->cut = budget_cuts(search->file->budget);
+	return search->cut;
 }
 
 static struct mapper_search find(const struct mapped_file *file, const uid_t *owner)
@@ -238,7 +240,7 @@ pid_t keepers_find_any(const struct mapped_file *file)
 {
 	struct mapper_search search = find(file, NULL);
 
-	return search.oldest || !budget_is_over(file->budget) ? search.oldest : search.last;
+	return search.oldest || !search.cut ? search.oldest : search.last;
 }
 
 // "1: FLOCK  ADVISORY  WRITE 1234 08:01:5678 0 EOF"; one that waits: "1: -> FLOCK ..."
@@ -287,9 +289,11 @@ static struct line_search find_flock(const struct mapped_file *file)
 
 pid_t keepers_find_taker(const struct mapped_file *file)
 {
-	pid_t taker = find_flock(file).locker;
+	struct line_search search = find_flock(file);
 
-	return taker < 0 ? 0 : taker;
+	if (search.extent.cut)
+		return -1;
+	return search.locker < 0 ? 0 : search.locker;
 }
 
 struct line_place {
@@ -325,7 +329,7 @@ pid_t keepers_find_locker(const struct mapped_file *file)
 {
 	pid_t taker = process_proc_is_foreign() ? 0 : keepers_find_taker(file);
 
-	return taker != 0 && process_alive(taker, PROCESS_NO_STAMP) ? taker : 0;
+	return taker > 0 && process_alive(taker, PROCESS_NO_STAMP) ? taker : 0;
 }
 
 struct waiter_search {

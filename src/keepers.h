@@ -53,9 +53,9 @@ struct flock_line {
 // Pure. False: the line is about something else.
 bool keepers_parse_flock_line(const char *line, size_t length, struct flock_line *lock);
 
-// What follows reads /proc/locks: within the budget, and not more than a quarter of a megabyte of it.
+// What follows reads /proc/locks: within the budget, and not more than an eighth of a megabyte of it.
 
-// The PID under which the flock on FILE was taken, whether that process lives or not; 0 if it is not told.
+// The PID under which the flock on FILE was taken, whether that process lives or not; 0 if it is not told, -1 if there is too much to read.
 pid_t keepers_find_taker(const struct mapped_file *file);
 
 // The process that took the flock on FILE; 0 if it is not told, or has ended.

@@ -69,7 +69,7 @@ static enum claim_result await_predecessor(struct lockfile *lock, uint64_t deadl
 		lock->budget.end = 0;
 	// Left behind by a process that did not end by exit(), or by one forked from it, which no record names.
 	if (!claim->created && !claim->left)
-		holder_await_endings(NULL, claim->last == INT32_MAX ? 0 : claim->last, claim->status.st_uid, &lock->budget);
+		(void)holder_await_endings(NULL, claim->last == INT32_MAX ? 0 : claim->last, claim->status.st_uid, &lock->budget);
 	if (tombstone_await(lock->path, 0, &owner) == 0 ||
 	    (errno == ETIME && tombstone_await(lock->path, deadline ? deadline : budget_end(&lock->budget), &owner) == 0))
 		return CLAIM_TAKEN;
@@ -343,7 +343,8 @@ static enum claim_result judge_empty(struct lockfile *lock, struct looks *looks,
 		looks->opener = 0;
 		looks->empties = 0;
 	}
-	looks->empties++;
+	if (++looks->empties == LOOKS_EMPTY)
+		budget_owe(&lock->budget);
 	if (over ? looks->empties == 1 : looks->empties >= LOOKS_EMPTY && is_time(looks))
 		if (openers_of_user(&file, claim->status.st_uid, &looks->opener) == OPENERS_NONE)
 			looks->unclaimed = looks->empty;

@@ -47,7 +47,7 @@ static enum mappings find(int fd, bool (*is_file)(const void *context, dev_t dev
 	for (int looks = 1; ioctl(fd, PROCMAP_QUERY, &query) == 0; looks++) {
 		if (!(query.vma_flags & VMA_ACCESS) && is_file(context, device_of(&query), query.inode))
 			return MAPPINGS_WITH;
-		if (looks % LOOKS_BETWEEN == 0 && budget_is_over(budget))
+		if (looks % LOOKS_BETWEEN == 0 && budget_cuts(budget))
 			return MAPPINGS_UNSEEN;
 		if (query.end <= query.address)
 			return MAPPINGS_AS_TEXT;

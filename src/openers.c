@@ -4,6 +4,7 @@
 #include "process.h"
 #include "procfile.h"
 #include "rawcall.h"
+#include "relatives.h"
 #include "text.h"
 
 #include <errno.h>
@@ -27,6 +28,7 @@ struct search {
 	unsigned files;
 	bool unseen, cut;
 	bool saw_first;		// process 1 has been looked at
+	uint64_t before;	// processes with larger numbers alone
 };
 
 // FOLDER's NAME, and NUMBER behind it.
@@ -68,7 +70,7 @@ static bool visit_descriptor(void *context, pid_t descriptor)
 		 (fstatat(AT_FDCWD, path, &status, 0) == -1 ||
 		  (status.st_dev == search->file->device && status.st_ino == search->file->inode)))
 		search->found = search->pid;
-	search->cut = ++search->files % FILES_BETWEEN == 0 && budget_is_over(search->file->budget);
+	search->cut = ++search->files % FILES_BETWEEN == 0 && budget_cuts(search->file->budget);
 	return search->found != 0 || search->cut;
 }
 
@@ -122,20 +124,24 @@ static bool visit_process(void *context, pid_t pid)
 	struct stat status;
 
 	(void)procfile_path(search->folder, pid, "");
-	if (pid == getpid() || (search->owner && (fstatat(AT_FDCWD, search->folder, &status, 0) == -1 || status.st_uid != *search->owner)))
+	if ((uint64_t)pid <= search->before || pid == getpid() || (search->owner && (fstatat(AT_FDCWD, search->folder, &status, 0) == -1 || status.st_uid != *search->owner)))
 		return false;
 	search->pid = pid;
 	look_at_files(search);
 	if (!search->owner && search->found == 0 && !search->cut)
 		look_at_memory(search);
-	search->saw_first = search->saw_first || pid == 1;
-	search->cut = search->cut || budget_is_over(search->file->budget);
-	return search->found != 0 || search->cut;
+	// The first process began before every holder, so none has forked it. In some virtual machines not even root may look at it.
+	if (pid == 1 && search->found == 0) {
+		search->saw_first = true;
+		search->unseen = false;
+	}
+	search->cut = search->cut || budget_cuts(search->file->budget);
+	return search->found != 0 || search->cut || (search->unseen && !search->owner);
 }
 
 static enum openers look(struct search *search, pid_t *pid)
 {
-	if (process_proc_is_foreign() || procfile_search("/proc", 0, visit_process, search) == -1)
+	if (process_proc_is_foreign() || procfile_search("/proc", (pid_t)search->before, visit_process, search) == -1)
 		search->unseen = true;
 	*pid = search->found;
 	if (search->found != 0)
@@ -154,7 +160,16 @@ enum openers openers_of_user(const struct mapped_file *file, uid_t owner, pid_t 
 enum openers openers_of_all(const struct mapped_file *file, pid_t *pid)
 {
 	struct search search = { .file = file };
-	enum openers openers = look(&search, pid);
+	uint64_t before, after = 0;
+	enum openers openers;
 
-	return openers == OPENERS_NONE && !(process_sees_all() && search.saw_first) ? OPENERS_UNSEEN : openers;
+	*pid = 0;
+	if (!process_sees_all() || !relatives_last_number(&before))
+		return OPENERS_UNSEEN;
+	openers = look(&search, pid);
+	if (openers != OPENERS_NONE || !search.saw_first || !relatives_last_number(&after))
+		return openers == OPENERS_NONE ? OPENERS_UNSEEN : openers;
+	// Numbers are given in order: those of who was born meanwhile are larger, or the kernel has begun again behind the largest.
+	search.before = after < before ? 0 : before;
+	return look(&search, pid);
 }

@@ -17,7 +17,8 @@ enum openers {
 enum openers openers_of_user(const struct mapped_file *file, uid_t owner, pid_t *pid);
 
 // Looks whether any process on the machine but this one has FILE open or maps it, and that none may be overlooked: OPENERS_NONE is
-// certain. It never is but for root, in the first PID namespace.
+// certain. It never is but for root, in the first PID namespace. A process that is forked behind the look's back, while its parent ends,
+// is looked at in the end.
 enum openers openers_of_all(const struct mapped_file *file, pid_t *pid);
 
 #endif

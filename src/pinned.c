@@ -7,18 +7,14 @@
 
 #include <unistd.h>
 
-#define LOOKS_ALONE 2
-
 bool pinned_look(struct pinned *pinned, const struct mapped_file *file)
 {
-	pid_t taker = keepers_find_taker(file), keeper;
+	pid_t keeper;
 
-	if (taker == 0 || openers_of_all(file, &keeper) != OPENERS_NONE)
-		pinned->looks = 0;
-	else
-		pinned->looks = taker == pinned->taker ? pinned->looks + 1 : 1;
-	pinned->taker = taker;
-	return pinned->looks >= LOOKS_ALONE;
+	if (pinned->looks++ == 0)
+		budget_owe(file->budget);
+	pinned->taker = keepers_find_taker(file);
+	return pinned->taker > 0 && openers_of_all(file, &keeper) == OPENERS_NONE;
 }
 
 // An empty record is nobody's: the next start takes it.

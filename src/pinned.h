@@ -5,8 +5,8 @@
 // The lock is then taken by the record alone. Nobody else can be there:
 //  1. The flock is busy, so no start that came after the holder has got in by it: /proc/locks shows the same taker all the time.
 //  2. The record still names the dead holder, so none has got in by the record.
-//  3. No process maps the file or has it open: neither the holder, nor any that was forked from it or got a descriptor from it. Two
-//     looks in a row say so, for a process can be forked behind the first one's back while its parent ends.
+//  3. No process maps the file or has it open: neither the holder, nor any that was forked from it or got a descriptor from it. Those
+//     that are born during the look are looked at after it, for one can be forked behind its back while its parent ends.
 //  4. All processes can be seen, so 3 is certain: by root in the first PID namespace. Otherwise this is no way in.
 //  5. The record is written under its lock. A start that gets the flock afterwards reads it, and is refused.
 //  6. Then the taker is looked at again. If it is another one, flock(1) may have got in between 3 and 5: the record is taken back.
@@ -22,11 +22,11 @@
 
 // What the looks of one start have shown.
 struct pinned {
-	int looks;		// that have found nobody, in a row
+	int looks;
 	pid_t taker;		// who took the flock, dead or alive
 };
 
-// Looks once. Whether now enough looks in a row have found nobody who keeps FILE's flock.
+// Looks once. Whether it is certain that nobody keeps FILE's flock who could run.
 bool pinned_look(struct pinned *pinned, const struct mapped_file *file);
 
 // Writes SELF into the record of FILE, without the flock. CLAIM_TAKEN: CLAIM's file is open; anything else: it is not.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "relatives.h"
 
+#include "keepers.h"
 #include "procfile.h"
 #include "rawcall.h"
 #include "scratch.h"
@@ -29,6 +30,8 @@ struct search {
 	pid_t parent;		// whose threads are being looked at
 	bool certain;
 	bool listed;		// the kernel lists children
+	pid_t smallest;		// of the users that may write the record of OWNER's file, only processes from this number on
+	uid_t owner;
 	bool done;
 };
 
@@ -51,7 +54,7 @@ static void visit_one(struct search *search, pid_t pid)
 		return;
 	if (search->queue && search->count < QUEUE_MAX)
 		search->queue[search->count++] = pid;
-	search->done = search->visit(search->context, pid, search->certain) || budget_is_over(search->budget);
+	search->done = search->visit(search->context, pid, search->certain) || budget_cuts(search->budget);
 }
 
 // "12 345 6789 "
@@ -129,7 +132,8 @@ static bool visit_number(void *context, pid_t pid)
 {
 	struct search *search = context;
 
-	visit_one(search, pid);
+	if (pid >= search->smallest || !keepers_is_credible(pid, search->owner))
+		visit_one(search, pid);
 	return search->done;
 }
 
@@ -163,8 +167,8 @@ static bool visit_stat_line(void *context, const char *line, size_t length)
 	return length > sizeof(name) && memcmp(line, name, sizeof(name) - 1) == 0 && text_parse_number(&at, line + length, context);
 }
 
-// The last number that was given to a process: the last word of /proc/loadavg.
-static bool read_last_number(uint64_t *last)
+// The last word of /proc/loadavg.
+bool relatives_last_number(uint64_t *last)
 {
 	char text[128];
 	ssize_t length = procfile_read("/proc/loadavg", text, sizeof(text));
@@ -191,15 +195,17 @@ static bool numbers_are_in_order(pid_t pid)
 	uint64_t processes = UINT64_MAX, largest, last;
 
 	return pid > 0 && read_largest_number(&largest) && procfile_lines("/proc/stat", visit_stat_line, &processes) == 0 &&
-	       processes < largest && read_last_number(&last) && (uint64_t)pid <= last;
+	       processes < largest && relatives_last_number(&last) && (uint64_t)pid <= last;
 }
 
-void relatives_of_dead(pid_t pid, relatives_visit *visit, void *context, struct budget *budget)
+void relatives_of_dead(pid_t pid, uid_t owner, relatives_visit *visit, void *context, struct budget *budget)
 {
-	struct search search = { .visit = visit, .context = context, .budget = budget };
+	struct search search = { .visit = visit, .context = context, .budget = budget, .owner = owner };
 
-	if (!process_proc_is_foreign())
-		(void)procfile_search("/proc", numbers_are_in_order(pid) ? pid : 0, visit_number, &search);
+	if (process_proc_is_foreign())
+		return;
+	search.smallest = numbers_are_in_order(pid) ? pid : 0;
+	(void)procfile_search("/proc", 0, visit_number, &search);
 }
 
 static bool shares_memory(void *context, pid_t pid, bool certain)

@@ -8,6 +8,7 @@
 #include "process.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 // PID, a relative; CERTAIN: it is a descendant of this process, beyond doubt. Returns true to end the search.
@@ -18,8 +19,12 @@ typedef bool relatives_visit(void *context, pid_t pid, bool certain);
 // list children, every process that began after SELF is visited, as not certain. SELF NULL: descendants only.
 void relatives_of_self(const struct process_self *self, relatives_visit *visit, void *context, struct budget *budget);
 
-// Visits, none as certain, those processes that the process PID may have forked, which has ended. 0: not known.
-void relatives_of_dead(pid_t pid, relatives_visit *visit, void *context, struct budget *budget);
+// Visits, none as certain, those processes that may have kept the lock file of OWNER whose record names PID, which has ended (0: not
+// known): what PID may have forked, and those of all other users, who cannot write that file's record.
+void relatives_of_dead(pid_t pid, uid_t owner, relatives_visit *visit, void *context, struct budget *budget);
+
+// The number that the kernel has given to the latest process or thread. False: it does not tell.
+bool relatives_last_number(uint64_t *last);
 
 // Whether a descendant of this process shares its memory, clone(CLONE_VM): what one of both unmaps the other one loses.
 bool relatives_share_memory(struct budget *budget);

@@ -108,7 +108,7 @@ assert_runs_for_all() {
 	plant '0\n'
 	start_attacking 'file = open(lock, "r+"); fcntl.lockf(file, fcntl.LOCK_EX)'
 	assert_refused_to_all "$ATTACKER"
-	EXCLUSIVELOCK_ON_HELD=wait EXCLUSIVELOCK_TIMEOUT=0.3 assert_refused_to_all ''
+	EXCLUSIVELOCK_ON_HELD=wait EXCLUSIVELOCK_TIMEOUT=0.3 assert_refused_to_all "$ATTACKER"
 	kill -KILL "$ATTACKER"
 	poll process_has_ended "$ATTACKER"
 	assert_runs_for_all

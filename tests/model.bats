@@ -58,6 +58,14 @@ assert_each() {
 	assert_each holds flock flock-exec flock-fork peers
 }
 
+@test "In every order of steps a start that takes the lock by the record, while a dead process' memory has the flock, is alone" {
+	assert_each holds pinned pinned-fork pinned-flock pinned-python
+}
+
+@test "The model finds the run that breaks such a start that does not look again who took the flock" {
+	assert_each breaks no-taker-check
+}
+
 @test "The model finds the run that breaks a deletion without a tombstone, or with one that goes before the rest" {
 	assert_each breaks no-tombstone tombstone-goes-first
 }
@@ -87,7 +95,7 @@ assert_each() {
 }
 
 @test "The model finds each gap that it excuses: the peers' own, and those that libexlock(7) names" {
-	assert_each breaks gap-python gap-flock gap-exec gap-tombstone-python gap-tombstone-flock gap-python-fork
+	assert_each breaks gap-python gap-flock gap-exec gap-pinned gap-tombstone-python gap-tombstone-flock gap-python-fork
 }
 
 @test "In every order of steps of three starts, and in all other larger worlds, the protocol holds" {

@@ -17,15 +17,16 @@
    all that tree scope would add. Content and stamp of a record are written in two steps but read in one: a reader that sees
    halves sees a dead process, as in between the two writes. record_peek() opens and reads in one step: what it reads of a file
    that is replaced just then leads to a refusal or to another look. Deadlines have no length: what may time out may do so at
-   any time, or never; but holder_await_endings() always waits to the end (the code: for a second), and resume() tries as long
-   as nobody maps the file and no other has its flock (the code: for a second; RESUME_GIVES_UP). Each hint is set in one step,
+   any time, or never; but holder_await_endings() always waits to the end, and resume() tries as long as nobody maps the file and
+   no other has its flock (the code does both within its budget; RESUME_GIVES_UP). Each hint is set in one step,
    for that is done under the short lock (STALE_HINTS), and LEFT goes in one step with the old record: without it there is more
    to be waited for, not less. The number of tombstones is not limited; TOMBSTONES_FAIL is the same. An inode number is used
    again at once. Not here: scope tree, lost marks, namespaces, directories without /proc, errors.
 
    What is excused, each by a switch that a test turns over to see the run it hides. PEER_GAP: a peer does not look at the path
    again after it got its lock, so between its open and its lock a deletion makes it the owner of nothing. EXEC_GAP: between a
-   holder's exec and its new constructor its PID alone holds the lock, which flock(1) does not read. PEERS_COUNT_ALL: peers do
+   holder's exec and its new constructor its PID alone holds the lock, which flock(1) does not read. PINNED_GAP: so it is with a
+   holder that took the lock by the record, while a dead process' memory had the flock. PEERS_COUNT_ALL: peers do
    not know the tombstone; for them a holder has left when its exit handler has deleted the file (or given up the flock, or handed
    the record on). Python and flock(1) know nothing of one another. gap-python-fork: a forked child is not in the record when its
    parent was killed, and Python reads nothing else. */
@@ -108,10 +109,17 @@
 #ifndef EXEC_GAP
 #define EXEC_GAP false
 #endif
+#ifndef PINNED_GAP
+#define PINNED_GAP false
+#endif
+#ifndef NO_TAKER_CHECK
+#define NO_TAKER_CHECK false
+#endif
 
 mtype = { Unborn, Begin, Main, Die, Dying, Done,
 	Open, Create, TakeFlock, CheckPath, Judge, Decide, Write, Stamp, LastLook, Keep, Endings, AwaitEndings, Tombs, AwaitTomb,
 	GiveUp, GiveUpLook, GiveUpName, GiveUpFlock, Busy, JudgeBusy, BusyDead, Find, FoundMapper, Refused,
+	PinnedOpen, PinnedJudge, PinnedWrite, PinnedStamp, PinnedCheck, PinnedTakeBack, PinnedKeep, Pinned,
 	ShareHint, Replace, ReplaceLock, ReplaceWrite, ReplaceStamp, Announce, AnnounceHint, KeepTurn, Watch,
 	Mark, MarkedFileIsGone, MarkIsRecorded, MarkIsNot,
 	Leave, LeaveJudge, Raise, Release, TakeBack, Heir, HandOn, WatchFlock, HandOnMapped, Word, Family, AwaitFamily, Delete, Unlink, Rest,

@@ -38,10 +38,10 @@ bool own[SLOTS + 1];		/* this image was exec'd by the holder */
 #define HAS_FAMILY (role[p] == Child || EACH_PROCESS(IS_CHILD))
 #define DELETE_STEP (HAS_FAMILY && !NO_FAMILY -> Family : Delete)
 
-#define KEEPS_MAPPING(q) (q != p && map[q] && inode_of[map[q]] == remembered[p])
+#define KEEPS_MAPPING(q) (q != p && life[q] != GONE && map[q] && inode_of[map[q]] == remembered[p])
 
 /* keep_turn(): the recorded process lives, or the one that keeps the lock by a mapping still has it. */
-#define KEEPS_LOCK(q) (map[q] && inode_of[map[q]] == FILE)
+#define KEEPS_LOCK(q) (life[q] != GONE && map[q] && inode_of[map[q]] == FILE)
 #define STILL_HELD (other[p] -> KEEPS_LOCK(other[p]) : SEES_LIVING)
 #define SAME_RECORD (record_pid[FILE] == seen_pid[p] && record_stamp[FILE] == seen_stamp[p])
 
@@ -124,7 +124,7 @@ inline find_mapper(inode)
 	do
 	:: i <= SLOTS ->
 		if
-		:: i != p && map[i] != 0 && inode_of[map[i]] == inode -> other[p] = i; break
+		:: i != p && life[i] != GONE && map[i] != 0 && inode_of[map[i]] == inode -> other[p] = i; break
 		:: else -> i++
 		fi
 	:: else -> break
@@ -209,4 +209,12 @@ bool leaving[SLOTS + 1];
    that is not for flock(1) to see. Such a run is not followed either, unless asked. */
 #define HAS_CALLED_EXEC(q) (own[q] && inside[q])
 #define MEETS_EXEC (EACH_PROCESS(HAS_CALLED_EXEC) && !EXEC_GAP)
+
+/* The same for a holder that took the lock by the record, while a dead process' memory has the flock. */
+#define HAS_RECORD_ONLY(q) (life[q] != GONE && ((map[q] && flocked[inode_of[map[q]]] != map[q]) || \
+	((at[q] == PinnedKeep || at[q] == Keep) && flocked[inode_of[fd[q]]] != fd[q])))
+#define MEETS_RECORD (EACH_PROCESS(HAS_RECORD_ONLY) && !PINNED_GAP)
+
+/* pinned_look(): dead memory is nobody's to see. */
+#define HAS_PATH_OPEN(q) (q != p && life[q] == LIVES && ((fd[q] && inode_of[fd[q]] == path) || (map[q] && inode_of[map[q]] == path)))
 

@@ -13,5 +13,11 @@
 :: d_step { at[p] == Dying && map[p] != 0 && MAPPING_TURN -> give_up(map[p]) }
 :: d_step { at[p] == Dying && tomb[p] && TOMBSTONE_TURN -> tomb[p] = false }
 :: d_step { at[p] == Dying && HAS_NOTHING -> be_gone() }
+#ifdef PINS
+/* Somebody looks at its memory: it has ended, but for its mapping. */
+:: d_step { at[p] == Dying && tomb[p] && fd[p] == 0 && inside[p] == 0 -> tomb[p] = false }
+:: d_step { at[p] == Dying && map[p] != 0 && fd[p] == 0 && inside[p] == 0 && !tomb[p] -> life[p] = GONE; at[p] = Pinned }
+:: d_step { at[p] == Pinned -> give_up(map[p]); be_gone() }
+#endif
 /* SIGKILL, at any step. */
 :: d_step { life[p] == LIVES && at[p] != Die && kills < KILLS && role[p] != Prober -> kills++; at[p] = Die }

@@ -40,7 +40,7 @@
 :: d_step { at[p] == FlockTake && flocked[FILE] == 0 ->
 	flocked[FILE] = fd[p];
 	if
-	:: PEER_IS_LOST || MEETS_EXEC -> at[p] = Die
+	:: PEER_IS_LOST || MEETS_EXEC || MEETS_RECORD -> at[p] = Die
 	:: else -> enter(); at[p] = FlockInside
 	fi }
 /* --nonblock */

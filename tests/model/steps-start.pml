@@ -111,6 +111,51 @@
 	fi }
 :: d_step { at[p] == BusyDead -> at[p] = Open }
 :: d_step { at[p] == BusyDead -> at[p] = Find }
+#ifdef PINS
+/* pinned_look(), pinned_take(), keep_by_record(). OTHER is who took the flock. */
+:: d_step { at[p] == BusyDead && path != 0 && path == remembered[p] && flocked[path] && !EACH_PROCESS(HAS_PATH_OPEN) ->
+	other[p] = OPENER(flocked[path]);
+	at[p] = PinnedOpen }
+:: d_step { at[p] == PinnedOpen ->
+	created[p] = false;
+	if
+	:: path == remembered[p] -> open_file(); at[p] = PinnedJudge
+	:: else -> other[p] = 0; at[p] = Open
+	fi }
+:: d_step { at[p] == PinnedJudge && RECORD_IS_FREE ->
+	see(FILE);
+	if
+	:: seen_pid[p] == 0 || (IS_OTHER && SEES_LIVING) || path != FILE -> close_file(); other[p] = 0; at[p] = Open
+	:: else -> lock_record(); at[p] = PinnedWrite
+	fi }
+:: d_step { at[p] == PinnedWrite ->
+	unhint_left();
+	record_pid[FILE] = pid_of[p];
+	record_stamp[FILE] = BAD_STAMP;
+	at[p] = PinnedStamp }
+:: d_step { at[p] == PinnedStamp -> record_stamp[FILE] = p; unlock_record(); at[p] = PinnedCheck }
+:: d_step { at[p] == PinnedCheck ->
+	if
+	:: NO_TAKER_CHECK || (flocked[FILE] && OPENER(flocked[FILE]) == other[p]) -> at[p] = PinnedKeep
+	:: else -> at[p] = PinnedTakeBack
+	fi }
+:: d_step { at[p] == PinnedTakeBack && RECORD_IS_FREE ->
+	if
+	:: record_pid[FILE] == pid_of[p] -> record_pid[FILE] = 0; record_stamp[FILE] = 0
+	:: else
+	fi;
+	close_file();
+	other[p] = 0;
+	at[p] = Open }
+:: d_step { at[p] == PinnedKeep && MODE_IS_FREE(FILE) ->
+	if
+	:: flocked[FILE] == 0 -> flocked[FILE] = fd[p]
+	:: else -> seen_hints[p] = hints[FILE]; set_hint(MAPPED_HINT)
+	fi;
+	seen_hints[p] = 0;
+	other[p] = 0;
+	at[p] = Keep }
+#endif
 /* resume(): tries again; or, with the flock a child's, lockfile_share() */
 :: d_step { at[p] == Busy && again[p] -> at[p] = Open }
 :: d_step { at[p] == Busy && again[p] && (RESUME_GIVES_UP || EACH_PROCESS(KEEPS_MAPPING)) ->
