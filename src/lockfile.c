@@ -11,6 +11,7 @@
 #include "pinned.h"
 #include "record.h"
 #include "tombstone.h"
+#include "user.h"
 #include "watch.h"
 
 #include <errno.h>
@@ -54,7 +55,7 @@ static bool delete_again(const struct lockfile *lock)
 // below. STATUS is the file's, which was OWNER's, or is this process' own.
 static bool vouches(const struct tombstone_owner *owner, const struct stat *status)
 {
-	return owner->user_known && (owner->user == 0 || owner->user == geteuid() || owner->user == status->st_uid);
+	return owner->user_known && (owner->user == 0 || user_is_same(owner->user, geteuid()) || user_is_same(owner->user, status->st_uid));
 }
 
 // The name is ours, but whoever gave it up before us may not be quite gone.

@@ -47,8 +47,8 @@ refused() {
 @test "an ancestor that maps another lock file, or any file with such a name, lets no program without a name in" {
 	start_holder "$HELPERS/hold"
 	touch "$(lock_file other)" "${LOCK_PREFIX}mine"
-	refused "$HELPERS/hold" "$HELPERS/mapper" "$UID" "$(lock_file other)" env LD_PRELOAD="$SHIM" "$HELPERS/hold"
-	refused "$HELPERS/hold" "$HELPERS/mapper" "$UID" "${LOCK_PREFIX}mine" env LD_PRELOAD="$SHIM" "$HELPERS/hold"
+	refused "$HELPERS/hold" timeout 20 "$HELPERS/mapper" "$UID" "$(lock_file other)" env LD_PRELOAD="$SHIM" "$HELPERS/hold"
+	refused "$HELPERS/hold" timeout 20 "$HELPERS/mapper" "$UID" "${LOCK_PREFIX}mine" env LD_PRELOAD="$SHIM" "$HELPERS/hold"
 }
 
 @test "a daemon whose parent has left is found by the record, which the next start heals, also by its child without marks" {
