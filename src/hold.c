@@ -20,12 +20,13 @@ void *hold_map(int fd)
 
 // Whether a mapping of FD's file holds FD's own open file description. On a file system that lies over others it holds the one
 // of a file below instead, and the flock ends with the descriptor.
-static bool mapping_keeps(int fd)
+static bool mapping_keeps(int fd, dev_t device)
 {
 	static const unsigned long layered[] = { OVERLAYFS_SUPER_MAGIC, FUSE_SUPER_MAGIC, CODA_SUPER_MAGIC, AUFS_SUPER_MAGIC };
 	struct statfs status;
 
-	if (fstatfs(fd, &status) == -1)
+	// Mostly it is a tmpfs, which is known by now.
+	if (!record_outlives_boot(fd, device) || fstatfs(fd, &status) == -1)
 		return true;
 	for (unsigned i = 0; i < sizeof(layered) / sizeof(*layered); i++)
 		if ((unsigned long)status.f_type == layered[i])
@@ -46,7 +47,7 @@ void hold_keep(struct lockfile *lock, int fd, const struct stat *status)
 		lock->descriptor = fd;
 		return;
 	}
-	mapping_suffices = !lock->keep_descriptor && mapping_keeps(fd);
+	mapping_suffices = !lock->keep_descriptor && mapping_keeps(fd, status->st_dev);
 
 	// In a tree even those are to hold who lose the descriptor between fork and exec; they may not be able to say so. So are
 	// those who close it, a daemon for one, where the mapping alone does not hold the flock.

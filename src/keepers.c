@@ -5,6 +5,7 @@
 #include "procfile.h"
 #include "record.h"
 #include "text.h"
+#include "user.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -50,16 +51,6 @@ static void skip_word(const char **at, const char *end)
 		++*at;
 }
 
-static bool is_lock_file(const char *path, const char *end)
-{
-	static const char prefix[] = "/py_exclusivelock_";
-	const char *slash = end;
-
-	while (slash > path && *--slash != '/')
-		;
-	return (size_t)(end - slash) > sizeof(prefix) - 1 && memcmp(slash, prefix, sizeof(prefix) - 1) == 0;
-}
-
 // The device in a line of maps: its fourth word.
 static bool device_of_line(const char *line, size_t length, dev_t *device)
 {
@@ -86,8 +77,6 @@ bool keepers_line_maps(const char *line, size_t length, const struct mapped_file
 	if (!text_parse_number(&at, end, &inode) || inode == 0)
 		return false;
 	skip_word(&at, end);
-	if (!file)
-		return is_lock_file(at, end);
 	path = (size_t)(end - at);
 	return inode == file->inode && (device == file->device ||
 	       (path == strlen(file->path) && memcmp(at, file->path, path) == 0));
@@ -149,9 +138,8 @@ static bool visit_maps_line(void *context, const char *line, size_t length)
 	struct line_search *search = context;
 	dev_t device;
 
-	search->found = (search->file->any && keepers_line_maps(line, length, NULL)) ||
-			(keepers_line_maps(line, length, search->file) &&
-			 (!device_of_line(line, length, &device) || device == search->file->device || shows_as(search->file, device)));
+	search->found = keepers_line_maps(line, length, search->file) &&
+			(!device_of_line(line, length, &device) || device == search->file->device || shows_as(search->file, device));
 	return search->found || is_beyond(&search->extent, length);
 }
 
@@ -174,8 +162,7 @@ static bool is_file(const void *context, dev_t device, ino_t inode)
 enum mappings keepers_look(pid_t pid, const struct mapped_file *file)
 {
 	char path[PROCFILE_PATH];
-	enum mappings found = file->any ? MAPPINGS_AS_TEXT :
-			      mappings_find(procfile_path(path, pid, "/maps"), is_file, file, file->budget);
+	enum mappings found = mappings_find(procfile_path(path, pid, "/maps"), is_file, file, file->budget);
 
 	return found == MAPPINGS_AS_TEXT ? look_as_text(procfile_path(path, pid, "/maps"), file) : found;
 }
@@ -190,7 +177,7 @@ bool keepers_is_credible(pid_t pid, uid_t owner)
 	char path[PROCFILE_PATH];
 	struct stat status;
 
-	return fstatat(AT_FDCWD, procfile_path(path, pid, ""), &status, 0) == 0 && (status.st_uid == 0 || status.st_uid == owner);
+	return fstatat(AT_FDCWD, procfile_path(path, pid, ""), &status, 0) == 0 && (status.st_uid == 0 || user_is_same(status.st_uid, owner));
 }
 
 struct mapper_search {

@@ -15,11 +15,11 @@ struct mapped_file {
 	dev_t device;
 	ino_t inode;
 	const char *path;
-	bool any;		// where processes are looked at: whichever lock file will do, too
 	struct budget *budget;	// for looks at other processes; NULL: no limit
 };
 
-// Whether one line of /proc/PID/maps (without its newline) is a mapping of FILE; with FILE NULL, of any lock file. The inode must agree, and the device or the path (some file systems show another device there than stat does).
+// Whether one line of /proc/PID/maps (without its newline) is a mapping of FILE. The inode must agree, and the device or the path (some file systems
+// show another device there than stat does).
 // Pure.
 bool keepers_line_maps(const char *line, size_t length, const struct mapped_file *file);
 

@@ -30,8 +30,7 @@
 #define LOCK_TRIES_SHORT 5
 #define LOCK_PAUSE_SHORT_US 100
 
-// Whether the file system of FD, a file on DEVICE, is there after the next boot, too. Asked once for each device in a row.
-static bool outlives_boot(int fd, dev_t device)
+bool record_outlives_boot(int fd, dev_t device)
 {
 	static dev_t volatile_device;
 	struct statfs status;
@@ -77,7 +76,7 @@ static uint32_t shift_stamp(int fd, const struct stat *status, uint32_t stamp, b
 {
 	uint32_t boot;
 
-	if (stamp == PROCESS_NO_STAMP || !outlives_boot(fd, status->st_dev))
+	if (stamp == PROCESS_NO_STAMP || !record_outlives_boot(fd, status->st_dev))
 		return stamp;
 	boot = boot_number();
 	if (boot == BOOT_UNKNOWN)

@@ -36,6 +36,10 @@ struct record {
 // Understands CONTENT; NANOSECONDS are those of the file's modification time. Pure.
 struct record record_parse(const char *content, size_t length, long nanoseconds);
 
+// Whether the file system of FD, a file on DEVICE, is there after the next boot, too: it is no tmpfs. Of a tmpfs asked once for each device in
+// a row, of a disk's never.
+bool record_outlives_boot(int fd, dev_t device);
+
 // Reads the record of the open file FD, and its status. Returns 0, or -1 and errno.
 int record_read(int fd, struct record *record, struct stat *status);
 

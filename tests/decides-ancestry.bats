@@ -47,8 +47,8 @@ refused() {
 @test "an ancestor that maps another lock file, or any file with such a name, lets no program without a name in" {
 	start_holder "$HELPERS/hold"
 	touch "$(lock_file other)" "${LOCK_PREFIX}mine"
-	refused "$HELPERS/hold" "$HELPERS/mapper" "$UID" "$(lock_file other)" env LD_PRELOAD="$SHIM" "$HELPERS/hold"
-	refused "$HELPERS/hold" "$HELPERS/mapper" "$UID" "${LOCK_PREFIX}mine" env LD_PRELOAD="$SHIM" "$HELPERS/hold"
+	refused "$HELPERS/hold" timeout 20 "$HELPERS/mapper" "$UID" "$(lock_file other)" env LD_PRELOAD="$SHIM" "$HELPERS/hold"
+	refused "$HELPERS/hold" timeout 20 "$HELPERS/mapper" "$UID" "${LOCK_PREFIX}mine" env LD_PRELOAD="$SHIM" "$HELPERS/hold"
 }
 
 @test "a daemon whose parent has left is found by the record, which the next start heals, also by its child without marks" {
@@ -106,13 +106,15 @@ outlive_killed_holder() {
 	start_holder EXCLUSIVELOCK_NAME=job "$HELPERS/hold"
 	touch go
 	poll file_is_there 'done'
-	[[ $(<out) == "$(refusal job "$HOLDER")" ]]
+	[[ $(<out) == "$(refusal job "$HOLDER")" ]] || { cat out; false; }
 	[[ $(<again) == "$(<out)" ]]
 }
 
 @test "a child of a killed holder's last moment is refused once the record names another living process" {
 	local late
-	named job sh -c 'echo $$ >killed; (until [ -e go ] || [ ! -e alive ]; do sleep 0.01; done; exec "$0") >out 2>&1 3>&- &
+	mkfifo go
+	# The child runs no command of its own until then: that would be refused, too.
+	named job sh -c 'echo $$ >killed; (read -r _ <go; exec "$0") >out 2>&1 3>&- &
 		echo $! >late; kill -KILL $$' "$HELPERS/hold" || :
 	late=$(<late)
 	ENDLATER+=("$late")
@@ -122,9 +124,9 @@ outlive_killed_holder() {
 	ENDLATER+=("$HOLDER")
 	# As a Python program writes it, which knows no flock.
 	printf %s "$HOLDER" >"$(lock_file job)"
-	touch go
+	echo >go
 	poll file_has_content out
-	[[ $(<out) == "$(refusal job "$HOLDER")" ]]
+	[[ $(<out) == "$(refusal job "$HOLDER")" ]] || { cat out; false; }
 }
 
 # Runs a line of SCRIPT where one/ and two/ are two file systems, whose first files have the same inode number.

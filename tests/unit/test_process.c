@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-#include "../helpers/words.h"
 #include "keepers.h"
 #include "process.h"
 #include "unit.h"
@@ -108,16 +107,6 @@ static void a_line_of_maps_is_compared_by_inode_and_device_or_path(void **state)
 		assert_false(keepers_line_maps(line, length, &same));
 }
 
-static void any_lock_file_is_known_by_its_name(void **state)
-{
-	static const char lock[] = "7f00-7f01 ---s 0 08:01 1234   /run/lock/" LOCK_FILE("x");
-	static const char other[] = "7f00-7f01 ---s 0 08:01 1234   /" LOCK_PREFIX "/x.lock";
-
-	(void)state;
-	assert_true(keepers_line_maps(lock, strlen(lock), NULL));
-	assert_false(keepers_line_maps(other, strlen(other), NULL));
-}
-
 static void large_device_numbers_agree_with_makedev(void **state)
 {
 	static const char line[] = "1-2 ---s 0 103:1abcde 1 /x";
@@ -217,7 +206,6 @@ int main(void)
 		cmocka_unit_test(a_time_namespace_is_known_by_its_offset),
 		cmocka_unit_test(a_namespace_is_known_by_its_number),
 		cmocka_unit_test(a_line_of_maps_is_compared_by_inode_and_device_or_path),
-		cmocka_unit_test(any_lock_file_is_known_by_its_name),
 		cmocka_unit_test(large_device_numbers_agree_with_makedev),
 		cmocka_unit_test(a_flock_line_tells_owner_and_waiters),
 		cmocka_unit_test(a_zombie_is_not_alive),
