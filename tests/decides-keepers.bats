@@ -203,7 +203,7 @@ opened() { grep -c "$1" "$BATS_TEST_TMPDIR/trace" || :; }
 	export EXCLUSIVELOCK_SCOPE=tree
 	printf '0\n' >"$LOCK"
 	start_attacking "$MAP"
-	traced sh -c '/bin/true; /bin/true & wait; exit 0'
+	traced bash -c '/bin/true; /bin/true & wait; exit 0'
 	[[ $(opened "/proc/$ATTACKER/maps") == 0 ]]
 	(($(opened '/maps"') <= 4)) || { grep -c maps "$BATS_TEST_TMPDIR/trace"; false; }
 }
@@ -218,7 +218,7 @@ opened() { grep -c "$1" "$BATS_TEST_TMPDIR/trace" || :; }
 	poll sh -c 'grep -q ready "$0" || ! kill -0 "$1"' "$BATS_TEST_TMPDIR/stuck" "$STUCK_PARENT"
 	grep -q ready "$BATS_TEST_TMPDIR/stuck" || skip "no user namespaces"
 	read -r _ stuck <"$BATS_TEST_TMPDIR/stuck"
-	traced sh -c '/bin/true; exit 0'
+	traced bash -c '/bin/true; exit 0'
 	[[ $(opened "/proc/$stuck/") == 0 ]]
 	printf '2147483647\n' >"$LOCK"
 	traced true
