@@ -167,7 +167,6 @@ static enum claim_result judge_record(const char *path, const struct process_sel
 		return fail(claim, errno, NULL);
 	if (record_is_of(&record, self))
 		return CLAIM_OWN;
-	claim->last = record.pid;
 	// Others have had it before we got its flock: it may have been left behind like any other.
 	if (!record.empty)
 		claim->created = false;

@@ -28,7 +28,6 @@ struct claim {
 	bool unread;		// held as far as is known: somebody does not let go of the record's lock
 	bool left;		// the record said, when it was judged, that its process has left: RECORD_HINT_LEFT
 	struct stat status;	// once judged
-	pid_t last;		// whom the record named when it was judged; 0: nobody
 	pid_t holder;		// where it is held; 0: not known
 	bool nameless;		// its PID is another process' here
 	bool vouched;		// the holder's PID is not just what anybody may have written

@@ -2,6 +2,7 @@
 #include "holder.h"
 
 #include "pause.h"
+#include "procfile.h"
 #include "relatives.h"
 #include "watch.h"
 
@@ -224,12 +225,21 @@ static void await_other(pid_t pid, struct budget *budget)
 	}
 }
 
+// A process that ends has given up its memory before it has lost the flock: its mappings go first, then its descriptors. One call for
+// most processes; where this one may not look, no answer.
+static bool has_memory(pid_t pid)
+{
+	char path[PROCFILE_PATH], text[1];
+
+	return readlinkat(AT_FDCWD, procfile_path(path, pid, "/exe"), text, sizeof(text)) > 0;
+}
+
 static bool await_ending(void *context, pid_t pid, bool certain)
 {
 	struct ending_search *search = context;
 	struct process_stat status;
 
-	if (pid == getpid() || !process_is_ending(pid) || process_read_stat(pid, &status) == -1 || process_has_ended(&status))
+	if (has_memory(pid) || !process_is_ending(pid) || process_read_stat(pid, &status) == -1 || process_has_ended(&status))
 		return false;
 	if (certain || keepers_is_credible(pid, search->owner))
 		search->late = search->late || (watch_process(pid, budget_end(search->budget)) == -1 && errno == ETIME);
@@ -238,7 +248,7 @@ static bool await_ending(void *context, pid_t pid, bool certain)
 	return false;
 }
 
-bool holder_await_endings(const struct process_self *self, pid_t last, uid_t owner, struct budget *budget)
+bool holder_await_endings(const struct process_self *self, uid_t owner, struct budget *budget)
 {
 	struct ending_search search = { owner, budget, false };
 
@@ -246,6 +256,6 @@ bool holder_await_endings(const struct process_self *self, pid_t last, uid_t own
 	if (self)
 		relatives_of_self(self, await_ending, &search, budget);
 	else
-		relatives_of_dead(last, owner, await_ending, &search, budget);
+		relatives_of_dead(await_ending, &search, budget);
 	return !search.late;
 }

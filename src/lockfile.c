@@ -69,7 +69,7 @@ static enum claim_result await_predecessor(struct lockfile *lock, uint64_t deadl
 		lock->budget.end = 0;
 	// Left behind by a process that did not end by exit(), or by one forked from it, which no record names.
 	if (!claim->created && !claim->left)
-		(void)holder_await_endings(NULL, claim->last == INT32_MAX ? 0 : claim->last, claim->status.st_uid, &lock->budget);
+		(void)holder_await_endings(NULL, claim->status.st_uid, &lock->budget);
 	if (tombstone_await(lock->path, 0, &owner) == 0 ||
 	    (errno == ETIME && tombstone_await(lock->path, deadline ? deadline : budget_end(&lock->budget), &owner) == 0))
 		return CLAIM_TAKEN;

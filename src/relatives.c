@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "relatives.h"
 
-#include "keepers.h"
 #include "procfile.h"
 #include "rawcall.h"
 #include "scratch.h"
@@ -17,6 +16,8 @@
 // Processes whose children are still to be looked at. The kernel gives this memory page by page as it is written.
 #define QUEUE_BYTES 65536
 #define QUEUE_MAX (QUEUE_BYTES / sizeof(pid_t))
+// Between two looks at the clock.
+#define VISITS_BETWEEN 8
 // The kernel's include/uapi/linux/kcmp.h.
 #define KCMP_VM 1
 
@@ -27,11 +28,11 @@ struct search {
 	struct budget *budget;
 	pid_t *queue;
 	size_t first, count;
+	unsigned visited;
+	pid_t own;		// this process
 	pid_t parent;		// whose threads are being looked at
 	bool certain;
 	bool listed;		// the kernel lists children
-	pid_t smallest;		// of the users that may write the record of OWNER's file, only processes from this number on
-	uid_t owner;
 	bool done;
 };
 
@@ -50,11 +51,12 @@ static bool began_later(const struct process_self *self, pid_t pid)
 
 static void visit_one(struct search *search, pid_t pid)
 {
-	if (pid == getpid() || (!search->certain && search->self && !began_later(search->self, pid)))
+	if (pid == search->own || (!search->certain && search->self && !began_later(search->self, pid)))
 		return;
 	if (search->queue && search->count < QUEUE_MAX)
 		search->queue[search->count++] = pid;
-	search->done = search->visit(search->context, pid, search->certain) || budget_cuts(search->budget);
+	search->done = search->visit(search->context, pid, search->certain) ||
+		       (++search->visited % VISITS_BETWEEN == 0 && budget_cuts(search->budget));
 }
 
 // "12 345 6789 "
@@ -132,21 +134,20 @@ static bool visit_number(void *context, pid_t pid)
 {
 	struct search *search = context;
 
-	if (pid >= search->smallest || !keepers_is_credible(pid, search->owner))
-		visit_one(search, pid);
+	visit_one(search, pid);
 	return search->done;
 }
 
 void relatives_of_self(const struct process_self *self, relatives_visit *visit, void *context, struct budget *budget)
 {
-	struct search search = { .self = self, .visit = visit, .context = context, .budget = budget, .certain = true };
+	struct search search = { .self = self, .visit = visit, .context = context, .budget = budget, .own = getpid(), .certain = true };
 	void *memory;
 
 	if (process_proc_is_foreign())
 		return;
 	memory = mmap(NULL, QUEUE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	search.queue = memory == MAP_FAILED ? NULL : memory;
-	visit_children(&search, getpid());
+	visit_children(&search, search.own);
 	visit_queue(&search);
 	if (search.listed && self)
 		visit_below_ancestors(&search);
@@ -156,15 +157,6 @@ void relatives_of_self(const struct process_self *self, relatives_visit *visit, 
 	search.certain = false;
 	if (!search.listed && self)
 		(void)procfile_search("/proc", 0, visit_number, &search);
-}
-
-// How many processes and threads there have been since the machine was started, from /proc/stat.
-static bool visit_stat_line(void *context, const char *line, size_t length)
-{
-	static const char name[] = "processes ";
-	const char *at = line + sizeof(name) - 1;
-
-	return length > sizeof(name) && memcmp(line, name, sizeof(name) - 1) == 0 && text_parse_number(&at, line + length, context);
 }
 
 // The last word of /proc/loadavg.
@@ -179,33 +171,12 @@ bool relatives_last_number(uint64_t *last)
 	return length > 0 && text_parse_number(&at, text + length, last);
 }
 
-static bool read_largest_number(uint64_t *largest)
+void relatives_of_dead(relatives_visit *visit, void *context, struct budget *budget)
 {
-	char text[32];
-	ssize_t length = procfile_read("/proc/sys/kernel/pid_max", text, sizeof(text));
-	const char *at = text;
+	struct search search = { .visit = visit, .context = context, .budget = budget, .own = getpid() };
 
-	return length > 0 && text_parse_number(&at, text + length, largest);
-}
-
-// The kernel gives numbers in order, and begins again behind the largest. As long as there have been fewer processes than numbers
-// it has not begun again, and a child has a larger number than its parent.
-static bool numbers_are_in_order(pid_t pid)
-{
-	uint64_t processes = UINT64_MAX, largest, last;
-
-	return pid > 0 && read_largest_number(&largest) && procfile_lines("/proc/stat", visit_stat_line, &processes) == 0 &&
-	       processes < largest && relatives_last_number(&last) && (uint64_t)pid <= last;
-}
-
-void relatives_of_dead(pid_t pid, uid_t owner, relatives_visit *visit, void *context, struct budget *budget)
-{
-	struct search search = { .visit = visit, .context = context, .budget = budget, .owner = owner };
-
-	if (process_proc_is_foreign())
-		return;
-	search.smallest = numbers_are_in_order(pid) ? pid : 0;
-	(void)procfile_search("/proc", 0, visit_number, &search);
+	if (!process_proc_is_foreign())
+		(void)procfile_search("/proc", 0, visit_number, &search);
 }
 
 static bool shares_memory(void *context, pid_t pid, bool certain)

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Which processes may have been forked by another one: found from above, by what the kernel lists as a process' children, or by
-// their numbers. Not by looking at every process of the machine.
+// Which processes may have been forked by another one: found from above, by what the kernel lists as a process' children.
 #ifndef EXLOCK_RELATIVES_H
 #define EXLOCK_RELATIVES_H
 
@@ -19,9 +18,9 @@ typedef bool relatives_visit(void *context, pid_t pid, bool certain);
 // list children, every process that began after SELF is visited, as not certain. SELF NULL: descendants only.
 void relatives_of_self(const struct process_self *self, relatives_visit *visit, void *context, struct budget *budget);
 
-// Visits, none as certain, those processes that may have kept the lock file of OWNER whose record names PID, which has ended (0: not
-// known): what PID may have forked, and those of all other users, who cannot write that file's record.
-void relatives_of_dead(pid_t pid, uid_t owner, relatives_visit *visit, void *context, struct budget *budget);
+// Visits, none as certain, those processes that may have kept a lock whose holder has ended: any. The kernel gives a number again once
+// all others have been given, so no number tells whose descendant a process is; and another user's holder may be in no record.
+void relatives_of_dead(relatives_visit *visit, void *context, struct budget *budget);
 
 // The number that the kernel has given to the latest process or thread. False: it does not tell.
 bool relatives_last_number(uint64_t *last);
