@@ -173,7 +173,7 @@ bool relatives_last_number(uint64_t *last)
 
 void relatives_of_dead(relatives_visit *visit, void *context, struct budget *budget)
 {
-	struct search search = { .visit = visit, .context = context, .budget = budget, .own = getpid() };
+	struct search search = { .visit = visit, .context = context, .budget = budget };
 
 	if (!process_proc_is_foreign())
 		(void)procfile_search("/proc", 0, visit_number, &search);
