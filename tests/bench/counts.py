@@ -9,7 +9,7 @@ import cases
 import instructions
 import runners
 import tables
-from variants import BARE, PREFIX, SHIM
+from variants import BARE, SHIM
 
 
 def chain(process):
@@ -40,22 +40,26 @@ def count(bench, variant):
             sum(len(process.calls) for process in processes), ours if has_ours else "", number]
 
 
-def marks(pid):
-    """What a holder has put into its environment for its children."""
-    with open(f"/proc/{pid}/environ", encoding="utf-8") as file:
-        variables = dict(entry.split("=", 1) for entry in file.read().split("\0") if "=" in entry)
-    return {name[len(PREFIX):]: value for name, value in variables.items() if name.startswith(PREFIX)}
+def hold_here(directory, name):
+    """Makes this process the holder of NAME, as the library does in a directory in memory. Returns the marks for its children, which only they may have."""
+    path = f"{directory}/py_exclusivelock_{name}.lock"
+    with open("/proc/self/stat", encoding="utf-8") as file:
+        start = int(file.read().rpartition(")")[2].split()[19])
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(f"{os.getpid()}\n")
+    os.utime(path, ns=(0, 1_000_000_000 + start % 1_000_000_000))
+    status = os.stat(path)
+    return {"PID": str(os.getpid()), "LOCKFILE": path,
+            "INSTANCE": f"{os.getpid()}.{start}.{status.st_dev}.{status.st_ino}.{os.getsid(0)}"}
 
 
 def count_all(bench, directory):
     build = bench.build
     variants = [variant for variant in cases.uncontended(bench, directory) if "ython" not in variant.label]
     rows = [count(bench, variant) for variant in variants if bench.size != "smoke" or variant.label in (BARE, SHIM)]
-    # A variable that is there, with room in it, is filled in where we can read it.
-    room = {name: "x" * 200 for name in ("PID", "LOCKFILE", "INSTANCE")}
-    with runners.running([build.preloaded(["/bin/sleep", "100000"], NAME="held", **room)], directory, cases.all_hold) as holders:
+    with runners.running([build.preloaded(["/bin/sleep", "100000"], NAME="held")], directory, cases.all_hold):
         rows.append(count(bench, build.preloaded(cases.TRUE, cases.REFUSED_SHIM, 1, NAME="held")))
-        rows.append(count(bench, build.preloaded(cases.TRUE, cases.CHILD, **marks(holders[0].pid))))
+    rows.append(count(bench, build.preloaded(cases.TRUE, cases.CHILD, **hold_here(directory, "here"))))
     rows.append(count(bench, build.preloaded(cases.TRUE, "libexlock.so, not ONLY", ONLY="nothing")))
     return rows
 
