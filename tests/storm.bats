@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # Starts in 8 slots that end in every way there is, for EXLOCK_STORM_SECONDS seconds (default: 10). What is mixed into them, and
-# what of it nobody could prevent, is said in helpers/storm/storm.c and gaps.c.
+# what of it nobody could prevent, is said in helpers/storm/storm.c and gaps.c; what the stranger does in helpers/storm/stranger.h.
 
 load test_helper
 
@@ -60,7 +60,19 @@ assert_calm_mixed() {
 	assert_calm_mixed "$SECONDS_OF_STORM"
 }
 
-@test "In such a storm of starts that wait all get their turn, one at a time" {
+@test "In a storm of two users' starts, in two PID namespaces and many time namespaces, a stranger who maps, locks, plants and squats lets no two run at once, and keeps nobody from a free lock when it rests" {
+	[[ $EUID -eq 0 ]] || skip "needs root: the stranger is another user"
+	gather_contenders
+	assert_calm "$PLACE/storm" "$PLACE" "$SHIM" "$SECONDS_OF_STORM" users namespaces times stranger
+}
+
+@test "In such a storm of starts that wait all get their turn, one at a time, beside the stranger" {
+	[[ $EUID -eq 0 ]] || skip "needs root: the stranger is another user"
+	gather_contenders
+	assert_calm "$PLACE/storm" "$PLACE" "$SHIM" "$(a_share "$SECONDS_OF_STORM")" users namespaces times stranger wait
+}
+
+@test "In a storm of peers and of starts that wait all get their turn, one at a time" {
 	assert_calm_mixed "$(a_share "$SECONDS_OF_STORM")" wait
 }
 
