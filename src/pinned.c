@@ -14,7 +14,7 @@ bool pinned_look(struct pinned *pinned, const struct mapped_file *file)
 	if (pinned->looks++ == 0)
 		budget_owe(file->budget);
 	pinned->taker = keepers_find_taker(file);
-	return pinned->taker > 0 && openers_of_all(file, &keeper) == OPENERS_NONE;
+	return pinned->taker != 0 && openers_of_all(file, &keeper) == OPENERS_NONE;
 }
 
 // An empty record is nobody's: the next start takes it.
@@ -31,6 +31,16 @@ static void take_back(int fd, const struct process_self *self)
 	record_unlock(fd);
 }
 
+// Whoever has the flock, and has not the record, has the file open. Where there are too many locks to see who has it, that tells.
+static bool is_still_alone(const struct pinned *pinned, const struct mapped_file *file)
+{
+	pid_t taker = keepers_find_taker(file), keeper;
+
+	if (taker > 0 && pinned->taker > 0)
+		return taker == pinned->taker;
+	return (taker == -1 || pinned->taker == -1) && openers_of_all(file, &keeper) == OPENERS_NONE;
+}
+
 enum claim_result pinned_take(const struct pinned *pinned, const struct mapped_file *file, const struct process_self *self,
 			      struct claim *claim)
 {
@@ -43,7 +53,7 @@ enum claim_result pinned_take(const struct pinned *pinned, const struct mapped_f
 	claim->fd = descriptor_move_up(claim->fd);
 	if (status.st_dev == file->device && status.st_ino == file->inode)
 		result = claim_judge(file->path, self, 0, file->budget, claim);
-	if (result == CLAIM_TAKEN && keepers_find_taker(file) != pinned->taker) {
+	if (result == CLAIM_TAKEN && !is_still_alone(pinned, file)) {
 		take_back(claim->fd, self);
 		result = CLAIM_AGAIN;
 	}

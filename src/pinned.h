@@ -10,6 +10,7 @@
 //  4. All processes can be seen, so 3 is certain: by root in the first PID namespace. Otherwise this is no way in.
 //  5. The record is written under its lock. A start that gets the flock afterwards reads it, and is refused.
 //  6. Then the taker is looked at again. If it is another one, flock(1) may have got in between 3 and 5: the record is taken back.
+//     Where there are too many locks to see the taker, it is looked again who has the file open: flock(1) has.
 // What was taken so holds by its PID and its mapping, and has the flock when that comes free within the budget. Without it, flock(1)
 // can get in later, as it can between exec and the start of the new program.
 #ifndef EXLOCK_PINNED_H
@@ -23,7 +24,7 @@
 // What the looks of one start have shown.
 struct pinned {
 	int looks;
-	pid_t taker;		// who took the flock, dead or alive
+	pid_t taker;		// who took the flock, dead or alive; -1: there are too many locks to see
 };
 
 // Looks once. Whether it is certain that nobody keeps FILE's flock who could run.

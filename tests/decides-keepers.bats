@@ -226,8 +226,7 @@ opened() { grep -c "$1" "$BATS_TEST_TMPDIR/trace" || :; }
 	(($(opened "/proc/$stuck/stat") <= 8)) || { grep "/proc/$stuck/" "$BATS_TEST_TMPDIR/trace"; false; }
 }
 
-@test "thousands of flocks of a stranger's make no end read all of them, again and again" {
-	start_attacking 'import resource
+FLOCKS='import resource
 resource.setrlimit(resource.RLIMIT_NOFILE, (9000, 9000))
 other = open(lock + ".other", "w")
 flocks = []
@@ -235,6 +234,23 @@ for i in range(8000):
     file = open(lock + ".other")
     fcntl.flock(file, fcntl.LOCK_SH)
     flocks.append(file)'
+
+@test "behind thousands of flocks of a stranger's such a holder's lock is taken, too, but not beside flock(1)" {
+	start_attacking "$FLOCKS"
+	kill_pinned_holder "$BUILT/hold"
+	start_holder "$BUILT/hold"
+	assert_refused_as "$HOLDER" root
+	kill -KILL "$HOLDER" "$PINS"
+	poll process_has_ended "$HOLDER"
+	poll flock --nonblock "$LOCK" true
+	flock --no-fork "$LOCK" "$BUILT/hold" >"$BATS_TEST_TMPDIR/flock" 3>&- &
+	ENDLATER+=("$!")
+	poll grep -q ready "$BATS_TEST_TMPDIR/flock"
+	assert_refused_as '*' root
+}
+
+@test "thousands of flocks of a stranger's make no end read all of them, again and again" {
+	start_attacking "$FLOCKS"
 	printf '999999999\n' >"$LOCK"
 	chmod 1644 "$LOCK"
 	traced true
