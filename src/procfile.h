@@ -16,8 +16,8 @@ const char *procfile_path(char path[PROCFILE_PATH], pid_t pid, const char *name)
 // Reads at most SIZE bytes from the start of PATH. Returns how many, or -1 and errno.
 ssize_t procfile_read(const char *path, char *buffer, size_t size);
 
-// Calls VISIT for each line of PATH, without its newline, until it returns true. Of a line that is longer than
-// a path and the columns before it VISIT gets the beginning. Returns 0, or -1 and errno: PATH cannot be opened, or no memory.
+// Calls VISIT for each line of PATH, without its newline, until it returns true. Of a line of SCRATCH_SIZE or more bytes VISIT gets the
+// first SCRATCH_SIZE. Returns 0, or -1 and errno: PATH cannot be opened, or no memory.
 int procfile_lines(const char *path, bool (*visit)(void *context, const char *line, size_t length), void *context);
 
 // Calls VISIT for each process, thread or descriptor that FOLDER ("/proc", "/proc/PID/task", "/proc/PID/fd") lists, until it returns true.

@@ -245,13 +245,14 @@ below_bare_pid() {
 
 @test "in a user namespace the record of a user who has no number there does not vouch for an ancestor" {
 	make_public_place
-	local user=(setpriv --reuid=4321 --regid=4321 --clear-groups) apart
+	local user=(setpriv --reuid=4321 --regid=4321 --clear-groups) mapped apart
 	mkfifo "$PLACE/go"
 	chmod 666 "$PLACE/go"
-	for apart in 'unshare --user' 'unshare --user --map-root-user'; do
-		"${user[@]}" $apart true 2>/dev/null || skip "needs user namespaces"
+	for mapped in '' --map-root-user; do
+		apart=(unshare --user ${mapped:+"$mapped"})
+		"${user[@]}" "${apart[@]}" true 2>/dev/null || skip "needs user namespaces"
 		# shellcheck disable=SC2016
-		"${user[@]}" sh -c 'read -r _ <"$1"; shift; "$@"; echo $?' sh "$PLACE/go" $apart \
+		"${user[@]}" sh -c 'read -r _ <"$1"; shift; "$@"; echo $?' sh "$PLACE/go" "${apart[@]}" \
 			env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME=job EXCLUSIVELOCK_DIR="$LOCKS" echo in >out 2>&1 3>&- &
 		HOLDER=$!
 		ENDLATER+=("$HOLDER")

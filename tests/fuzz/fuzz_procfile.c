@@ -3,6 +3,7 @@
 // what is in the file.
 #include "fuzz.h"
 #include "procfile.h"
+#include "scratch.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -10,8 +11,8 @@
 #include <limits.h>
 #include <unistd.h>
 
-// What the reader has room for: a path and the columns before it.
-#define LINE_MAX_LENGTH (PATH_MAX + 128 - 1)
+// What the reader has room for beside the newline.
+#define LINE_MAX_LENGTH (SCRATCH_SIZE - 1)
 #define FILE_DESCRIPTOR 1000
 // What is beyond this tells nothing new.
 #define CONTENT_MAX 40000
