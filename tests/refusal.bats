@@ -157,11 +157,11 @@ starts() {
 	done
 }
 
-@test "60 starts one after the other are never refused while monitors read the holders' memory maps" {
+@test "starts one after the other are never refused while monitors read the holders' memory maps" {
 	run -0 timeout 300 "$HELPERS/monitored" exit 60 "$SHIM"
 }
 
-@test "60 starts after SIGKILLed holders are never refused while monitors read the holders' memory maps" {
+@test "starts after SIGKILLed holders are never refused while monitors read the holders' memory maps" {
 	run -0 timeout 300 "$HELPERS/monitored" kill 60 "$SHIM"
 }
 
