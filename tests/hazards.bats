@@ -1,19 +1,20 @@
 # SPDX-License-Identifier: MIT
-# HAZARDS.md says for each known way to break which test tries it: the tests are there, and no line is without an answer.
+# HAZARDS.md says for each known way to break which test tries it, and DECIDES.md for each user what it can bring about: the tests are
+# there, and no line is without an answer.
 
 load test_helper
 
 setup() {
-	HAZARDS=$BATS_TEST_DIRNAME/HAZARDS.md
+	LISTS=("$BATS_TEST_DIRNAME"/{HAZARDS,DECIDES}.md)
 }
 
-# Prints the tests that the list names, `TOPIC: NAME`, a line each.
+# Prints the tests that the lists name, `TOPIC: NAME`, a line each.
 # shellcheck disable=SC2016 # backquotes as they stand there
 named_tests() {
-	grep -oE '`[a-z/-]+: [^`]+`' "$HAZARDS" | tr -d '`'
+	grep -ohE '`[a-z/-]+: [^`]+`' "${LISTS[@]}" | tr -d '`'
 }
 
-@test "every test that the list of hazards names exists" {
+@test "every test that the lists of hazards and of who decides name exists" {
 	local named count=0 missing=0
 	while read -r named; do
 		count=$((count + 1))
@@ -24,9 +25,9 @@ named_tests() {
 	((count > 50 && missing == 0))
 }
 
-@test "every hazard in the list has a test or the reason why it is a limit" {
+@test "every line of the lists has a test or the reason why it is a limit" {
 	local unanswered
-	unanswered=$(grep '^| ' "$HAZARDS" | grep -vF '| tested by |' | grep -vE '`[a-z/-]+: |limit: ' || :)
+	unanswered=$(grep -h '^| ' "${LISTS[@]}" | grep -vF '| tested by |' | grep -vE '`[a-z/-]+: |limit: ' || :)
 	echo "$unanswered"
 	[[ $unanswered == "" ]]
 }
