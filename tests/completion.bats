@@ -30,13 +30,11 @@ in_bash() {
 }
 
 in_fish() {
-	command -v fish >/dev/null || skip "needs fish"
 	HOME=$BATS_TEST_TMPDIR LC_ALL=C.UTF-8 COMPLETION=$COMPLETION fish --no-config -c "source \$COMPLETION/exlockctl.fish; source \$COMPLETION/exlock-launch.fish
 		complete -C '$1'"
 }
 
 in_zsh() {
-	command -v zsh >/dev/null || skip "needs zsh"
 	/usr/bin/python3 "$BATS_TEST_DIRNAME/helpers/zsh_completes.py" "$COMPLETION" "$@"
 }
 
@@ -58,6 +56,7 @@ in_zsh() {
 }
 
 @test "fish completes commands, options and the names of present locks" {
+	command -v fish >/dev/null || skip "needs fish"
 	[[ $(in_fish 'exlockctl st') == status* ]]
 	run -0 in_fish 'exlockctl status '
 	[[ $output == *nightly*two* ]]
@@ -67,6 +66,7 @@ in_zsh() {
 }
 
 @test "zsh completes commands, options and the names of present locks" {
+	command -v zsh >/dev/null || skip "needs zsh"
 	in_zsh 'exlockctl st' status
 	in_zsh 'exlockctl status nigh' nightly
 	in_zsh 'exlock-launch --by' by-args

@@ -115,6 +115,7 @@ kill_pinned_holder() {
 }
 
 @test "the lock of a killed holder whose memory somebody looks at is taken, and kept, though the flock is busy" {
+	needs_sight_of_all
 	kill_pinned_holder "$BUILT/hold"
 	start_holder "$BUILT/hold"
 	[[ $(<"$LOCK") == "$HOLDER" ]]
@@ -129,6 +130,7 @@ kill_pinned_holder() {
 }
 
 @test "a program that took the lock so may become a daemon, which keeps it" {
+	needs_sight_of_all
 	local how
 	for how in exit _exit; do
 		rm -f "$READY"
@@ -236,6 +238,7 @@ for i in range(8000):
     flocks.append(file)'
 
 @test "behind thousands of flocks of a stranger's such a holder's lock is taken, too, but not beside flock(1)" {
+	needs_sight_of_all
 	start_attacking "$FLOCKS"
 	kill_pinned_holder "$BUILT/hold"
 	start_holder "$BUILT/hold"

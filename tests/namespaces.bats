@@ -202,6 +202,6 @@ looks() { grep -c /proc/locks "$1" || :; }
 	poll grep -qx 'ready 1' "$BATS_TEST_TMPDIR/second"
 	poll process_has_ended "$first"
 	second=$(descendant_named hold "$OUTER")
-	run -1 timeout 20 nsenter --target "$second" --pid --mount "$BUILD/exlock-launch" -P "$HELPERS/stages"
+	run -1 timeout 20 nsenter --target "$second" --pid --mount --root "$BUILD/exlock-launch" -P "$HELPERS/stages"
 	[[ $output == "$(refusal_start job)"* ]]
 }

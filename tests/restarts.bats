@@ -10,8 +10,7 @@ setup() {
 }
 
 @test "no restart of a killed program is refused while endless loops keep the processors busy and monitors of low priority read its memory" {
-	[[ $EUID -eq 0 ]] || skip "needs root: only who sees all processes can tell that nobody else has the flock"
-	[[ $(readlink /proc/self/ns/pid) == "pid:[4026531836]" ]] || skip "needs the first PID namespace: only there all processes are seen"
+	needs_sight_of_all
 	local count=${EXLOCK_RESTARTS:-8} loops=3 monitors=2
 	[[ -z ${EXLOCK_RESTARTS-} ]] || loops=12 monitors=6
 	export EXCLUSIVELOCK_NAME=job

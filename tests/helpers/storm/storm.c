@@ -271,8 +271,8 @@ static int report(int seconds)
 	int left = files_left();
 
 	printf("peers' own: %lu dead file, %lu overtaken, %lu unseen, %lu last instant, %lu other peer; "
-		"deaths in another PID namespace: %lu\n", tally->gaps[DEAD_FILE], tally->gaps[OVERTAKEN], tally->gaps[UNSEEN],
-		tally->gaps[LAST_INSTANT], tally->gaps[OTHER_PEER], tally->gaps[FAR_DEATH]);
+		"deaths in another PID namespace: %lu; pinned memory: %lu\n", tally->gaps[DEAD_FILE], tally->gaps[OVERTAKEN],
+		tally->gaps[UNSEEN], tally->gaps[LAST_INSTANT], tally->gaps[OTHER_PEER], tally->gaps[FAR_DEATH], tally->gaps[PINNED]);
 	printf("at most: a start %lu ms%s, an end %lu ms\n", tally->longest_start / 1000, storm.waiting ? " with its waiting" : "",
 		tally->longest_end / 1000);
 	printf("storm: %lu launches, %lu wins (%lu exlock, %lu Python, %lu flock), %lu refusals, %lu denied, %lu kills, "

@@ -40,8 +40,8 @@ struct file {
 enum kind { EXLOCK, PYTHON, FLOCK, KINDS };
 
 // Why a peer comes to run beside another although nobody but itself could have prevented it: see gaps.c; FAR_DEATH, of ours:
-// see entrance.c.
-enum gap { NO_GAP, DEAD_FILE, OVERTAKEN, UNSEEN, LAST_INSTANT, OTHER_PEER, FAR_DEATH, GAPS };
+// see entrance.c. PINNED: a start was refused that no holder refused, see slots.c.
+enum gap { NO_GAP, DEAD_FILE, OVERTAKEN, UNSEEN, LAST_INSTANT, OTHER_PEER, FAR_DEATH, PINNED, GAPS };
 
 // One start that only tries and leaves, for the question who held when it was refused.
 struct attempt {
