@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -225,13 +226,14 @@ static void await_other(pid_t pid, struct budget *budget)
 	}
 }
 
-// A process that ends has given up its memory before it has lost the flock: its mappings go first, then its descriptors. One call for
-// most processes; where this one may not look, no answer.
+// A process that ends has given up its memory before it has lost the flock: its mappings go first, then its descriptors. Anybody may read
+// how much it has. The links of a process in exec, and its stat, the kernel shows only when the exec is done: somebody's file system that
+// does not answer keeps it there for any time. Whoever has no memory is in no exec.
 static bool has_memory(pid_t pid)
 {
-	char path[PROCFILE_PATH], text[1];
+	char path[PROCFILE_PATH], pages[2];
 
-	return readlinkat(AT_FDCWD, procfile_path(path, pid, "/exe"), text, sizeof(text)) > 0;
+	return procfile_read(procfile_path(path, pid, "/statm"), pages, sizeof(pages)) == sizeof(pages) && memcmp(pages, "0 ", sizeof(pages)) != 0;
 }
 
 static bool await_ending(void *context, pid_t pid, bool certain)

@@ -228,6 +228,24 @@ opened() { grep -c "$1" "$BATS_TEST_TMPDIR/trace" || :; }
 	(($(opened "/proc/$stuck/stat") <= 8)) || { grep "/proc/$stuck/" "$BATS_TEST_TMPDIR/trace"; false; }
 }
 
+@test "a stranger's process that does not get through its exec keeps no start waiting that follows a killed holder" {
+	local who
+	[[ $EUID -eq 0 ]] || skip "needs root, for a file system of its own"
+	mkfifo "$BATS_TEST_TMPDIR/stdin"
+	: >"$BATS_TEST_TMPDIR/inexec"
+	exec {stdin}<>"$BATS_TEST_TMPDIR/stdin"
+	"$BUILT/inexec" <"$BATS_TEST_TMPDIR/stdin" >"$BATS_TEST_TMPDIR/inexec" 3>&- {stdin}>&- &
+	ENDLATER+=("$!")
+	INEXEC=$!
+	poll sh -c 'grep -q ready "$0" || ! kill -0 "$1"' "$BATS_TEST_TMPDIR/inexec" "$INEXEC"
+	grep -q ready "$BATS_TEST_TMPDIR/inexec" || skip "no FUSE"
+	for who in "${VICTIMS[@]}"; do
+		printf '2147483647\n' >"$LOCK"
+		run -7 start_as "$who"
+	done
+	kill -0 "$INEXEC"
+}
+
 FLOCKS='import resource
 resource.setrlimit(resource.RLIMIT_NOFILE, (9000, 9000))
 other = open(lock + ".other", "w")
