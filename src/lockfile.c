@@ -33,6 +33,8 @@
 #define LOOK_AT_OTHERS_NS (20 * MILLISECOND)
 // Looks at an empty file before it is looked who has it open: its creator writes at once.
 #define LOOKS_EMPTY 3
+// Looks at it when the budget is over.
+#define LOOKS_LATE 2
 #define LOOK_AGAIN_US 500
 // When a waiter whose hint the holder cannot see first looks whether the file is still there.
 #define FIRST_LOOK_NS (1000 * MILLISECOND)
@@ -251,9 +253,10 @@ struct looks {
 	uint64_t next;		// when others are to be looked at again
 	pid_t keeper;		// who may have the flock; 0: not known
 	struct pinned pinned;
-	ino_t empty;		// the file that is empty, and whom it was seen open with at last; 0: nobody who can be seen
-	pid_t opener;
-	int empties;
+	ino_t empty;		// the file that is empty
+	pid_t opener;		// the process that had it open at the last look; 0: none that can be seen
+	bool others;		// at the look before, it was another process
+	int empties, late;	// how often it was empty, and looked at when the budget was over
 	ino_t unclaimed;	// an empty file that nobody's creator has open any more
 };
 
@@ -332,28 +335,49 @@ static enum claim_result judge_busy(struct lockfile *lock, bool patient, struct 
 	return CLAIM_HELD;
 }
 
-// The file is empty, and not ours. Whoever has created it has it open until its PID is in it, or has ended before that.
+static void look_for_opener(struct lockfile *lock, struct looks *looks, const struct stat *status)
+{
+	const struct mapped_file file = file_of(lock, status);
+	pid_t pid;
+
+	switch (openers_of_user(&file, status->st_uid, &pid)) {
+	case OPENERS_NONE:
+		looks->unclaimed = looks->empty;
+		break;
+	case OPENERS_SEEN:
+		looks->others = looks->opener != 0 && looks->opener != pid;
+		looks->opener = pid;
+		break;
+	case OPENERS_UNSEEN:
+		looks->opener = 0;
+		break;
+	case OPENERS_CUT:
+		break;
+	}
+}
+
+// The file is empty, and not ours. Its creator has it open until its PID is in it, or has ended before that. Contenders like this one
+// have it open, too, for an instant at each try: so the creator is one process at two looks, and contenders are mostly two.
 static enum claim_result judge_empty(struct lockfile *lock, struct looks *looks, struct claim *claim)
 {
-	const struct mapped_file file = file_of(lock, &claim->status);
 	bool over = budget_is_over(&lock->budget);
 
 	if (looks->empty != claim->status.st_ino) {
 		looks->empty = claim->status.st_ino;
 		looks->opener = 0;
-		looks->empties = 0;
+		looks->empties = looks->late = 0;
 	}
 	if (++looks->empties == LOOKS_EMPTY)
 		budget_owe(&lock->budget);
-	if (over ? looks->empties == 1 : looks->empties >= LOOKS_EMPTY && is_time(looks))
-		if (openers_of_user(&file, claim->status.st_uid, &looks->opener) == OPENERS_NONE)
-			looks->unclaimed = looks->empty;
+	if (over || (looks->empties >= LOOKS_EMPTY && is_time(looks)))
+		look_for_opener(lock, looks, &claim->status);
 	claim->holder = looks->opener;
-	if (over && looks->opener != 0)
+	if (!over || ++looks->late < LOOKS_LATE)
+		return CLAIM_EMPTY;
+	if (looks->opener != 0 && !looks->others)
 		return CLAIM_HELD;
 	// Nobody is seen who could be looked at: it is another user's, who cannot be told from one that was killed.
-	if (over)
-		looks->unclaimed = looks->empty;
+	looks->unclaimed = looks->empty;
 	return CLAIM_EMPTY;
 }
 

@@ -146,7 +146,9 @@ static enum openers look(struct search *search, pid_t *pid)
 	*pid = search->found;
 	if (search->found != 0)
 		return OPENERS_SEEN;
-	return search->unseen || search->cut ? OPENERS_UNSEEN : OPENERS_NONE;
+	if (search->cut)
+		return OPENERS_CUT;
+	return search->unseen ? OPENERS_UNSEEN : OPENERS_NONE;
 }
 
 enum openers openers_of_user(const struct mapped_file *file, uid_t owner, pid_t *pid)

@@ -10,7 +10,8 @@
 enum openers {
 	OPENERS_NONE,
 	OPENERS_SEEN,
-	OPENERS_UNSEEN,		// none is seen, but not all may be looked at, or the budget is used up
+	OPENERS_UNSEEN,		// none is seen, but not all may be looked at
+	OPENERS_CUT,		// none is seen, but the budget is used up
 };
 
 // Looks whether a process of OWNER's, other than this one, has FILE open. *PID is the process.
