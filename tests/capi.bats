@@ -7,7 +7,7 @@ load test_helper
 
 setup() {
 	clean_environment
-	API=$HELPERS/api
+	API=${EXLOCK_API:-$HELPERS/api}
 	[[ -x $API ]] || skip "libexclusivelock was not built"
 	ENDLATER=()
 }
@@ -142,6 +142,11 @@ start_api() {
 @test "threads that compete for a name get it one at a time" {
 	run -0 "$API" threads n
 	[[ $output == *" wins, 0 overlaps" ]]
+}
+
+@test "each thread of a program waits for a lock of its own, and takes it, beside the others" {
+	run -0 "$API" several n
+	[[ $output == "0 failures" ]]
 }
 
 @test "in a thread with the smallest stack that there may be each function does what it does elsewhere" {

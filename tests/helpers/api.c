@@ -202,16 +202,71 @@ static void *compete(void *name)
 	return NULL;
 }
 
-static int threads(char *name)
+static void run_threads(void *(*function)(void *), char *const names[THREADS])
 {
 	pthread_t thread[THREADS];
 
 	for (int i = 0; i < THREADS; i++)
-		pthread_create(&thread[i], NULL, compete, name);
+		pthread_create(&thread[i], NULL, function, names[i]);
 	for (int i = 0; i < THREADS; i++)
 		pthread_join(thread[i], NULL);
+}
+
+static int threads(char *name)
+{
+	run_threads(compete, (char *[THREADS]){ name, name, name, name, name, name, name, name });
 	printf("%d wins, %d overlaps\n", wins, overlaps);
 	return wins == 0 || overlaps != 0;
+}
+
+static _Atomic int failures;
+
+static void *wait_in_vain(void *name)
+{
+	for (int round = 0; round < ROUNDS / 10; round++)
+		failures += exclusivelock_wait(name, 0.001) || errno != ETIMEDOUT;
+	return NULL;
+}
+
+static void *take_often(void *name)
+{
+	for (int round = 0; round < ROUNDS / 10; round++) {
+		exclusivelock *lock = exclusivelock_wait(name, 60);
+
+		failures += !lock || exclusivelock_holder(name) != getpid();
+		exclusivelock_release(lock);
+	}
+	return NULL;
+}
+
+// Each thread has a lock of its own. A child has all of them at first, and its parent's threads wait in vain; then they take them.
+static int several(const char *name)
+{
+	char *names[THREADS];
+	int ready[2];
+	pid_t child;
+
+	for (int i = 0; i < THREADS; i++)
+		if (asprintf(&names[i], "%s%d", name, i) == -1)
+			return 2;
+	if (pipe(ready) == -1 || (child = fork()) == -1)
+		return 2;
+	if (child == 0) {
+		for (int i = 0; i < THREADS; i++)
+			(void)demand(exclusivelock_try(names[i]));
+		close(ready[0]);
+		close(ready[1]);
+		await_term();
+		_exit(0);
+	}
+	close(ready[1]);
+	(void)!read(ready[0], &(char){ 0 }, 1);
+	run_threads(wait_in_vain, names);
+	kill(child, SIGTERM);
+	waitpid(child, NULL, 0);
+	run_threads(take_often, names);
+	printf("%d failures\n", failures);
+	return failures != 0;
 }
 
 static int run(int argc, char **argv);
@@ -269,6 +324,8 @@ static int run(int argc, char **argv)
 		return exclusivelock_die(name), exclusivelock_die(name), 0;
 	if (strcmp(what, "threads") == 0)
 		return threads(name);
+	if (strcmp(what, "several") == 0)
+		return several(name);
 	if (strcmp(what, "die") == 0)
 		return exclusivelock_die(name), say("ready"), await_term(), 0;
 	if (strcmp(what, "exec") == 0)
