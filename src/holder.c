@@ -159,7 +159,7 @@ bool holder_hand_on(const struct mapped_file *file, const struct process_self *s
 {
 	struct sleeper sleeper = { 0 };
 	struct record record;
-	uid_t owner;
+	uid_t owner = (uid_t)-1;
 	int missed = 0;
 
 	budget_owe(file->budget);
@@ -190,7 +190,7 @@ bool holder_hand_on_mapped(const struct mapped_file *file, const struct process_
 {
 	struct sleeper sleeper = { 0 };
 	struct record record;
-	uid_t owner;
+	uid_t owner = (uid_t)-1;
 
 	budget_owe(file->budget);
 	if (peek(file->path, &record, &owner) == -1)

@@ -11,7 +11,7 @@
 #define VERSION_HIDDEN 0x8000
 
 // Where the loader keeps the list of what it has loaded, for debuggers: glibc's and musl's. Weak, as in start.c.
-extern struct r_debug _r_debug __attribute__((weak));
+#pragma weak _r_debug
 extern struct r_debug *_dl_debug_addr __attribute__((weak));
 
 // The symbols of one object.
@@ -112,6 +112,8 @@ static void *find_in(const struct link_map *object, const char *name)
 	struct symbols symbols = symbols_of(object);
 	uint32_t index = 0;
 
+	if (!symbols.symbols || !symbols.names)
+		return NULL;
 	if (symbols.gnu_hash)
 		index = find_by_gnu_hash(&symbols, name);
 	else if (symbols.hash)

@@ -148,12 +148,12 @@ make_public_place() {
 	[[ $EUID -eq 0 ]] || skip "needs root"
 	PLACE=$(mktemp -d /tmp/exlock.XXXXXX)
 	chmod 755 "$PLACE"
-	cp "$SHIM" "$HELPERS/hold" "$HELPERS/stages" "$PLACE"
+	cp "${SHIM##*:}" "$HELPERS/hold" "$HELPERS/stages" "$PLACE"
 	LOCKS=$PLACE/locks
 	mkdir "$LOCKS"
 	chmod 1777 "$LOCKS"
 	export EXCLUSIVELOCK_DIR=$LOCKS
-	SHIM=$PLACE/libexlock.so
+	SHIM=${EXLOCK_PRELOAD_FIRST:+$EXLOCK_PRELOAD_FIRST:}$PLACE/libexlock.so
 	HELPERS=$PLACE
 }
 

@@ -83,7 +83,7 @@ static void prepare(const char *who)
 	(void)getchar();
 }
 
-static void end_in_handler(char *stack, size_t size)
+static void end_in_handler(void *stack, size_t size)
 {
 	stack_t alternate = { .ss_sp = stack, .ss_size = size };
 	struct sigaction action = { .sa_handler = handle, .sa_flags = SA_ONSTACK };

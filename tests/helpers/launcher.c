@@ -33,5 +33,6 @@ int main(int argc, char **argv)
 		arguments[i + 2] = argv[i];
 	execv(beside(folder, "", "built/exlock-launch"), arguments);
 	perror(folder);
+	free(arguments);
 	return 125;
 }
