@@ -52,6 +52,16 @@ assert_exclusive_until_it_ends() {
 	assert_exclusive_until_it_ends
 }
 
+@test "a kernel that cannot be asked for single mappings shows the daemon by their text" {
+	command -v strace >/dev/null || skip "needs strace"
+	start_daemon daemon _exit
+	run -1 strace -f -qq -o trace -e trace=ioctl -e inject=ioctl:error=ENOTTY env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME=daemon touch intruder
+	[[ $output == "$(refusal daemon "$DAEMON")" ]]
+	# PROCMAP_QUERY was refused: otherwise this shows nothing.
+	grep -qi "0x.*0x11.*ENOTTY\|PROCMAP_QUERY.*ENOTTY" trace || { cat trace; false; }
+	assert_exclusive_until_it_ends
+}
+
 @test "a killed daemon leaves the name free at once" {
 	start_daemon double _exit
 	kill -KILL "$DAEMON"
