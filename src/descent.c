@@ -71,6 +71,43 @@ static bool keeps_flock(const struct mark *mark, const char *path)
 	return true;
 }
 
+struct keeper_search {
+	const struct mapped_file *file;
+	uint64_t start;		// of the instance: what it forked did not begin before it
+};
+
+static bool may_keep(pid_t pid, const void *context)
+{
+	const struct keeper_search *search = context;
+	enum mappings mappings;
+
+	if (!process_began_since(pid, search->start))
+		return false;
+	mappings = keepers_look(pid, search->file);
+	return mappings == MAPPINGS_WITH || mappings == MAPPINGS_UNSEEN;
+}
+
+// The instance has ended beyond doubt, and something that it forked keeps the flock, which no record names. A replayed environment has
+// that mark, too. So has what somebody else starts whom the instance left behind; a mark without a session tells that.
+static bool descends_from_keeper(const struct mark *mark, const char *path)
+{
+	const struct mapped_file file = { .device = mark->device, .inode = mark->inode, .path = path };
+	const struct keeper_search search = { &file, mark->start };
+
+	return process_find_ancestor(may_keep, &search) != 0 || (mark->session != 0 && process_lost_parent_since(mark->start));
+}
+
+static bool has_ended_in_sight(const struct mark *mark)
+{
+	return process_sees_all() && !process_alive(mark->pid, process_stamp(mark->start));
+}
+
+// Who keeps the flock is not in the record, but the instance of MARK is.
+static bool descends_unrecorded(const struct mark *mark, const char *path)
+{
+	return keeps_flock(mark, path) && (!has_ended_in_sight(mark) || descends_from_keeper(mark, path));
+}
+
 // Forked in the last moment of an instance that is gone now: a background command, which does not keep the lock, so it must
 // not take it, nor be refused. An environment that is replayed (by at, tmux, systemd) comes with a parent, or in another
 // session; what a survivor starts that the shim has passed has no session in its mark.
@@ -86,10 +123,11 @@ static bool descends_from_instance(const struct mark *mark)
 }
 
 // The record names another process than the mark. The process that took the lock left it to one that it forked, a daemon: the flock
-// is still the one that the mark's process took. Or another instance has the lock by now.
+// is still the one that the mark's process took. Or another instance has the lock by now. A mark without a session is what somebody has
+// started who passed by, and may have outlived the instance beside the heir.
 static bool descends_from_heir(const struct mark *mark, const char *path, pid_t heir)
 {
-	return descent_from(heir) || (find_taker(path, mark) == mark->pid && process_may_descend(heir));
+	return descent_from(heir) || (mark->session != 0 && find_taker(path, mark) == mark->pid && process_may_descend(heir));
 }
 
 bool descent_by_mark(const struct mark *mark, const char *path)
@@ -100,7 +138,7 @@ bool descent_by_mark(const struct mark *mark, const char *path)
 	bool is_marked = is_there && mark_is_of(mark, &status);
 
 	if (is_marked && names(&record, mark))
-		return instance_lives(mark) ? descends_from_instance(mark) : keeps_flock(mark, path) || is_late_child(mark);
+		return instance_lives(mark) ? descends_from_instance(mark) : descends_unrecorded(mark, path) || is_late_child(mark);
 	if (is_marked && is_vouched(&record, &status) && descends_from_heir(mark, path, record.pid))
 		return true;
 	// While it has not quite ended, it is an ancestor itself. Or the file is out of sight: deleted by somebody, or another file

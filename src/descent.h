@@ -16,6 +16,8 @@
 // process_may_descend(), also for the replays that pass by that. Where that process cannot be seen (from another PID namespace),
 // the flock that it took has to be taken. Once it has ended, the mark counts
 // - for who descends from the process that it left the lock to, by the record;
+// - for who descends from one that keeps the flock which the instance took, where no record names that one: an ancestor maps the file, or may, or
+//   an ancestor, or it itself, has lost its parent and inherited the mark as the instance wrote it;
 // - for a child that it forked in its last moment: an orphan in its session. Never while the record names another living process.
 //   A child that takes no preload (a static program) and survives it can start such orphans later; they run without the lock.
 bool descent_by_mark(const struct mark *mark, const char *path);

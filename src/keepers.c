@@ -120,7 +120,8 @@ static bool shows_as(const struct mapped_file *file, dev_t device)
 {
 	struct line_search own = { .file = file, .extent = { file->budget, MAPS_MAX, 0, 0, false } };
 	int fd = openat(AT_FDCWD, file->path, O_RDONLY | RECORD_OPEN_FLAGS);
-	void *mapping = fd == -1 ? MAP_FAILED : mmap(NULL, 1, PROT_NONE, MAP_SHARED, fd, 0);
+	// Private: to nobody who looks at us it is one that keeps the lock.
+	void *mapping = fd == -1 ? MAP_FAILED : mmap(NULL, 1, PROT_READ, MAP_PRIVATE, fd, 0);
 
 	if (mapping != MAP_FAILED) {
 		own.found = mappings_device(mapping, &own.device);
@@ -133,12 +134,22 @@ static bool shows_as(const struct mapped_file *file, dev_t device)
 	return own.found && own.device == device;
 }
 
+// As hold.c maps it, its second word: shared, and not to be touched.
+static bool is_line_of_keeper(const char *line, size_t length)
+{
+	static const char access[] = "---s ";
+	const char *at = line, *end = line + length;
+
+	skip_word(&at, end);
+	return end - at >= (ptrdiff_t)sizeof(access) && memcmp(at, access, sizeof(access) - 1) == 0;
+}
+
 static bool visit_maps_line(void *context, const char *line, size_t length)
 {
 	struct line_search *search = context;
 	dev_t device;
 
-	search->found = keepers_line_maps(line, length, search->file) &&
+	search->found = is_line_of_keeper(line, length) && keepers_line_maps(line, length, search->file) &&
 			(!device_of_line(line, length, &device) || device == search->file->device || shows_as(search->file, device));
 	return search->found || is_beyond(&search->extent, length);
 }

@@ -375,16 +375,14 @@ static bool has_lost_parent(const struct process_stat *status, struct process_st
 	return !leads && parent->session != status->session;
 }
 
-bool process_may_descend(pid_t pid)
+// Whether this process, or an ancestor below PID (0: any), began at START, as this process reads it, or later, and has lost its parent.
+static bool lost_parent(pid_t pid, uint64_t start)
 {
-	struct process_stat from, status, parent = { 0 };
+	struct process_stat status, parent = { 0 };
 
-	(void)process_self();
-	if (process_proc_is_foreign())
-		return true;
-	if (process_read_stat(pid, &from) == -1 || process_read_stat(0, &status) == -1)
+	if (process_read_stat(0, &status) == -1)
 		return false;
-	while (status.start >= from.start && status.pid != pid) {
+	while (status.start >= start && status.pid != pid) {
 		if (has_lost_parent(&status, &parent))
 			return true;
 		if (parent.pid != status.parent)
@@ -392,6 +390,36 @@ bool process_may_descend(pid_t pid)
 		status = parent;
 	}
 	return false;
+}
+
+bool process_may_descend(pid_t pid)
+{
+	struct process_stat from;
+
+	(void)process_self();
+	if (process_proc_is_foreign())
+		return true;
+	return process_read_stat(pid, &from) == 0 && lost_parent(pid, from.start);
+}
+
+// How START, as a record or a mark has it, shows in /proc.
+static uint64_t shown_start(uint64_t start)
+{
+	uint64_t offset, space;
+
+	return find_offset(&offset, &space) ? start - offset : start;
+}
+
+bool process_began_since(pid_t pid, uint64_t start)
+{
+	struct process_stat status;
+
+	return process_read_stat(pid, &status) == 0 && status.start >= shown_start(start);
+}
+
+bool process_lost_parent_since(uint64_t start)
+{
+	return lost_parent(0, shown_start(start));
 }
 
 pid_t process_find_ancestor(bool (*visit)(pid_t pid, const void *context), const void *context)

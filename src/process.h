@@ -102,6 +102,12 @@ bool process_is_orphan(void);
 // does not. True also where /proc is of another PID namespace.
 bool process_may_descend(pid_t pid);
 
+// Whether PID began at START or later, by which a process of this PID namespace is known in records and marks. False where /proc does not tell.
+bool process_began_since(pid_t pid, uint64_t start);
+
+// Whether this process, or an ancestor, began at START or later and has lost its parent, as in process_may_descend().
+bool process_lost_parent_since(uint64_t start);
+
 // The nearest ancestor for which VISIT returns true; 0 if none.
 pid_t process_find_ancestor(bool (*visit)(pid_t pid, const void *context), const void *context);
 

@@ -129,6 +129,62 @@ outlive_killed_holder() {
 	[[ $(<out) == "$(refusal job "$HOLDER")" ]] || { cat out; false; }
 }
 
+# A holder that has forked a worker and is killed. The worker has the flock and is not in the record, until a refused start heals that. What it
+# starts says so in worker.out. Sets HOLDER to the worker, and MARKS.
+leave_unrecorded_worker() {
+	rm -f one two killed survivor.pid worker.pid go 'done' out?
+	cat >worker <<-'EOF'
+		until [ -e one ] || [ ! -e alive ]; do sleep 0.01; done
+		/bin/echo child
+		(sh -c 'echo background' &)
+		until [ "$(wc -l <worker.out)" -ge 2 ] || [ ! -e alive ]; do sleep 0.01; done
+		echo >two
+		while [ -e alive ]; do sleep 0.01; done
+	EOF
+	cat >survivor <<-'EOF'
+		echo $$ >survivor.pid
+		until [ -e go ] || [ ! -e alive ]; do sleep 0.01; done
+		for i in 1 2 3; do
+			(LD_PRELOAD=$SHIM "$HELPERS/hold" >out$i 2>&1 &)
+			until [ -s out$i ] || [ ! -e alive ]; do sleep 0.01; done
+		done
+		echo >done
+	EOF
+	run named job bash -c 'env >marks; (. ./worker) >worker.out 2>&1 3>&- & echo $! >worker.pid
+		sh ./survivor >survivor.out 2>&1 3>&- & until [ -s survivor.pid ]; do sleep 0.01; done; echo $$ >killed; kill -KILL $$'
+	HOLDER=$(<worker.pid)
+	ENDLATER+=("$HOLDER" "$(<survivor.pid)")
+	poll process_has_ended "$(<killed)"
+	mapfile -t MARKS < <(grep '^EXCLUSIVELOCK_\(PID\|LOCKFILE\|INSTANCE\)=' marks)
+	[[ ${#MARKS[@]} -eq 3 ]]
+}
+
+@test "beside a worker that a killed holder left, its marks let in what the worker starts, no replayed environment and no survivor's copies" {
+	export SHIM HELPERS
+	local first i
+	for first in worker replay survivor; do
+		leave_unrecorded_worker
+		if [[ $first == worker ]]; then
+			echo >one
+			poll file_is_there two
+			[[ $(sort worker.out) == $'background\nchild' ]] || { cat worker.out; false; }
+		fi
+		if [[ $first != survivor ]]; then
+			refused job setsid --wait env "${MARKS[@]}" LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME=job echo in
+			# By now the record names the worker.
+			[[ $(<"$(lock_file job)") == "$HOLDER" ]]
+			refused job setsid --wait env "${MARKS[@]}" LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME=job echo in
+		fi
+		touch go
+		poll file_is_there 'done'
+		for i in 1 2 3; do
+			[[ $(<out$i) == "$(refusal job "$HOLDER")" ]] || { cat out?; false; }
+		done
+		kill -KILL "$HOLDER"
+		poll process_has_ended "$HOLDER"
+	done
+}
+
 # Runs a line of SCRIPT where one/ and two/ are two file systems, whose first files have the same inode number.
 on_two_file_systems() {
 	needs_mount_namespace

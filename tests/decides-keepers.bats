@@ -114,6 +114,52 @@ kill_pinned_holder() {
 	run -1 flock --nonblock "$LOCK" true
 }
 
+@test "a contender that looks how its own mapping shows is taken by no other one for the keeper, and stays out beside the daemon" {
+	[[ $EUID -eq 0 ]] || skip "needs root"
+	command -v strace >/dev/null || skip "needs strace"
+	needs_mount_namespace
+	export SHIM LAUNCH BUILT
+	cd "$PLACE"
+	mkdir one two
+	# The daemon is of a user who gets into no record, and so is the one whose file has the number of the lock file. The first contender is stopped
+	# where it maps the lock file to compare both.
+	cat >daemon.py <<-'PYTHON'
+		import os, signal
+		if os.fork() == 0:
+		    os.setresgid(4321, 4321, 4321)
+		    os.setresuid(4321, 4321, 4321)
+		    print(os.getpid(), flush=True)
+		signal.pause()
+	PYTHON
+	run -0 in_mount_namespace 'mount -t tmpfs none one; mount -t tmpfs none two
+		export EXCLUSIVELOCK_DIR=$PWD/one
+		exec 2>/dev/null # the shell says who was killed
+		env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME=job /usr/bin/python3 daemon.py >daemon 2>&1 3>&- & parent=$!
+		until [ -s daemon ]; do sleep 0.01; done
+		kill -KILL "$parent"; wait "$parent" || :
+		touch two/other
+		"$BUILT/mapper" 65534 "$PWD/two/other" sleep 60 >stranger 2>&1 3>&- & stranger=$!
+		until grep -qs two/other "/proc/$stranger/maps"; do sleep 0.01; done
+		# On a busy machine its time may be used up before it comes there.
+		until grep -qs -e "--- stopped" trace; do
+			: >first
+			strace -qq -o trace -e trace=munmap -e inject=munmap:retval=0:signal=SIGSTOP:when=1 \
+				"$LAUNCH" -n job echo in >first 2>&1 3>&- & tracer=$!
+			until grep -qs -e "--- stopped" trace || [ -s first ]; do sleep 0.01; done
+		done
+		read -r contender <"/proc/$tracer/task/$tracer/children" || :
+		kill -KILL "$tracer"; wait "$tracer" || :
+		until grep -q "^State:.T (stopped)" "/proc/$contender/status"; do sleep 0.01; done
+		grep -c one/ "/proc/$contender/maps"
+		"$LAUNCH" -n job echo in 2>&1 || echo "ended with $?"
+		kill -CONT "$contender"
+		while [ -e "/proc/$contender" ]; do sleep 0.01; done
+		cat first
+		kill $(cat daemon "/proc/$stranger/task/$stranger/children"); wait'
+	HOLDER=$(<daemon)
+	[[ $output == "1"$'\n'"$(refusal job "$HOLDER")"$'\nended with 1\n'"$(refusal job "$HOLDER")" ]] || { echo "$output"; false; }
+}
+
 @test "the lock of a killed holder whose memory somebody looks at is taken, and kept, though the flock is busy" {
 	needs_sight_of_all
 	kill_pinned_holder "$BUILT/hold"
