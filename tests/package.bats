@@ -56,8 +56,8 @@ on_a_copy() {
 		mount -t tmpfs none /mnt/root/run
 		mkdir -p /mnt/root/run/lock /mnt/root/packages
 		mount --bind "$1" /mnt/root/packages
-		# The index of all manual pages would be made anew at each install.
-		echo "man-db man-db/auto-update boolean false" | chroot /mnt/root debconf-set-selections
+		# The index of all manual pages would be made anew at each install (man-db.postinst).
+		[ ! -e /usr/bin/mandb ] || ln -sf /bin/true /mnt/root/usr/bin/mandb
 		exec chroot /mnt/root sh -euc "$2"' sh "$PACKAGES" "$1"
 }
 
@@ -114,7 +114,8 @@ on_a_copy() {
 	cd "$BATS_TEST_TMPDIR"
 	tar xzf "$BUILD"/meson-dist/exlock-*.tar.gz
 	rm -r "$BUILD/meson-dist"
-	meson setup made exlock-*/ >/dev/null
+	# What is there is tried, not the code.
+	CFLAGS=-O0 meson setup made exlock-*/ >/dev/null
 	ninja -C made libexlock.so exlock-launch >/dev/null
 	[[ -s made/libexlock.so ]]
 }
