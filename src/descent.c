@@ -41,7 +41,7 @@ static bool instance_lives(const struct mark *mark)
 
 static bool names(const struct record *record, const struct mark *mark)
 {
-	return record->pid == mark->pid && record->stamp != PROCESS_NO_STAMP && record->stamp == process_stamp(mark->start);
+	return record->pid == mark->pid && record_has_stamp(record, process_stamp(mark->start));
 }
 
 static pid_t find_taker(const char *path, const struct mark *mark)

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/vfs.h>
@@ -30,13 +31,18 @@
 #define LOCK_TRIES_SHORT 5
 #define LOCK_PAUSE_SHORT_US 100
 
+// The file system of a disk is on a device with a major number.
+static bool is_on_disk(dev_t device)
+{
+	return ((device >> 8) & 0xfff) != 0 || device >> 44 != 0;
+}
+
 bool record_outlives_boot(int fd, dev_t device)
 {
 	static dev_t volatile_device;
 	struct statfs status;
 
-	// A disk's has a major number.
-	if (((device >> 8) & 0xfff) != 0 || device >> 44 != 0)
+	if (is_on_disk(device))
 		return true;
 	if (__atomic_load_n(&volatile_device, __ATOMIC_RELAXED) == device)
 		return false;
@@ -70,18 +76,30 @@ static uint32_t boot_number(void)
 	return number;
 }
 
-// A process' stamp as the file FD, of STATUS, has it; or BACK. Where files outlive the boot, PID and start time of a record may be those of a
-// process of this one by chance; the boot's number tells them apart, which no step of the clock changes.
-static uint32_t shift_stamp(int fd, const struct stat *status, uint32_t stamp, bool back)
+// STAMP of a process as the file FD, of STATUS, is to have it. Where files outlive the boot, PID and start time of a record may be those of
+// a process of the next one by chance; the boot's number tells them apart, which no step of the clock changes.
+static uint32_t stamp_to_write(int fd, const struct stat *status, uint32_t stamp)
 {
 	uint32_t boot;
 
 	if (stamp == PROCESS_NO_STAMP || !record_outlives_boot(fd, status->st_dev))
 		return stamp;
 	boot = boot_number();
-	if (boot == BOOT_UNKNOWN)
-		return PROCESS_NO_STAMP;
-	return (stamp + (back ? STAMP_MODULUS - boot : boot)) % STAMP_MODULUS;
+	return boot == BOOT_UNKNOWN ? PROCESS_NO_STAMP : (stamp + boot) % STAMP_MODULUS;
+}
+
+// On a disk every stamp has the boot's number added. Elsewhere a reader tries both, and does not ask for the file system: one file may be
+// reached through two kinds of them, an overlay and what lies below it; and a sandbox may forbid the question.
+bool record_has_stamp(const struct record *record, uint32_t stamp)
+{
+	uint32_t boot;
+
+	if (record->stamp == PROCESS_NO_STAMP || stamp == PROCESS_NO_STAMP)
+		return false;
+	if (!record->on_disk && record->stamp == stamp)
+		return true;
+	boot = boot_number();
+	return boot != BOOT_UNKNOWN && record->stamp == (stamp + boot) % STAMP_MODULUS;
 }
 
 struct record record_parse(const char *content, size_t length, long nanoseconds)
@@ -119,7 +137,7 @@ int record_read(int fd, struct record *record, struct stat *status)
 		if (length == sizeof(content) && content[length - 1] >= '0' && content[length - 1] <= '9')
 			content[length - 1] = '?';
 		*record = record_parse(content, (size_t)length, status->st_mtim.tv_nsec);
-		record->stamp = shift_stamp(fd, status, record->stamp, true);
+		record->on_disk = is_on_disk(status->st_dev);
 		return 0;
 	}
 	errno = EIO;
@@ -235,7 +253,7 @@ int record_write(int fd, pid_t pid, uint64_t start, struct stat *status)
 		(void)fchmod(fd, status->st_mode & 07777 & ~(mode_t)RECORD_HINT_LEFT);
 	if (put(fd, content, text.length, status->st_size) == -1)
 		return -1;
-	if (put_stamp(fd, shift_stamp(fd, status, process_stamp(start), false), status))
+	if (put_stamp(fd, stamp_to_write(fd, status, process_stamp(start)), status))
 		return 0;
 	if (fstat(fd, status) == -1)
 		return -1;
@@ -260,7 +278,17 @@ bool record_is_same(const struct record *a, const struct record *b)
 
 bool record_is_alive(const struct record *record)
 {
-	return record->pid > 0 && process_alive(record->pid, record->stamp);
+	uint32_t boot;
+
+	if (record->pid <= 0)
+		return false;
+	if ((record->stamp == PROCESS_NO_STAMP || !record->on_disk) && process_alive(record->pid, record->stamp))
+		return true;
+	if (record->stamp == PROCESS_NO_STAMP || (kill(record->pid, 0) == -1 && errno == ESRCH))
+		return false;
+	boot = boot_number();
+	// Where the boot's number is not to be had, the process that has the PID may be the recorded one.
+	return process_alive(record->pid, boot == BOOT_UNKNOWN ? PROCESS_NO_STAMP : (record->stamp + STAMP_MODULUS - boot) % STAMP_MODULUS);
 }
 
 bool record_is_credible(const struct record *record, const struct stat *status)
@@ -279,8 +307,7 @@ bool record_is_credible(const struct record *record, const struct stat *status)
 bool record_is_of(const struct record *record, const struct process_self *self)
 {
 	// A bare PID may be that of another PID namespace's process, or of one long gone.
-	return record->pid == self->pid && record->stamp != PROCESS_NO_STAMP &&
-	       record->stamp == process_stamp(self->start);
+	return record->pid == self->pid && record_has_stamp(record, process_stamp(self->start));
 }
 
 int record_lock(int fd, short type, pid_t *writer)

@@ -29,8 +29,9 @@ mode_t record_hints(const struct stat *status);
 
 struct record {
 	pid_t pid;		// 0: names no process
-	uint32_t stamp;		// PROCESS_NO_STAMP: the record has none
+	uint32_t stamp;		// as it is in the file, see record_has_stamp(); PROCESS_NO_STAMP: the record has none
 	bool empty;		// the file has no content: its creator has not written yet
+	bool on_disk;		// the file's device is a disk
 };
 
 // Understands CONTENT; NANOSECONDS are those of the file's modification time. Pure.
@@ -66,6 +67,10 @@ void record_close(int fd, const struct stat *status);
 // Sets HINT on the lock file FD, which had STATUS, if we may. Takes the record lock, for which FD is to be open for writing. Returns
 // whether it is set.
 bool record_hint(int fd, const struct stat *status, mode_t hint);
+
+// Whether the stamp of RECORD is STAMP, a process' own (process_stamp()): on a disk with the boot's number added, elsewhere with or
+// without it.
+bool record_has_stamp(const struct record *record, uint32_t stamp);
 
 // Whether the record names a living process.
 bool record_is_alive(const struct record *record);

@@ -95,7 +95,7 @@ static bool names_present_owner(const struct record *record)
 {
 	struct process_stat process;
 
-	return process_read_stat(record->pid, &process) == 0 && process_stamp(process_start(&process)) == record->stamp;
+	return process_read_stat(record->pid, &process) == 0 && record_has_stamp(record, process_stamp(process_start(&process)));
 }
 
 // Waits until LAUNCHER has the flock of TARGET's file, or waits for it. If the holder ended before that, a start that comes later could get
