@@ -16,7 +16,7 @@ set label "What it adds to a start and end of /bin/true, microseconds" at screen
 set tmargin 3
 set rmargin 7
 set style fill solid 0.85
-set xrange [0:*]
+set xrange [0:{most}]
 set yrange [{last}.6:-0.6]
 set ytics nomirror scale 0
 set xtics nomirror
@@ -39,5 +39,7 @@ def draw(figures, file):
     rows = sorted((tables.added(figures, label), label) for label in figures if label not in LEFT_OUT)
     ours = 0x2a6f97, 0xa9a9a9
     data = "\n".join(f'"{label}" {max(more, 0):.1f} {ours[0] if "exlock" in label else ours[1]}' for more, label in rows)
-    subprocess.run(["gnuplot"], input=SCRIPT.format(file=file, last=len(rows) - 1, data=data), text=True, check=True)
+    # One round on a busy machine may measure the bare program as the slowest: then nothing seems to add anything.
+    most = "*" if rows[-1][0] > 0 else "1"
+    subprocess.run(["gnuplot"], input=SCRIPT.format(file=file, last=len(rows) - 1, data=data, most=most), text=True, check=True)
     print(f"\nDrawn: {file}")
