@@ -12,6 +12,7 @@
 #include "complain.h"
 #include "exlock.h"
 #include "launch.h"
+#include "loader.h"
 #include "pattern.h"
 #include "pause.h"
 #include "seccomp.h"
@@ -160,16 +161,23 @@ static void warn_of_interpreter(const struct launch *launch, const char *program
 static void derive_name(struct launch *launch)
 {
 	char *program = launch_place(launch);
+	char *const *command = launch->options.command, *const *loaded;
+	const char *file = launch->file;
 
-	if (!launch->file)
+	if (!file)
 		FAIL("no command given (see exlock-launch --help)");
-	if (canonical_path(launch->file, program) == -1)
-		FAIL(launch->file, ": its path cannot be told (-n gives the lock a name): ", report_errno(errno));
+	loaded = loader_is(file) ? loader_program(command + 1) : NULL;
+	if (loaded) {
+		command = loaded;
+		file = *loaded;
+	}
+	if (canonical_path(file, program) == -1)
+		FAIL(file, ": its path cannot be told (-n gives the lock a name): ", report_errno(errno));
 	launch_keep(launch, program);
 	warn_of_interpreter(launch, program);
 	launch->lock_name.text = program;
 	if (launch->config.by_args)
-		launch->lock_name.arguments = launch->options.command + 1;
+		launch->lock_name.arguments = command + 1;
 }
 
 static void find_name(struct launch *launch)

@@ -3,6 +3,7 @@
 
 #include "canonical.h"
 #include "digest.h"
+#include "loader.h"
 #include "text.h"
 
 #include <errno.h>
@@ -80,6 +81,10 @@ int lockname_of_program(const char *execfn, char *const *argv, char path[PATH_MA
 		return execfn ? canonical_path(execfn, path) : (errno = ENOENT, -1);
 	path[length] = '\0';
 	drop_deleted(path, (size_t)length);
+	// Started through the loader, a program is the one that the loader has put into the vector (glibc, elf/rtld.c, dl_main).
+	*script = false;
+	if (execfn && loader_is(path) && is_other_file(execfn))
+		return canonical_path(execfn, path);
 	*script = execfn && strcmp(execfn, path) != 0 && may_be_script(execfn, argv) && is_other_file(execfn);
 	return *script ? canonical_path(execfn, path) : 0;
 }

@@ -20,7 +20,7 @@ void lockname_walk(const struct lockname *name, void (*piece)(void *context, con
 		   void *context);
 
 // Writes the absolute path, free of symlinks, of the program that this process runs to PATH: /proc/self/exe,
-// or for a #! script (and without /proc) what EXECFN (the kernel's AT_EXECFN) resolves to. *SCRIPT tells whether
+// or for a program that was started through the dynamic loader, or a #! script (and without /proc) what EXECFN (the kernel's AT_EXECFN) resolves to. *SCRIPT tells whether
 // it is one; without /proc it only may be. ARGV is what the kernel gave the program, NULL if that is not known. Returns 0, or -1 and
 // errno: the path cannot be told.
 int lockname_of_program(const char *execfn, char *const *argv, char path[PATH_MAX], bool *script);

@@ -230,3 +230,26 @@ os.execve(os.open("/usr/bin/printenv", os.O_RDONLY | os.O_CLOEXEC), ["printenv",
 	run -0 unreachable "$LAUNCH" -n given ./job
 	[[ ${lines[-1]} == "$(lock_file given)" ]]
 }
+
+@test "a program that is started through the loader has its own name, and not the loader's, by the preload and by the launcher" {
+	local loader tool=$BIN/tool
+	loader=$(ldd "$HELPERS/hold" | grep -oE '/[^ ]*/ld-[^ ]+') || skip "no loader is known here"
+	cp "$HELPERS/hold" "$tool"
+	cp "$(command -v printenv)" "$BIN/other"
+	cd "$BIN"
+	locks "$BIN/other" "$loader" ./other EXCLUSIVELOCK_LOCKFILE
+	locks "$BIN/other" "$loader" --argv0 name ./other EXCLUSIVELOCK_LOCKFILE
+	EXCLUSIVELOCK_ONLY=other EXCLUSIVELOCK_BY=args locks "$BIN/other EXCLUSIVELOCK_LOCKFILE" "$loader" ./other EXCLUSIVELOCK_LOCKFILE
+	run -0 "$LAUNCH" -p "$loader" --library-path /nowhere ./other
+	[[ $output == "$(lock_file "$BIN/other")" ]]
+	run -0 "$LAUNCH" -a -p "$loader" --argv0 name ./other a b
+	[[ $output == "$(lock_file "$BIN/other a b")" ]]
+	run -0 "$LAUNCH" -p "$loader" --list
+	[[ $output == "$(lock_file "$(realpath "$loader")")" ]]
+	start_holder "$loader" ./tool
+	run -1 guarded ./tool
+	[[ $output == "$(refusal "$tool" "$HOLDER")" ]]
+	run -1 "$LAUNCH" "$loader" ./tool
+	[[ $output == "$(refusal "$tool" "$HOLDER")" ]]
+	locks "$BIN/other" "$loader" ./other EXCLUSIVELOCK_LOCKFILE
+}
