@@ -122,6 +122,18 @@ static bool descends_from_instance(const struct mark *mark)
 	return descent_from(mark->pid) || process_may_descend(mark->pid);
 }
 
+static bool is_child_of_instance(const struct mark *mark)
+{
+	return descent_from(mark->pid);
+}
+
+// Whether the instance lives, and this process DESCENDS from it. The instance may end between the two looks: the parents of this process
+// no longer lead to it then. So whoever gets false has to ask again whether it lives.
+static bool lives_above(const struct mark *mark, bool (*descends)(const struct mark *mark))
+{
+	return instance_lives(mark) && descends(mark);
+}
+
 // The record names another process than the mark. The process that took the lock left it to one that it forked, a daemon: the flock
 // is still the one that the mark's process took. Or another instance has the lock by now. A mark without a session is what somebody has
 // started who passed by, and may have outlived the instance beside the heir.
@@ -138,14 +150,13 @@ bool descent_by_mark(const struct mark *mark, const char *path)
 	bool is_marked = is_there && mark_is_of(mark, &status);
 
 	if (is_marked && names(&record, mark))
-		return instance_lives(mark) ? descends_from_instance(mark) : descends_unrecorded(mark, path) || is_late_child(mark);
+		return lives_above(mark, descends_from_instance) ||
+		       (!instance_lives(mark) && (descends_unrecorded(mark, path) || is_late_child(mark)));
 	if (is_marked && is_vouched(&record, &status) && descends_from_heir(mark, path, record.pid))
 		return true;
 	// While it has not quite ended, it is an ancestor itself. Or the file is out of sight: deleted by somebody, or another file
 	// system is mounted over its directory.
-	if (instance_lives(mark))
-		return descent_from(mark->pid);
-	return !(is_there && record_is_alive(&record)) && is_late_child(mark);
+	return lives_above(mark, is_child_of_instance) || (!(is_there && record_is_alive(&record)) && is_late_child(mark));
 }
 
 bool descent_own(const char *path, const struct process_self *self)

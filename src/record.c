@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/vfs.h>
@@ -278,14 +277,17 @@ bool record_is_same(const struct record *a, const struct record *b)
 
 bool record_is_alive(const struct record *record)
 {
+	bool is_bare = record->stamp == PROCESS_NO_STAMP;
 	uint32_t boot;
 
 	if (record->pid <= 0)
 		return false;
-	if ((record->stamp == PROCESS_NO_STAMP || !record->on_disk) && process_alive(record->pid, record->stamp))
-		return true;
-	if (record->stamp == PROCESS_NO_STAMP || (kill(record->pid, 0) == -1 && errno == ESRCH))
-		return false;
+	if (is_bare || !record->on_disk) {
+		bool alive = process_alive(record->pid, record->stamp);
+
+		if (alive || is_bare)
+			return alive;
+	}
 	boot = boot_number();
 	// Where the boot's number is not to be had, the process that has the PID may be the recorded one.
 	return process_alive(record->pid, boot == BOOT_UNKNOWN ? PROCESS_NO_STAMP : (record->stamp + STAMP_MODULUS - boot) % STAMP_MODULUS);
