@@ -28,13 +28,13 @@ static bool is_recorded(struct file *file)
 
 // A process that dies without exit(), or leaves the lock to one that it was forked from, raises no tombstone. While others read its
 // memory, or its threads end one by one, the flock may go before its other files: ours look for processes that are just dying, but
-// there are none to be seen in another PID namespace.
+// there are none to be seen in another PID namespace. Where a stranger has taken all names, no process raises a tombstone.
 static bool dies_far_away(const struct tally *tally)
 {
 	bool without_exit = tally->step == RAW_EXIT || tally->step == ABORT || tally->step == SIGKILLED;
 
 	return tally->kind == EXLOCK && tally->space != pid_space() &&
-	       (winner_was_killed(tally) || (tally->ending && (tally->relatives > 1 || without_exit)));
+	       (winner_was_killed(tally) || (tally->ending && (tally->relatives > 1 || without_exit || tally->strange)));
 }
 
 // Who called exec beside a worker that had the flock goes on by its PID, and those that it forks by their mappings (RECORD_HINT_MAPPED),
