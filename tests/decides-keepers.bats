@@ -117,6 +117,7 @@ kill_pinned_holder() {
 @test "a contender that looks how its own mapping shows is taken by no other one for the keeper, and stays out beside the daemon" {
 	[[ $EUID -eq 0 ]] || skip "needs root"
 	command -v strace >/dev/null || skip "needs strace"
+	needs_real_library
 	needs_mount_namespace
 	export SHIM LAUNCH BUILT
 	cd "$PLACE"

@@ -16,9 +16,10 @@ settle_limits() {
 	ulimit -Ss 8192 2>/dev/null || ulimit -Ss "$(ulimit -Hs)"
 }
 
+# LD_LIBRARY_PATH: "meson test" names its build folder there, and a program of another build would load that one's library.
 settle_environment() {
 	local variable
-	for variable in LANG LANGUAGE ${!LC_@} CDPATH; do
+	for variable in LANG LANGUAGE ${!LC_@} CDPATH LD_LIBRARY_PATH; do
 		unset "$variable" 2>/dev/null
 	done
 	export TZ=UTC

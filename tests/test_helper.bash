@@ -113,6 +113,11 @@ needs_sight_of_all() {
 	[[ $(readlink /proc/self/ns/pid) == "pid:[4026531836]" ]] || skip "needs the first PID namespace, where all processes are seen"
 }
 
+# A library that counts which lines run (scripts/coverage) makes other calls, and needs more stack.
+needs_real_library() {
+	[[ ! -d $CONFIGURED/counters ]] || skip "needs the library as it is installed"
+}
+
 # Puts a launcher into FOLDER, with a library of its own there: FOLDER/exlock-launch.
 place_launcher() {
 	cp "$BUILD/libexlock.so" "$1"

@@ -126,6 +126,7 @@ end_children() {
 }
 
 @test "an end needs less than 2 KiB of stack, whichever way it is, and whoever goes on" {
+	needs_real_library
 	local how who long
 	for how in exit quick_exit; do
 		for who in '' ended child; do
@@ -154,6 +155,7 @@ end_children() {
 }
 
 @test "an end with somebody who waits needs less than 2 KiB of stack" {
+	needs_real_library
 	local waiter
 	coproc SUBJECT { exec env LD_PRELOAD="$SHIM" "$HELPERS/depth" "$BATS_TEST_TMPDIR/stack" 65536 exit asked 3>&-; }
 	ENDLATER+=("$SUBJECT_PID")
@@ -171,6 +173,7 @@ end_children() {
 }
 
 @test "on an overlay file system an end needs less than 2 KiB of stack" {
+	needs_real_library
 	local layered='mount -t tmpfs none /mnt; mkdir /mnt/lower /mnt/upper /mnt/work
 		mount -t overlay -o lowerdir=/mnt/lower,upperdir=/mnt/upper,workdir=/mnt/work none "$EXCLUSIVELOCK_DIR"'
 	needs_mount_namespace
