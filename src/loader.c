@@ -2,6 +2,7 @@
 #include "loader.h"
 
 #include "pattern.h"
+#include "text.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -10,7 +11,8 @@
 
 bool loader_is(const char *path)
 {
-	return pattern_selects(LOADERS, path);
+	// Every start asks, and the patterns cost some 2,000 instructions.
+	return text_begins(text_basename(path), "ld") && pattern_selects(LOADERS, path);
 }
 
 static bool takes_value(const char *option)

@@ -251,7 +251,7 @@ bool process_has_ended(const struct process_stat *status)
 }
 
 // Mostly this is the first PID namespace, or nobody has to know: to find out costs as much as to read the start time.
-static bool began_at(const struct process_stat *status, uint32_t stamp)
+bool process_began_at(const struct process_stat *status, uint32_t stamp)
 {
 	uint64_t start;
 
@@ -267,7 +267,7 @@ bool process_alive(pid_t pid, uint32_t stamp)
 
 	if (process_read_stat(pid, &status) == -1)
 		return kill(pid, 0) == 0 || errno != ESRCH;
-	return !process_has_ended(&status) && (stamp == PROCESS_NO_STAMP || began_at(&status, stamp));
+	return !process_has_ended(&status) && (stamp == PROCESS_NO_STAMP || process_began_at(&status, stamp));
 }
 
 bool process_is_instance(pid_t pid, uint64_t start)

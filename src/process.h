@@ -72,6 +72,9 @@ uint32_t process_stamp(uint64_t start);
 // Whether nothing of the process is left that could run: it is a zombie with no thread left, or less.
 bool process_has_ended(const struct process_stat *status);
 
+// Whether STAMP belongs to the process of STATUS. True where that cannot be told.
+bool process_began_at(const struct process_stat *status, uint32_t stamp);
+
 // Whether PID is a process that has not ended, and that STAMP (unless it is PROCESS_NO_STAMP) belongs to. Where /proc does not tell but the process is there: true.
 bool process_alive(pid_t pid, uint32_t stamp);
 

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/vfs.h>
@@ -275,22 +276,27 @@ bool record_is_same(const struct record *a, const struct record *b)
 	return a->pid == b->pid && a->stamp == b->stamp && a->empty == b->empty;
 }
 
+// Whether the stamp of RECORD, which has one, belongs to the process of STATUS.
+static bool is_stamp_of(const struct record *record, const struct process_stat *status)
+{
+	uint32_t boot;
+
+	if (!record->on_disk && process_began_at(status, record->stamp))
+		return true;
+	boot = boot_number();
+	// Where the boot's number is not to be had, the process that has the PID may be the recorded one.
+	return boot == BOOT_UNKNOWN || process_began_at(status, (record->stamp + STAMP_MODULUS - boot) % STAMP_MODULUS);
+}
+
 bool record_is_alive(const struct record *record)
 {
-	bool is_bare = record->stamp == PROCESS_NO_STAMP;
-	uint32_t boot;
+	struct process_stat status;
 
 	if (record->pid <= 0)
 		return false;
-	if (is_bare || !record->on_disk) {
-		bool alive = process_alive(record->pid, record->stamp);
-
-		if (alive || is_bare)
-			return alive;
-	}
-	boot = boot_number();
-	// Where the boot's number is not to be had, the process that has the PID may be the recorded one.
-	return process_alive(record->pid, boot == BOOT_UNKNOWN ? PROCESS_NO_STAMP : (record->stamp + STAMP_MODULUS - boot) % STAMP_MODULUS);
+	if (process_read_stat(record->pid, &status) == -1)
+		return kill(record->pid, 0) == 0 || errno != ESRCH;
+	return !process_has_ended(&status) && (record->stamp == PROCESS_NO_STAMP || is_stamp_of(record, &status));
 }
 
 bool record_is_credible(const struct record *record, const struct stat *status)
