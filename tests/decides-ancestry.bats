@@ -160,6 +160,7 @@ leave_unrecorded_worker() {
 }
 
 @test "beside a worker that a killed holder left, its marks let in what the worker starts, no replayed environment and no survivor's copies" {
+	needs_first_namespace
 	export SHIM HELPERS
 	local first i
 	for first in worker replay survivor; do
@@ -187,13 +188,13 @@ leave_unrecorded_worker() {
 
 # Runs a line of SCRIPT where one/ and two/ are two file systems, whose first files have the same inode number.
 on_two_file_systems() {
-	needs_mount_namespace
 	export SHIM HELPERS LAUNCH
 	mkdir one two
 	in_mount_namespace 'mount -t tmpfs none one; mount -t tmpfs none two; '"$1"
 }
 
 @test "a lock on another file system whose file has the same inode number is another lock" {
+	needs_mount_namespace
 	run on_two_file_systems '
 		export LD_PRELOAD="$SHIM"
 		EXCLUSIVELOCK_DIR=$PWD/two EXCLUSIVELOCK_NAME=B "$HELPERS/hold" >out 3>&- &
@@ -212,6 +213,7 @@ on_two_file_systems() {
 }
 
 @test "a descriptor with the number that the mark gives stays open if it is of another file system's file with the same inode number" {
+	needs_mount_namespace
 	run -0 on_two_file_systems '
 		touch two/other
 		env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_SCOPE=tree EXCLUSIVELOCK_DIR=$PWD/one EXCLUSIVELOCK_NAME=A bash -c "

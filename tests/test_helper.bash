@@ -107,10 +107,14 @@ file_is_gone() { [[ ! -e $1 ]]; }
 file_has_content() { [[ -s $1 ]]; }
 process_is_gone() { ! kill -0 "$1" 2>/dev/null; }
 
+needs_first_namespace() {
+	[[ $(readlink /proc/self/ns/pid) == "pid:[4026531836]" ]] || skip "needs the first PID namespace, where all processes are seen"
+}
+
 # Only root in the first PID namespace can tell that nobody else has a lock file's flock.
 needs_sight_of_all() {
 	[[ $EUID -eq 0 ]] || skip "needs root, who sees all processes"
-	[[ $(readlink /proc/self/ns/pid) == "pid:[4026531836]" ]] || skip "needs the first PID namespace, where all processes are seen"
+	needs_first_namespace
 }
 
 # A library that counts which lines run (scripts/coverage) makes other calls, and needs more stack.
