@@ -41,7 +41,7 @@ static bool has_family(const struct lockfile *lock)
 // they would not know of them. False: the file is to stay, for one has not ended within the budget.
 static bool await_family(struct lockfile *lock, uid_t owner)
 {
-	return !has_family(lock) || holder_await_endings(&lock->self, owner, &lock->budget, NULL);
+	return !has_family(lock) || holder_await_endings(&lock->self, owner, &lock->budget);
 }
 
 static struct mapped_file file_of(struct lockfile *lock)

@@ -213,7 +213,6 @@ struct ending_search {
 	uid_t owner;
 	struct budget *budget;
 	bool late;
-	pid_t working;
 };
 
 static void await_other(pid_t pid, struct budget *budget)
@@ -244,27 +243,21 @@ static bool await_ending(void *context, pid_t pid, bool certain)
 
 	if (has_memory(pid) || !process_is_ending(pid) || process_read_stat(pid, &status) == -1 || process_has_ended(&status))
 		return false;
-	if (!certain && !keepers_is_credible(pid, search->owner)) {
+	if (certain || keepers_is_credible(pid, search->owner))
+		search->late = search->late || (watch_process(pid, budget_end(search->budget)) == -1 && errno == ETIME);
+	else
 		await_other(pid, search->budget);
-	} else if (watch_process(pid, budget_end(search->budget)) == -1 && errno == ETIME) {
-		search->late = true;
-		// Asleep, it may hang for ever: on a file server that has gone.
-		if (process_read_stat(pid, &status) == 0 && status.state == 'R')
-			search->working = pid;
-	}
 	return false;
 }
 
-bool holder_await_endings(const struct process_self *self, uid_t owner, struct budget *budget, pid_t *working)
+bool holder_await_endings(const struct process_self *self, uid_t owner, struct budget *budget)
 {
-	struct ending_search search = { owner, budget, false, 0 };
+	struct ending_search search = { owner, budget, false };
 
 	budget_owe(budget);
 	if (self)
 		relatives_of_self(self, await_ending, &search, budget);
 	else
 		relatives_of_dead(await_ending, &search, budget);
-	if (working)
-		*working = search.working;
 	return !search.late;
 }

@@ -27,11 +27,11 @@ bool holder_hand_on(const struct mapped_file *file, const struct process_self *s
 // shows soon. Other users cannot see the mapping. Returns whether.
 bool holder_hand_on_mapped(const struct mapped_file *file, const struct process_self *self);
 
-// After the flock was left behind: waits within BUDGET until those processes have ended that are just ending and were forked from SELF;
-// SELF NULL: all that are just ending, for the holder has ended. One that no record names may have lost the flock before its other
-// files: where it had the lock's descriptor (in a tree), has more threads than one, or somebody read its maps at that moment. A stranger's
-// process, neither root's nor the file OWNER's, is not waited for once it hangs. *WORKING (may be NULL) is one that has not ended yet
-// and does not hang, 0: none. Returns whether all but strangers' have ended.
-bool holder_await_endings(const struct process_self *self, uid_t owner, struct budget *budget, pid_t *working);
+// After the flock was left behind: waits until those processes that are just ending have done so, which were forked from SELF; all,
+// where that is NULL, for the holder has ended. One that no record names may have
+// lost the flock before its other files: where it had the lock's descriptor (in a tree), has more threads than one, or somebody read
+// its maps at that moment. A stranger's process, neither root's nor the file OWNER's, is not waited for once it hangs. Returns whether all
+// others have ended.
+bool holder_await_endings(const struct process_self *self, uid_t owner, struct budget *budget);
 
 #endif

@@ -53,39 +53,6 @@ static bool delete_again(const struct lockfile *lock)
 	return deleted;
 }
 
-// Gives the file back that this process has just taken, but leaves it there: over a stale file every start looks for processes that are
-// just ending, over a new one it would not. A record that stays this process' own would be taken for one from before exec.
-static void leave_stale(struct lockfile *lock)
-{
-	struct record record;
-	struct stat status;
-	pid_t writer;
-	int fd = record_open(lock->path, O_RDWR, &status);
-
-	if (fd != -1 && record_lock(fd, F_WRLCK, &writer) == 0) {
-		if (record_read(fd, &record, &status) == 0 && record_is_of(&record, &lock->self))
-			(void)record_write(fd, INT32_MAX, PROCESS_START_UNKNOWN, &status);
-		record_unlock(fd);
-	}
-	if (fd != -1)
-		(void)close(fd);
-	hold_end(lock);
-}
-
-// Over a stale file: waits until those have ended who are just ending and may have had the lock, in no record. Returns one that is still
-// at work when the time is over, 0: none.
-static pid_t await_endings(struct lockfile *lock, uint64_t deadline, uid_t owner)
-{
-	pid_t working;
-
-	do {
-		if (deadline)
-			lock->budget.end = 0;
-		(void)holder_await_endings(NULL, owner, &lock->budget, &working);
-	} while (working != 0 && pause_clock() < deadline);
-	return working;
-}
-
 // Whether a tombstone of OWNER says enough to let OWNER's descendants pass by: anybody may raise one, and have this process started
 // below. STATUS is the file's, which was OWNER's, or is this process' own.
 static bool vouches(const struct tombstone_owner *owner, const struct stat *status)
@@ -100,12 +67,11 @@ static enum claim_result await_predecessor(struct lockfile *lock, uint64_t deadl
 	struct tombstone_owner owner;
 	int error;
 
+	if (deadline)
+		lock->budget.end = 0;
 	// Left behind by a process that did not end by exit(), or by one forked from it, which no record names.
-	claim->holder = !claim->created && !claim->left ? await_endings(lock, deadline, claim->status.st_uid) : 0;
-	if (claim->holder != 0) {
-		leave_stale(lock);
-		return CLAIM_HELD;
-	}
+	if (!claim->created && !claim->left)
+		(void)holder_await_endings(NULL, claim->status.st_uid, &lock->budget);
 	if (tombstone_await(lock->path, 0, &owner) == 0 ||
 	    (errno == ETIME && tombstone_await(lock->path, deadline ? deadline : budget_end(&lock->budget), &owner) == 0))
 		return CLAIM_TAKEN;

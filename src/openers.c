@@ -67,9 +67,9 @@ static bool visit_descriptor(void *context, pid_t descriptor)
 	else if (length == sizeof(text))
 		search->unseen = true;
 	else if (has_name_of(text, (size_t)length, search->file->path) &&
-		 (fstatat(AT_FDCWD, path, &status, 0) == -1 ||
-		  (status.st_dev == search->file->device && status.st_ino == search->file->inode)))
-		search->found = search->pid;
+		 (fstatat(AT_FDCWD, path, &status, 0) == -1 ? errno != ENOENT && errno != ESRCH :
+		  status.st_dev == search->file->device && status.st_ino == search->file->inode))
+		search->found = search->pid;	// not one that has just closed a file of that name
 	search->cut = ++search->files % FILES_BETWEEN == 0 && budget_cuts(search->file->budget);
 	return search->found != 0 || search->cut;
 }
