@@ -114,7 +114,7 @@ assert_free_after() {
 
 @test "a grandchild that nobody waits for, and that ends with the program, has ended before the next one starts" {
 	local round
-	for round in {1..8}; do
+	for round in {1..20}; do
 		EXCLUSIVELOCK_NAME=ending guarded "$HELPERS/orphan" "orphan.$round"
 		EXCLUSIVELOCK_NAME=ending run -0 guarded flock --nonblock "orphan.$round" true
 	done

@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { SOCKETS = 12000 };
+enum { SOCKETS = 3000 };
 
 __attribute__((noreturn)) static void live(const char *path, int ready)
 {
