@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// orphan FILE: has a grandchild whose parent has ended and been waited for. That has the flock on FILE, and more descriptors
-// than the kernel closes at once; that of FILE it closes last. Kills it, and leaves by exit() at once.
+// orphan FILE: has a grandchild whose parent has ended and been waited for. That has the flock on FILE, and so many
+// descriptors that the kernel is some milliseconds closing them; that of FILE it closes last. Kills it, and leaves by exit() at once.
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <signal.h>
