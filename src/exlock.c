@@ -10,6 +10,7 @@
 #include "mark.h"
 #include "pattern.h"
 #include "pause.h"
+#include "rawcall.h"
 #include "report.h"
 #include "seccomp.h"
 #include "start.h"
@@ -17,6 +18,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -51,6 +53,7 @@ struct guard {
 __attribute__((common)) struct {
 	struct lockfile lock;
 	struct config config;
+	bool registered;	// there is a lock to give back at the end
 	bool left;
 	char *lock_path;
 	char texts[2 * PATH_MAX + ROOM];	// the program's path, the lock file's, new variables of the environment: one behind the other
@@ -70,6 +73,13 @@ static char *place_lock_path(void)
 	return kept.lock_path;
 }
 
+// Once: a second thread that ends the process meanwhile may leave a stale file.
+static void give_back(void)
+{
+	if (!__atomic_exchange_n(&kept.left, true, __ATOMIC_RELAXED) && lockfile_leave(&kept.lock))
+		report_log(&kept.config, "Released lock at", kept.lock_path);
+}
+
 static void leave(void *unused, int status)
 {
 	(void)unused;
@@ -80,11 +90,31 @@ static void leave(void *unused, int status)
 	// parent's own end. So this one, the last of all, is put back, and the child ends here; the parent writes what stdio still has.
 	if (gnu_get_libc_version && getpid() != kept.lock.self.pid && process_shares_memory()) {
 		(void)__cxa_atexit(leave, NULL, NULL);
-		_exit(status);
+		rawcall_exit(status);
 	}
-	kept.left = true;
-	if (lockfile_leave(&kept.lock))
-		report_log(&kept.config, "Released lock at", kept.lock_path);
+	give_back();
+}
+
+// Whether this process, which ends without exit handlers, has the lock to give back. A forked child may not: most of them end so. A child by
+// vfork(2) has its parent's memory, so nothing is written here.
+static bool has_lock(void)
+{
+	pid_t pid = getpid();
+
+	// While the process that took the lock is this one's parent the record names no child.
+	return pid == kept.lock.self.pid || (getppid() != kept.lock.self.pid && lockfile_names(&kept.lock, pid));
+}
+
+void exlock_end(void)
+{
+	sigset_t all;
+
+	if (!kept.registered || kept.left || seccomp_entered() || !has_lock())
+		return;
+	// After _exit(2) no handler of the program's runs, and no signal changes the status.
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, NULL);
+	give_back();
 }
 
 static void leave_quickly(void)
@@ -94,6 +124,7 @@ static void leave_quickly(void)
 
 static void register_handlers(void)
 {
+	kept.registered = true;
 	if (__cxa_atexit)
 		(void)__cxa_atexit(leave, NULL, NULL);
 	if (__cxa_at_quick_exit)
@@ -175,7 +206,7 @@ static void read_config(struct guard *guard)
 
 	if (!config_parse(guard->environment, &kept.config, &error)) {
 		report_config_error(&error);
-		_exit(CONFIG_EXIT_ERROR);
+		rawcall_exit(CONFIG_EXIT_ERROR);
 	}
 	// The program may write over its environment before we log for the last time.
 	if (kept.config.log_path) {
@@ -193,7 +224,7 @@ static void stop(const struct guard *guard, const char *what, int error, const c
 {
 	report_error(what, error, why, kept.config.run_on_error ? UNGUARDED_ADVICE : advice);
 	if (!kept.config.run_on_error)
-		_exit(CONFIG_EXIT_ERROR);
+		rawcall_exit(CONFIG_EXIT_ERROR);
 	environment_strip_preload(*guard->start.environment, LIBRARY);
 }
 
@@ -325,7 +356,7 @@ static void refuse(const struct guard *guard, pid_t holder)
 {
 	if (!kept.config.quiet)
 		report_refused(&guard->name, holder);
-	_exit(kept.config.exit_code);
+	rawcall_exit(kept.config.exit_code);
 }
 
 static void held(struct guard *guard, pid_t holder)

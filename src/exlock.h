@@ -9,6 +9,10 @@
 // it is the launcher, which becomes the one that is.
 void exlock_start(bool preloaded);
 
+// For a process that is about to end without exit handlers, by _exit(2): gives the lock back if this process took it or the record names
+// this process by now. Any thread, a signal handler, and a child by vfork(2) may call it.
+void exlock_end(void);
+
 // Whether the lock that exlock_start() took outlasts exec, by the record or by a descriptor that is inherited.
 bool exlock_lasts(void);
 

@@ -204,6 +204,15 @@ static bool let_go(struct lockfile *lock, const struct own_file *own, const stru
 	return true;
 }
 
+bool lockfile_names(const struct lockfile *lock, pid_t pid)
+{
+	struct record record;
+	struct stat status;
+
+	return record_peek(lock->path, &record, &status) == 0 && record.pid == pid && status.st_dev == lock->device &&
+	       status.st_ino == lock->inode;
+}
+
 bool lockfile_leave(struct lockfile *lock)
 {
 	const struct mapped_file file = file_of(lock);

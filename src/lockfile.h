@@ -74,6 +74,9 @@ void lockfile_disown(const struct mark *mark);
 // Gives the lock back while the process goes on: deletes the file, or leaves it to those who wait for it.
 void lockfile_release(struct lockfile *lock);
 
+// Whether the record of LOCK's file names the process PID.
+bool lockfile_names(const struct lockfile *lock, pid_t pid);
+
 // Gives the lock back at exit: deletes the file if nobody else has the lock, so that the name is free once this process
 // has ended, not before; hands the record on if a process forked from this one keeps the lock. Returns whether the lock
 // was given back.

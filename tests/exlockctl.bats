@@ -39,7 +39,7 @@ field() {
 }
 
 @test "a daemon whose recorded parent has ended is held by the daemon" {
-	guarded EXCLUSIVELOCK_NAME=d "$HELPERS/daemonize" _exit 1 "$BATS_TEST_TMPDIR/pid" 3>&-
+	guarded EXCLUSIVELOCK_NAME=d "$HELPERS/daemonize" single exit_group "$BATS_TEST_TMPDIR/pid" 3>&-
 	poll file_has_content "$BATS_TEST_TMPDIR/pid"
 	ENDLATER+=("$(<"$BATS_TEST_TMPDIR/pid")")
 	[[ $(field d state) == held && $(field d pid) == "$(<"$BATS_TEST_TMPDIR/pid")" ]]
