@@ -79,12 +79,8 @@ struct keeper_search {
 static bool may_keep(pid_t pid, const void *context)
 {
 	const struct keeper_search *search = context;
-	enum mappings mappings;
-
-	if (!process_began_since(pid, search->start))
-		return false;
-	mappings = keepers_look(pid, search->file);
-	return mappings == MAPPINGS_WITH || mappings == MAPPINGS_UNSEEN;
+	return process_began_since(pid, search->start) &&
+	       (keepers_keeps(pid, search->file) || keepers_look(pid, search->file) == MAPPINGS_UNSEEN);
 }
 
 // The instance has ended beyond doubt, and something that it forked keeps the flock, which no record names. A replayed environment has

@@ -25,6 +25,8 @@
 
 // How long a waiter keeps the flock, and with it its turn, while the process that gave it up is still dying.
 #define LINGER_NS (1000 * MILLISECOND)
+// From when on a process is looked for that has a busy flock by a descriptor that it inherited, as a command without the shim has it.
+#define HEIR_SHOWS_NS (2 * MILLISECOND)
 // From when on it is looked who has a busy flock whose recorded process is dead. A keeper that is seen by then and stays is one.
 #define KEEPER_SHOWS_NS (100 * MILLISECOND)
 // From when on a dead process that keeps its flock is no longer just ending: its memory is being looked at.
@@ -289,13 +291,14 @@ static enum claim_result find_keeper(struct lockfile *lock, struct looks *looks,
 	bool over = budget_is_over(&lock->budget), stays = false;
 	uint64_t spent = budget_spent(&lock->budget);
 
-	if (spent > IS_PINNED_NS && (is_time(looks) || (over && looks->keeper == 0))) {
-		if (record->pid > 0 && record_hints(&claim->status) != 0 && pinned_look(&looks->pinned, &file)) {
+	if (spent > HEIR_SHOWS_NS && (is_time(looks) || (over && looks->keeper == 0))) {
+		looks->keeper = holder_find_inherited(lock->path, &lock->budget, &stays);
+		if (!stays && spent > IS_PINNED_NS && record->pid > 0 && record_hints(&claim->status) != 0 && pinned_look(&looks->pinned, &file)) {
 			enum claim_result result = pinned_take(&looks->pinned, &file, &lock->self, claim);
 
 			return result == CLAIM_TAKEN ? keep_by_record(lock, claim) : result;
 		}
-		if (spent > KEEPER_SHOWS_NS || over)
+		if (!stays && (spent > KEEPER_SHOWS_NS || over))
 			looks->keeper = holder_find(lock->path, &lock->budget, &stays);
 	}
 	claim->holder = looks->keeper;
