@@ -13,5 +13,5 @@ __attribute__((section(".note.exlock"), aligned(4), used)) static const struct s
 __attribute__((constructor)) static void start(void)
 {
 	seccomp_prepare();
-	exlock_start(true);
+	exlock_start();
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "pinned.h"
 
-#include "descriptor.h"
 #include "openers.h"
 #include "record.h"
 
@@ -48,9 +47,10 @@ enum claim_result pinned_take(const struct pinned *pinned, const struct mapped_f
 	struct stat status;
 
 	*claim = (struct claim){ .fd = record_open(file->path, O_RDWR, &status), .writable = true };
+	claim->held = claim->fd;
 	if (claim->fd == -1)
 		return CLAIM_BUSY;
-	claim->fd = descriptor_move_up(claim->fd);
+	claim_move_up(claim);
 	if (status.st_dev == file->device && status.st_ino == file->inode)
 		result = claim_judge(file->path, self, 0, file->budget, claim);
 	if (result == CLAIM_TAKEN && !is_still_alone(pinned, file)) {
@@ -58,6 +58,6 @@ enum claim_result pinned_take(const struct pinned *pinned, const struct mapped_f
 		result = CLAIM_AGAIN;
 	}
 	if (result != CLAIM_TAKEN)
-		(void)close(claim->fd);
+		claim_close(claim);
 	return result;
 }
