@@ -15,5 +15,5 @@ __attribute__((constructor)) static void start(void)
 {
 	seccomp_prepare();
 	exits_prepare();
-	exlock_start(true);
+	exlock_start();
 }

@@ -75,7 +75,7 @@ void lockfile_release(struct lockfile *lock)
 	lock->budget.end = 0;
 	hold_end(lock);
 	// Busy: a contender has the flock for an instant, or a child that was forked from us has it for good.
-	alone = claim_open(lock->path, false, &claim);
+	alone = claim_open(lock->path, &(struct claim_way){ .block = false }, &claim);
 	if (!alone)
 		claim.fd = record_open(lock->path, O_RDWR, &status);
 	if (claim.fd == -1)

@@ -9,18 +9,20 @@ static const char *const steps[] = {
 };
 static const char *const kinds[] = { "", " (Python)", " (flock)" };
 
-// The lock file by the mark: "PID.START.DEVICE.INODE.SESSION.DESCRIPTOR". Over another user's file, which it may not write, a process
-// has a descriptor, and the flock alone holds the lock: no Python program sees that.
+// The lock file by the mark: "PID.START.DEVICE.INODE.SESSION.FLAGS.SPACE.DESCRIPTOR". Over another user's file, which it may not write, a
+// process has a descriptor that stays open, and the flock alone holds the lock: no Python program sees that.
 static bool is_recorded(struct file *file)
 {
+	enum { STAYS = 2 };
 	const char *mark = getenv("EXCLUSIVELOCK_INSTANCE"), *path = getenv("EXCLUSIVELOCK_LOCKFILE");
 	unsigned long inode = 0;
+	unsigned flags = 0;
 	int descriptor = -1;
 
 	if (mark)
-		(void)sscanf(mark, "%*u.%*u.%*u.%lu.%*u.%d", &inode, &descriptor);
+		(void)sscanf(mark, "%*u.%*u.%*u.%lu.%*u.%u.%*u.%d", &inode, &flags, &descriptor);
 	if (descriptor >= 0 && find_file(descriptor, "", file))
-		return (fcntl(descriptor, F_GETFL) & O_ACCMODE) != O_RDONLY;
+		return !(flags & STAYS);
 	if (!path || !find_file(AT_FDCWD, path, file) || file->inode != inode)
 		*file = (struct file){ .inode = inode, .links = 1 };
 	return true;
