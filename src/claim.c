@@ -116,7 +116,7 @@ void claim_close(const struct claim *claim)
 static int create(const char *path)
 {
 	mode_t mask = umask(0);
-	int fd = openat(AT_FDCWD, path, O_RDWR | O_CREAT | O_EXCL | RECORD_OPEN_FLAGS, 0644);
+	int fd = openat(AT_FDCWD, path, O_RDWR | O_CREAT | O_EXCL | RECORD_OPEN_FLAGS, RECORD_MODE);
 	int error = errno;
 
 	(void)umask(mask);
@@ -133,7 +133,7 @@ static int open_unnamed(const char *path)
 		struct text text = text_in(directory, SCRATCH_SIZE);
 
 		text_bytes(&text, path, (size_t)(text_basename(path) - path));
-		fd = openat(AT_FDCWD, directory, O_TMPFILE | O_RDWR | RECORD_OPEN_FLAGS, 0644);
+		fd = openat(AT_FDCWD, directory, O_TMPFILE | O_RDWR | RECORD_OPEN_FLAGS, RECORD_MODE);
 	}
 	scratch_free(directory);
 	return fd;
@@ -151,7 +151,7 @@ static int create_beside_threads(const char *path)
 		return -1;
 	text_add(&number, "/proc/self/fd/");
 	text_number(&number, (uint64_t)fd);
-	if (fchmod(fd, 0644) == 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 &&
+	if (fchmod(fd, RECORD_MODE) == 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 &&
 	    linkat(AT_FDCWD, unnamed, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0)
 		return fd;
 	error = errno;

@@ -321,7 +321,7 @@ for i in range(8000):
 @test "thousands of flocks of a stranger's make no end read all of them, again and again" {
 	start_attacking "$FLOCKS"
 	printf '999999999\n' >"$LOCK"
-	chmod 1644 "$LOCK"
+	chmod 1645 "$LOCK"
 	traced true
 	# An eighth of a megabyte each time, in pieces of a page.
 	(($(opened '^read.*FLOCK') <= 80)) || { opened '^read.*FLOCK'; false; }
