@@ -4,8 +4,8 @@
 
 static const useconds_t LOOK_AGAIN = 300;
 static const char *const steps[] = {
-	"main", "background command", "close all", "workers", "daemon by exit", "daemon by _exit", "exec itself",
-	"exec the static twin", "exit", "_exit", "quick_exit", "abort", "SIGKILL",
+	"main", "background command", "close all", "workers", "daemon by exit", "daemon by _exit", "has a successor", "exec itself",
+	"exec the static twin", "exit", "_exit", "_Exit", "quick_exit", "abort", "SIGKILL",
 };
 static const char *const kinds[] = { "", " (Python)", " (flock)" };
 
@@ -28,12 +28,17 @@ static bool is_recorded(struct file *file)
 	return true;
 }
 
+static bool is_raw_exit(const struct tally *tally)
+{
+	return tally->step == RAW_EXIT || tally->step == CAPITAL_EXIT;
+}
+
 // A process that dies without exit(), or leaves the lock to one that it was forked from, raises no tombstone. While others read its
 // memory, or its threads end one by one, the flock may go before its other files: ours look for processes that are just dying, but
 // there are none to be seen in another PID namespace. Where a stranger has taken all names, no process raises a tombstone.
 static bool dies_far_away(const struct tally *tally)
 {
-	bool without_exit = tally->step == RAW_EXIT || tally->step == ABORT || tally->step == SIGKILLED;
+	bool without_exit = is_raw_exit(tally) || tally->step == ABORT || tally->step == SIGKILLED;
 
 	return tally->kind == EXLOCK && tally->space != pid_space() &&
 	       (winner_was_killed(tally) || (tally->ending && (tally->relatives > 1 || without_exit || tally->strange)));
@@ -44,7 +49,7 @@ static bool dies_far_away(const struct tally *tally)
 static bool is_unseen_here(const struct tally *tally)
 {
 	const char *path = getenv("EXCLUSIVELOCK_LOCKFILE");
-	bool without_exit = tally->step == DAEMON__EXIT || tally->step == RAW_EXIT || tally->step == ABORT || winner_was_killed(tally);
+	bool without_exit = tally->step == DAEMON__EXIT || is_raw_exit(tally) || tally->step == ABORT || winner_was_killed(tally);
 	struct stat status;
 
 	return tally->kind == EXLOCK && tally->execed && without_exit && getuid() != 0 && path && stat(path, &status) == 0 &&
@@ -97,9 +102,11 @@ __attribute__((noreturn)) static void fail(struct tally *tally, int oracle)
 		withdraw(tally, FAR_DEATH);
 	if (is_unseen_here(tally))
 		withdraw(tally, UNSEEN);
-	dprintf(STDERR_FILENO, "overlap: %ld%s started before %ld%s was gone; last seen at: %s%s%s%s; its file: %lu, ours: %lu\n",
+	if (tally->predecessor && was_killed(tally, tally->predecessor, tally->slot))
+		withdraw(tally, HEIRLESS);
+	dprintf(STDERR_FILENO, "overlap: %ld%s started before %ld%s was gone; last seen at: %s%s%s%s%s; its file: %lu, ours: %lu\n",
 		(long)getpid(), recorded ? "" : ", unrecorded,", (long)tally->winner, kinds[tally->kind], steps[tally->step],
-		tally->second_thread ? ", second thread" : "", tally->daemon ? ", daemon" : "",
+		tally->second_thread ? ", second thread" : "", tally->daemon ? ", daemon" : "", tally->predecessor ? ", successor" : "",
 		tally->unrecorded ? ", unrecorded" : "", (unsigned long)tally->inode, (unsigned long)file.inode);
 	tally->overlaps++;
 	_exit(OVERLAPPED);
