@@ -70,7 +70,8 @@ bool claim_inherit(const char *path, int held, struct claim *claim)
 	struct stat status;
 
 	*claim = (struct claim){ .held = held, .fd = -1 };
-	if (flock(held, LOCK_EX | LOCK_NB) == 0 && fstat(held, &status) == 0 && claim_is_at(path, &status))
+	if (flock(held, LOCK_EX | LOCK_NB) == 0 && fstat(held, &status) == 0 && claim_is_at(path, &status) &&
+	    fcntl(held, F_SETFD, FD_CLOEXEC) == 0)
 		return open_record(path, claim);
 	(void)close(held);
 	return false;
@@ -331,7 +332,8 @@ enum claim_result claim_judge(const char *path, const struct process_self *self,
 	if (claim->unread)
 		return errno == EWOULDBLOCK ? CLAIM_HELD : fail(claim, errno, NULL);
 	result = judge_record(path, self, unclaimed, budget, claim);
-	record_unlock(claim->fd);
+	if (result != CLAIM_TAKEN || claim->fd == claim->held)
+		record_unlock(claim->fd);
 	return result;
 }
 

@@ -155,7 +155,7 @@ static unsigned flags(void)
 static void export_taken(struct guard *guard)
 {
 	struct mark *mark = &guard->mark;
-	bool stays_open = kept.lock.keep_descriptor || kept.lock.hands_over;
+	int number = kept.lock.keep_descriptor ? kept.lock.descriptor : kept.lock.handed ? kept.lock.handed : -1;
 	char instance[MARK_MAX], pid[TEXT_NUMBER_MAX];
 	struct text text = text_in(pid, sizeof(pid));
 	const struct setting settings[] = {
@@ -170,7 +170,7 @@ static void export_taken(struct guard *guard)
 	mark->start = kept.lock.self.start;
 	mark->session = kept.lock.self.session;
 	mark->space = kept.lock.self.space;
-	mark->lock = (struct mark_descriptor){ stays_open ? kept.lock.descriptor : -1, flags(), kept.lock.device, kept.lock.inode };
+	mark->lock = (struct mark_descriptor){ number, flags(), kept.lock.device, kept.lock.inode };
 	text_number(&text, (uint64_t)mark->pid);
 	mark_write(mark, instance);
 	// Without it descendants have no mark, and are known by their ancestors.
@@ -529,6 +529,11 @@ void exlock_take(const char *outer, bool hands_over)
 	if (mark_parse(outer, &around))
 		kept.lock.inherited = handover_bring(&around, kept.lock_path, &guard.mark);
 	take(&guard, false);
+}
+
+bool exlock_is_taken(void)
+{
+	return kept.registered;
 }
 
 bool exlock_lasts(void)

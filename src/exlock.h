@@ -17,7 +17,10 @@ void exlock_end(void);
 // this process' own go on to the program. HANDS_OVER: so does the descriptor of the new one.
 void exlock_take(const char *outer, bool hands_over);
 
-// Whether the lock that exlock_take() took outlasts exec, by the record or by a descriptor that stays open.
+// Whether exlock_take() has taken the lock.
+bool exlock_is_taken(void);
+
+// Whether the lock that it took outlasts exec, by the record or by a descriptor that stays open.
 bool exlock_lasts(void);
 
 #endif

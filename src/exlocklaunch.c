@@ -13,8 +13,10 @@
 #include "exlock.h"
 #include "launch.h"
 #include "loader.h"
+#include "machine.h"
 #include "pattern.h"
 #include "pause.h"
+#include "procfile.h"
 #include "seccomp.h"
 #include "shimfile.h"
 #include "text.h"
@@ -90,13 +92,57 @@ static void read_options(struct launch *launch, char **arguments)
 	launch_set(launch, launch->options.settings, launch->options.count);
 }
 
+// The path of the command's file, free of symlinks, as the kernel has it of the FD that is open on it. That costs less than to read each link.
+// Where a file has been deleted, or may be outside our root, it is left to canonical_path().
+static void resolve(struct launch *launch, int fd)
+{
+	static const char deleted[] = " (deleted)";
+	const size_t ending = sizeof(deleted) - 1;
+	char link[PROCFILE_PATH], *path = launch_place(launch);
+	struct text text = text_in(link, sizeof(link));
+	ssize_t length;
+
+	text_add(&text, "/proc/self/fd/");
+	text_number(&text, (uint64_t)fd);
+	length = readlinkat(AT_FDCWD, link, path, PATH_MAX - 1);
+	if (length <= 0 || length == PATH_MAX - 1 || path[0] != '/')
+		return;
+	path[length] = '\0';
+	if ((size_t)length > ending && strcmp(path + (size_t)length - ending, deleted) == 0)
+		return;
+	launch->resolved = path;
+	launch_keep(launch, path);
+}
+
+// Another machine's program cannot load our library: its loader would say so at each start.
+static const char *find_preload(struct launch *launch)
+{
+	struct machine machine;
+	int fd = machine_open(launch->file, &machine);
+	char *sibling;
+
+	if (fd != -1 && !launch->options.name && launch->file[0] == '/')
+		resolve(launch, fd);
+	if (fd != -1)
+		(void)close(fd);
+	if (launch->options.no_preload)
+		return NULL;
+	if (machine_is_same(machine, machine_ours))
+		return launch->shim;
+	sibling = launch_place(launch);
+	if (!machine_sibling(launch->shim, machine, sibling) || shimfile_look(sibling, machine))
+		return NULL;
+	launch_keep(launch, sibling);
+	return sibling;
+}
+
 static void check_shim(const struct launch *launch)
 {
-	const char *wrong = shimfile_look(launch->shim);
+	const char *wrong = shimfile_look(launch->shim, machine_ours);
 
 	if (wrong)
 		FAIL(launch->shim, ": ", wrong, INCOMPLETE);
-	if (!launch->options.no_preload && launch->shim[strcspn(launch->shim, ": ")])
+	if (launch->preloaded && launch->shim[strcspn(launch->shim, ": ")])
 		FAIL(launch->shim, ": the loader cannot preload a path with a space or colon; nothing is started");
 }
 
@@ -160,7 +206,8 @@ static void warn_of_interpreter(const struct launch *launch, const char *program
 // The name that the shim would derive: so this and a plain preload exclude one another.
 static void derive_name(struct launch *launch)
 {
-	char *program = launch_place(launch);
+	char *place = launch_place(launch);
+	const char *program = place;
 	char *const *command = launch->options.command, *const *loaded;
 	const char *file = launch->file;
 
@@ -171,7 +218,9 @@ static void derive_name(struct launch *launch)
 		command = loaded;
 		file = *loaded;
 	}
-	if (canonical_path(file, program) == -1)
+	if (file == launch->file && launch->resolved)
+		program = launch->resolved;
+	else if (canonical_path(file, place) == -1)
 		FAIL(file, ": its path cannot be told (-n gives the lock a name): ", report_errno(errno));
 	launch_keep(launch, program);
 	warn_of_interpreter(launch, program);
@@ -228,15 +277,6 @@ static void set_name(struct launch *launch)
 	launch_set(launch, &(struct setting){ CONFIG_PREFIX "NAME", text.start }, 1);
 }
 
-static bool holds(const struct launch *launch)
-{
-	const char *pid = config_get(environ, CONFIG_PREFIX "PID");
-	const char *end = pid ? pid + strlen(pid) : NULL;
-	uint64_t number;
-
-	return is_outer(launch) && pid && text_parse_number(&pid, end, &number) && pid == end && number == (uint64_t)getpid();
-}
-
 static bool is_flagged(const struct launch *launch)
 {
 	return launch->config.on_held == ON_HELD_FLAG && config_get(environ, CONFIG_PREFIX "HELD");
@@ -246,7 +286,7 @@ static bool is_flagged(const struct launch *launch)
 // without a mark.
 static bool check_lock(const struct launch *launch)
 {
-	if (holds(launch)) {
+	if (exlock_is_taken()) {
 		if (!exlock_lasts())
 			FAIL(launch->lock_path, ": the PID cannot be written (a limit of the file size?): nothing is started");
 		return true;
@@ -261,7 +301,7 @@ static bool check_lock(const struct launch *launch)
 // The shim goes first in the command's preload, the user's own libraries after it.
 static void set_preload(struct launch *launch, bool with_shim)
 {
-	const char *shim = with_shim ? launch->shim : "";
+	const char *shim = with_shim && launch->preloaded ? launch->preloaded : "";
 	const char *own = launch_preload(launch);
 
 	if (*shim || *own)
@@ -310,8 +350,10 @@ int main(int argc, char **argv)
 	launch.room = (struct environment_room){ launch.memory, sizeof(launch.memory) };
 	read_options(&launch, take_places(&launch, argv));
 	cluster = launch.options.cluster && !launch.options.print;
-	if (!launch.options.print)
+	if (!launch.options.print) {
+		launch.preloaded = find_preload(&launch);
 		check_shim(&launch);
+	}
 	if (cluster)
 		check_cluster(&launch);
 	read_config(&launch);
@@ -326,7 +368,7 @@ int main(int argc, char **argv)
 	takes_part = check_lock(&launch);
 	if (cluster && !is_flagged(&launch))
 		launch_in_cluster(&launch, takes_part, in_cluster, deadline);
-	set_preload(&launch, takes_part && !launch.options.no_preload);
+	set_preload(&launch, takes_part);
 	drop_long_name();
 	become(launch.file, launch.options.command);
 }

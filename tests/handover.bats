@@ -307,7 +307,7 @@ needs_containers() {
 	end_holder
 	assert_free job
 	start_launched -P -n job "$STATIC" leave exec "$LAUNCH" -n job "$STATIC" list hold
-	[[ $(<out) == "100"[01]" $FILE"$'\n'"ready $HOLDER" ]]
+	[[ $(<out) == "1001 $FILE"$'\n'"ready $HOLDER" ]]
 	run -1 "$LAUNCH" -n job touch intruder
 	[[ $output == "$(refusal job "$HOLDER")" ]]
 	end_holder
@@ -429,11 +429,11 @@ make_jail() {
 }
 
 @test "flock(1) never gets in during an exec, whatever kind of command it is" {
-	"$HELPERS/nudge" "$FILE" 60 >nudge 3>&- &
+	"$HELPERS/nudge" "$FILE" 100 >nudge 3>&- &
 	NUDGE=$!
 	ENDLATER+=("$NUDGE")
 	poll grep -q ready nudge
-	for _ in {1..60}; do
+	for _ in {1..25}; do
 		# An end by exit() has an instant of its own in which flock(1) gets in.
 		run "$LAUNCH" -n job "$STEPS" die
 		run "$LAUNCH" -n job "$STATIC" die
@@ -453,10 +453,10 @@ is_queued() { grep -Eqs -- "-> FLOCK +ADVISORY +WRITE +$1 " /proc/locks; }
 	local turn kind
 	start_launched -n job "$STEPS" hold
 	ENDLATER=()
-	for turn in {1..40}; do
+	for turn in {1..25}; do
 		kind=()
 		((turn % 3)) || kind=(-P)
-		[[ $turn != 20 ]] || kind=(-s tree)
+		[[ $turn != 10 ]] || kind=(-s tree)
 		"$LAUNCH" -w -n job "${kind[@]}" "$HELPERS/oracle" turns "$turn" 3>&- &
 		ENDLATER+=("$!")
 		poll is_queued "$!"
@@ -465,5 +465,5 @@ is_queued() { grep -Eqs -- "-> FLOCK +ADVISORY +WRITE +$1 " /proc/locks; }
 	for turn in "${ENDLATER[@]}"; do
 		wait "$turn"
 	done
-	seq 40 | diff turns -
+	seq 25 | diff turns -
 }
