@@ -43,10 +43,11 @@ static void leave_open(const struct lockfile *lock, int fd)
 	(void)fcntl(fd, F_SETOWN, lock->self.pid);
 }
 
-// With hardly a number to spare the copy would be in the command's way. The descriptor itself is closed by exec.
-static void hand_over(struct lockfile *lock, int fd)
+// With hardly a number to spare the copy would be in the command's way, and nobody gets one that he could write with. The descriptor itself is
+// closed by exec.
+static void hand_over(struct lockfile *lock, int fd, bool writes)
 {
-	int copy = descriptor_copy_high(fd, true);
+	int copy = writes ? -1 : descriptor_copy_high(fd, true);
 
 	lock->descriptor = fd;
 	if (copy == -1)
@@ -68,6 +69,8 @@ static void keep(struct lockfile *lock, int fd)
 
 void hold_keep(struct lockfile *lock, const struct claim *claim)
 {
+	const bool writes = claim->writable && claim->fd == claim->held;
+
 	lock->device = claim->status.st_dev;
 	lock->inode = claim->status.st_ino;
 	lock->recorded = claim->status.st_size > 0;
@@ -83,7 +86,7 @@ void hold_keep(struct lockfile *lock, const struct claim *claim)
 		lock->descriptor = descriptor_move_high(claim->held, true);
 		leave_open(lock, lock->descriptor);
 	} else if (lock->hands_over) {
-		hand_over(lock, claim->held);
+		hand_over(lock, claim->held, writes);
 	} else {
 		keep(lock, claim->held);
 	}

@@ -153,6 +153,10 @@ needs_containers() {
 	assert_held
 	end_holder
 	assert_launches
+	EXCLUSIVELOCK_ONLY=other start_launched -n job "$STEPS" hold
+	assert_held
+	end_holder
+	file_is_gone "$FILE"
 }
 
 @test "a program that loads no library sees one descriptor, high up and open for reading only" {
@@ -349,6 +353,42 @@ needs_containers() {
 	assert_launches inner
 }
 
+@test "a launcher in a child of a tree hands that lock on, too, to a program that closes every descriptor" {
+	start_launched -s tree -n outer sh -c '"$0" -n inner "$1" close hold & exit' "$LAUNCH" "$STEPS"
+	assert_held inner
+	assert_held outer
+	end_holder
+	assert_launches inner
+	assert_launches outer
+}
+
+@test "a program that has the descriptor, but no mark that tells of it, does not wait for itself" {
+	command -v strace >/dev/null || skip "no strace"
+	run -0 strace -f -qq -o trace "$LAUNCH" -P -n job env -i LD_PRELOAD="$SHIM" EXCLUSIVELOCK_DIR="$LOCKS" EXCLUSIVELOCK_NAME=job "$STEPS"
+	(($(grep -c 'flock(' trace) < 10))
+	start_launched -P -n job env -i LD_PRELOAD="$SHIM" EXCLUSIVELOCK_DIR="$LOCKS" EXCLUSIVELOCK_NAME=job "$STEPS" hold
+	assert_held
+	end_holder
+	assert_launches
+}
+
+@test "where a lock cannot be taken by a descriptor that is open for reading only, the command gets none, and is exclusive" {
+	command -v strace >/dev/null || skip "no strace"
+	# As on NFS: of a file that is new, and of one that is there.
+	local error
+	for error in EBADF EMFILE; do
+		: >out
+		"$STEPS" close exec strace -qq -o trace -e inject=flock:error="$error":when=1 "$LAUNCH" -n job "$STATIC" list hold >out 2>err 3>&- &
+		poll grep -q ready out
+		HOLDER=$(sed -n 's/^ready //p' out)
+		ENDLATER+=("$!" "$HOLDER")
+		[[ $(<out) == "ready $HOLDER" ]]
+		run -1 "$LAUNCH" -n job touch intruder
+		[[ $output == "$(refusal job "$HOLDER")" ]]
+		end_holder
+	done
+}
+
 # A folder with all that the dynamic program needs to run with it as root.
 make_jail() {
 	local file
@@ -378,8 +418,8 @@ make_jail() {
 	mkdir -p jail/tmp
 	start_launched -n "$PWD" "$STATIC" enter "$PWD/jail" exec /steps leave hold
 	run -1 "$LAUNCH" -n "$PWD" true
-	end_holder
 	[[ -z $(find jail -name "$LOCK_PREFIX*") ]]
+	end_holder
 	run -0 "$LAUNCH" -n "$PWD" "$STEPS"
 }
 
