@@ -389,6 +389,18 @@ needs_containers() {
 	done
 }
 
+@test "a script that clears the environment before it becomes a daemon loses the lock, but not in scope tree" {
+	printf '#!/bin/sh\nexec env -i "%s" leave hold\n' "$STEPS" >start
+	chmod 755 start
+	start_launched -n job ./start
+	assert_launches
+	kill -KILL "$HOLDER"
+	start_launched -s tree -n job ./start
+	assert_held
+	end_holder
+	assert_launches
+}
+
 # A folder with all that the dynamic program needs to run with it as root.
 make_jail() {
 	local file
