@@ -9,6 +9,9 @@
 // it is the launcher, which becomes the one that is.
 void exlock_start(bool preloaded);
 
+// What to call before a start that is refused, or whose lock cannot be judged, ends this process; NULL: nothing. For the launcher.
+extern void (*exlock_before_end)(void);
+
 // Whether the lock that exlock_start() took outlasts exec, by the record or by a descriptor that is inherited.
 bool exlock_lasts(void);
 

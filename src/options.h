@@ -18,6 +18,7 @@ enum options_request { OPTIONS_RUN, OPTIONS_HELP, OPTIONS_VERSION, OPTIONS_WRONG
 struct options {
 	const char *name;	// NULL: none was given
 	const char *replace;	// seconds; NULL: the holder is left alone
+	const char *older_than;	// how long the holder has to have run to be replaced; NULL: no matter how long
 	bool no_preload;
 	bool print;
 	bool cluster;
