@@ -13,7 +13,7 @@ const char usage_text[] =
 	"  -d, --dir DIR          directory of the lock files (default: /var/lock)\n"
 	"  -u, --user             the same, in $XDG_RUNTIME_DIR\n"
 	"  -w, --wait             wait until the lock is free\n"
-	"  -t, --timeout SECONDS  wait that long at most\n"
+	"  -t, --timeout SECONDS  wait that long at most, as in 0.5 or 5m\n"
 	"  -r, --replace[=SECONDS]  end the job that holds the lock; kill it after SECONDS (10)\n"
 	"      --older-than TIME  with --replace: only one that has run for TIME, as in 2h\n"
 	"  -f, --flag             run anyway, and set EXCLUSIVELOCK_HELD=1\n"
