@@ -150,7 +150,7 @@ void launch_replace(struct launch *launch)
 	if (waits)
 		wait_for(launch, request.grace_ns);
 	exlock_before_end = say_in_vain;
-	exlock_start(false);
+	launch_take_lock(launch);
 	if (replacement.killer > 0)
 		finish(&file);
 	if (waits)

@@ -36,6 +36,8 @@
 #define LOOK_AT_JOB_NS UINT64_C(20000000)
 // How long killed processes may take to go: they may have much memory.
 #define KILLED_NS UINT64_C(10000000000)
+// How long a job that has given the lock back may take to end before it is said that it has not.
+#define ENDING_NS UINT64_C(500000000)
 // A process that moves in that time is not frozen.
 #define MOVES_NS UINT64_C(200000000)
 #define NS_PER_TICK UINT64_C(10000000)
@@ -154,7 +156,7 @@ static bool has_flock(pid_t pid, const struct mapped_file *file)
 		pause_us(LOOK_AGAIN_US);
 		result = fdinfo_look(pid, file);
 	}
-	return result == FDINFO_STAYS || result == FDINFO_CLOSES;
+	return result != FDINFO_WITHOUT && result != FDINFO_UNSEEN;
 }
 
 static bool visit_keeper(void *context, pid_t pid)
@@ -393,6 +395,10 @@ pid_t replace_finish(struct replacement *replacement)
 
 pid_t replace_stop(struct replacement *replacement)
 {
+	uint64_t deadline = pause_clock() + ENDING_NS;
+
+	while (replacement->job->asked && await_job(replacement->job, deadline) && pause_clock() < deadline)
+		;
 	// SIGTERM may be ignored.
 	(void)kill(replacement->killer, SIGKILL);
 	return find_rest(replacement);

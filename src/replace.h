@@ -35,7 +35,7 @@ int replace_ask(const struct replace_request *request, struct replacement *repla
 // Waits until the child has ended the job, or given up. Returns the first process of the job that has not ended; 0: all have.
 pid_t replace_finish(struct replacement *replacement);
 
-// Ends the child at once. Returns as replace_finish().
+// Ends the child, at once where the job has ended, or was not asked to. Returns as replace_finish().
 pid_t replace_stop(struct replacement *replacement);
 
 #endif

@@ -22,6 +22,19 @@ struct search {
 	bool marked;
 };
 
+static bool is_of(const struct search *search, const struct mark_descriptor *lock)
+{
+	return lock->device == search->device && lock->inode == search->inode;
+}
+
+static bool has_outer(const struct search *search, const struct mark *mark)
+{
+	for (int i = 0; i < mark->outers; i++)
+		if (is_of(search, &mark->outer[i]))
+			return true;
+	return false;
+}
+
 static bool visit_variable(void *context, const char *string, size_t length)
 {
 	struct search *search = context;
@@ -34,7 +47,7 @@ static bool visit_variable(void *context, const char *string, size_t length)
 	if (length - before < sizeof(text)) {
 		memcpy(text, string + before, length - before);
 		text[length - before] = '\0';
-		search->marked = mark_parse(text, &mark) && mark.device == search->device && mark.inode == search->inode;
+		search->marked = mark_parse(text, &mark) && (is_of(search, &mark.lock) || has_outer(search, &mark));
 	}
 	return true;
 }

@@ -32,7 +32,7 @@ in_layers() {
 
 @test "on an overlay file system a daemon keeps the lock, with its descriptors closed or open, and is named" {
 	for how in daemon double single; do
-		in_layers "guarded \"\$helpers/daemonize\" $how _exit \"\$folder/$how\"; until_content \"\$folder/$how\"
+		in_layers "guarded \"\$helpers/daemonize\" $how exit_group \"\$folder/$how\"; until_content \"\$folder/$how\"
 			daemon=\$(cat \"\$folder/$how\")
 			second; kill -TERM \"\$daemon\"; until_ended \"\$daemon\"; second | tail -n 1"
 		[[ ${lines[0]} == "$(refusal job "$(<"$BATS_TEST_TMPDIR/$how")")" ]]
