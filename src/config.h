@@ -47,6 +47,10 @@ const char *config_get(char *const *environment, const char *variable);
 #define CONFIG_OWN 40
 char *const *config_own(char *const *environment, char *own[CONFIG_OWN + 1]);
 
+// Understands VALUE, seconds as in "2" or "0.5", or another time as timeout(1) has it: "30s", "5m", "2h", "1d". False: it is none.
+bool config_parse_time(const char *value, uint64_t *nanoseconds);
+#define CONFIG_TIME_WORDS "must be a time, as in 2, 0.5, 5m, 2h or 1d"
+
 // Fills CONFIG from ENVIRONMENT. False: ERROR says what is wrong.
 bool config_parse(char *const *environment, struct config *config, struct config_error *error);
 

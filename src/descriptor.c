@@ -31,7 +31,7 @@ int descriptor_move_aside(int fd)
 int descriptor_copy_high(int fd, bool inheritable)
 {
 	// The usual soft limit is 1024; a table that reaches no further than that costs next to nothing.
-	static const int lowest[] = { 1000, 200, DESCRIPTOR_ASIDE };
+	static const int lowest[] = { DESCRIPTOR_HIGH, 200, DESCRIPTOR_ASIDE };
 	int copy = -1;
 
 	for (unsigned i = 0; copy == -1 && i < sizeof(lowest) / sizeof(*lowest); i++)

@@ -8,6 +8,9 @@
 // a copy above them (FD is closed then); FD itself if there is no room for a copy.
 int descriptor_move_up(int fd);
 
+// From here on the numbers begin that descriptor_move_high() takes first.
+#define DESCRIPTOR_HIGH 1000
+
 // Below this a number may be one that the program counts on.
 #define DESCRIPTOR_ASIDE 50
 

@@ -62,6 +62,8 @@ __attribute__((common)) struct {
 	char log_path[PATH_MAX];
 } kept;
 
+void (*exlock_before_end)(void);
+
 static char *behind(char *text)
 {
 	return text + strlen(text) + 1;
@@ -242,6 +244,8 @@ static void read_config(struct guard *guard)
 // lock themselves.
 static void stop(const struct guard *guard, const char *what, int error, const char *why, const char *advice)
 {
+	if (!kept.config.run_on_error && exlock_before_end)
+		exlock_before_end();
 	report_error(what, error, why, kept.config.run_on_error ? UNGUARDED_ADVICE : advice);
 	if (!kept.config.run_on_error)
 		rawcall_exit(CONFIG_EXIT_ERROR);
@@ -374,6 +378,8 @@ static bool is_lost_descendant(const struct lockfile_outcome *outcome)
 
 static void refuse(const struct guard *guard, pid_t holder)
 {
+	if (exlock_before_end)
+		exlock_before_end();
 	if (!kept.config.quiet)
 		report_refused(&guard->name, holder);
 	rawcall_exit(kept.config.exit_code);

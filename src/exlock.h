@@ -20,7 +20,10 @@ void exlock_take(const char *outer, bool hands_over);
 // Whether exlock_take() has taken the lock.
 bool exlock_is_taken(void);
 
-// Whether the lock that it took outlasts exec, by the record or by a descriptor that stays open.
+// What to call before exlock_take() ends this process, since the start is refused or the lock cannot be judged; NULL: nothing.
+extern void (*exlock_before_end)(void);
+
+// Whether the lock that exlock_take() took outlasts exec, by the record or by a descriptor that stays open.
 bool exlock_lasts(void);
 
 #endif

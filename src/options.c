@@ -12,7 +12,7 @@
 #define WORD_MAX 256
 
 enum value { NONE, NEEDED, POSSIBLE };
-enum special { VARIABLE, NAME, USER, REPLACE, CLOSE, NO_PRELOAD, PRINT, CLUSTER, ABOUT_CLUSTER, HELP, VERSION };
+enum special { VARIABLE, NAME, USER, REPLACE, OLDER_THAN, CLOSE, NO_PRELOAD, PRINT, CLUSTER, ABOUT_CLUSTER, HELP, VERSION };
 
 static const struct option {	// NOLINT(clang-analyzer-optin.performance.Padding): in the order in which the table reads
 	char letter;		// 0: none
@@ -29,6 +29,7 @@ static const struct option {	// NOLINT(clang-analyzer-optin.performance.Padding)
 	{ 'w', "wait", NONE, NULL, { CONFIG_PREFIX "ON_HELD", "wait" }, VARIABLE },
 	{ 't', "timeout", NEEDED, CONFIG_PREFIX "TIMEOUT", { CONFIG_PREFIX "ON_HELD", "wait" }, VARIABLE },
 	{ 'r', "replace", POSSIBLE, NULL, { NULL, NULL }, REPLACE },
+	{ 0, "older-than", NEEDED, NULL, { NULL, NULL }, OLDER_THAN },
 	{ 'f', "flag", NONE, NULL, { CONFIG_PREFIX "ON_HELD", "flag" }, VARIABLE },
 	{ 'E', "exit-code", NEEDED, CONFIG_PREFIX "EXIT_CODE", { NULL, NULL }, VARIABLE },
 	{ 'q', "quiet", NONE, NULL, { CONFIG_PREFIX "QUIET", "1" }, VARIABLE },
@@ -83,6 +84,7 @@ static enum options_request apply(struct options *options, const struct option *
 	switch (option->special) {
 	case NAME: options->name = value && value[0] ? value : NULL; break;
 	case REPLACE: options->replace = value && value[0] ? value : REPLACE_SECONDS; break;
+	case OLDER_THAN: options->older_than = value; break;
 	case CLOSE: options->close = true; break;
 	case NO_PRELOAD: options->no_preload = true; break;
 	case PRINT: options->print = true; break;
@@ -174,6 +176,8 @@ enum options_request options_parse(char **arguments, const char *runtime, struct
 			return request;
 	}
 	options->command = arguments;
+	if (options->older_than && !options->replace)
+		return wrong(options, "--older-than needs --replace" SEE, "", 0, "");
 	// It would do nothing, and there would be no lock in the cluster.
 	if (options->about_cluster && !options->cluster)
 		return wrong(options, "--", options->about_cluster, strlen(options->about_cluster), " needs --cluster" SEE);

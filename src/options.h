@@ -9,7 +9,7 @@
 #include <stddef.h>
 
 // Two for each option; one with less room does not compile.
-#define OPTIONS_SETTINGS 48
+#define OPTIONS_SETTINGS 50
 #define OPTIONS_ERROR_MAX 512
 
 enum options_request { OPTIONS_RUN, OPTIONS_HELP, OPTIONS_VERSION, OPTIONS_WRONG };
@@ -18,6 +18,7 @@ enum options_request { OPTIONS_RUN, OPTIONS_HELP, OPTIONS_VERSION, OPTIONS_WRONG
 struct options {
 	const char *name;	// NULL: none was given
 	const char *replace;	// seconds; NULL: the holder is left alone
+	const char *older_than;	// how long the holder has to have run to be replaced; NULL: no matter how long
 	bool no_preload;
 	bool close;		// the command does not inherit the lock's descriptor
 	bool print;

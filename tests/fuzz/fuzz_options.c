@@ -31,6 +31,7 @@ static void check_settings(char *const *arguments, const char *runtime, const st
 	}
 	CHECK(!options->name || (options->name[0] && is_within(arguments, options->name)));
 	CHECK(!options->replace || options->replace[0]);
+	CHECK(!options->older_than || (options->replace && is_within(arguments, options->older_than)));
 }
 
 // What follows the options begins with no option, or comes after "--", or there is none.

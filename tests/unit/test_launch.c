@@ -69,6 +69,7 @@ static void what_is_wrong_is_named(void **state)
 		{ { "-qn", NULL }, "-n needs a value (see exlock-launch --help)" },
 		{ { "--ttl=3", "x", NULL }, "--ttl needs --cluster (see exlock-launch --help)" },
 		{ { "-q", "--password-file=f", NULL }, "--password-file needs --cluster (see exlock-launch --help)" },
+		{ { "--older-than=1h", "x", NULL }, "--older-than needs --replace (see exlock-launch --help)" },
 		{ { "-u", NULL }, "XDG_RUNTIME_DIR is not set, as --user needs it (use --dir)" },
 	};
 	struct options options;
