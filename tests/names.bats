@@ -272,7 +272,8 @@ os.execve(os.open("/usr/bin/printenv", os.O_RDONLY | os.O_CLOEXEC), ["printenv",
 }
 
 @test "so has one that musl's loader starts, which leaves the kernel's vector as it was" {
-	local loader=/lib/ld-musl-$(uname -m).so.1 options
+	local loader options
+	loader=/lib/ld-musl-$(uname -m).so.1
 	command -v musl-gcc >/dev/null || skip "no musl-gcc"
 	[[ -e $loader ]] || skip "no musl loader"
 	cd "$BIN"

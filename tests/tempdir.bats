@@ -13,7 +13,7 @@ setup() {
 	FILE=$LOCK_PREFIX$EXCLUSIVELOCK_NAME.pid
 	ABOVE=$(dirname "$(readlink -f /var/lock)")
 	mkdir "$BATS_TEST_TMPDIR"/{one,two,cwd}
-	cd "$BATS_TEST_TMPDIR/cwd"
+	cd "$BATS_TEST_TMPDIR/cwd" || return
 }
 
 teardown() {
@@ -34,7 +34,8 @@ python_directory() {
 # The directory that Python takes is DIRECTORY, and the preload, the launcher, exlockctl and the C API take it, too, after PREPARE.
 assert_same_as_python() {
 	local prepare=$1 path
-	path=$(python_directory "$prepare") && [[ $path == "$2" ]] || { echo "Python: $path"; return 1; }
+	path=$(python_directory "$prepare")
+	[[ $path == "$2" ]] || { echo "Python: $path"; return 1; }
 	path=${path%/}/$FILE
 	run -0 --separate-stderr without "$prepare" env LD_PRELOAD="$SHIM" /usr/bin/printenv EXCLUSIVELOCK_LOCKFILE
 	[[ $output == "$path" ]] || { echo "preload: $output"; return 1; }
