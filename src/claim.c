@@ -3,6 +3,7 @@
 
 #include "descriptor.h"
 #include "keepers.h"
+#include "lockdir.h"
 #include "procfile.h"
 #include "scratch.h"
 #include "text.h"
@@ -220,7 +221,7 @@ static bool create_claim(const char *path, const struct claim_way *way, struct c
 // Mostly there is no file, or it is about to be waited for.
 bool claim_open_or_create(const char *path, const struct claim_way *way, struct claim *claim)
 {
-	bool create_first = !way->block && !way->threads;
+	bool create_first = !way->block && !way->threads, made = false;
 
 	do {
 		if (!create_first && (claim_open(path, way, claim) || errno != ENOENT))
@@ -228,7 +229,8 @@ bool claim_open_or_create(const char *path, const struct claim_way *way, struct 
 		create_first = false;
 		if (create_claim(path, way, claim))
 			return true;
-	} while (errno == EEXIST);
+		// A user's own directory is made anew when a cleaner has taken it away.
+	} while (errno == EEXIST || (errno == ENOENT && !made && (made = lockdir_make(path))));
 	return false;
 }
 

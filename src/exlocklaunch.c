@@ -14,10 +14,10 @@
 #include "launch.h"
 #include "loader.h"
 #include "machine.h"
-#include "pattern.h"
 #include "pause.h"
 #include "procfile.h"
 #include "seccomp.h"
+#include "sharing.h"
 #include "shimfile.h"
 #include "text.h"
 #include "usage.h"
@@ -30,10 +30,7 @@
 #define INCOMPLETE ": exlock is not installed completely; nothing is started"
 // The kernel's MAX_ARG_STRLEN with pages of 4 KiB, the smallest there are.
 #define VARIABLE_MAX 131072
-// Each runs whatever its arguments say.
-#define INTERPRETERS "sh:bash:dash:ash:ksh:ksh[0-9]*:mksh:zsh:busybox:env:python:python[0-9]*:perl:perl[0-9]*:ruby:ruby[0-9]*:" \
-		     "node:nodejs:java:php:php[0-9]*:lua:lua[0-9]*:tclsh:tclsh[0-9]*:wish:wish[0-9]*:Rscript:awk:gawk:mawk:" \
-		     "sudo:su:doas:runuser:setpriv:nice:ionice:chrt:taskset:nohup:setsid:timeout:time:stdbuf:chroot:unshare:nsenter:xargs"
+#define DERIVED_MAX 4096
 
 // For the shim's code: this process makes no filter.
 bool seccomp_entered(void)
@@ -79,7 +76,7 @@ static void find_file(struct launch *launch)
 
 static void read_options(struct launch *launch, char **arguments)
 {
-	switch (options_parse(arguments, config_get(environ, "XDG_RUNTIME_DIR"), &launch->options)) {
+	switch (options_parse(arguments, &launch->options)) {
 	case OPTIONS_HELP: print(usage_text);
 	case OPTIONS_VERSION: print(usage_version);
 	case OPTIONS_WRONG: FAIL(launch->options.error);
@@ -170,10 +167,11 @@ static void read_config(struct launch *launch)
 static void find_lock_path(struct launch *launch)
 {
 	const char *directory = launch->config.dir;
+	struct lockdir found;
 
 	launch->lock_path = launch_place(launch);
-	if (lockname_path(&launch->lock_name, directory, config_get(environ, "TMPDIR"), launch->lock_path) == -1)
-		FAIL(directory ? directory : "TMPDIR", ": ", report_errno(errno));
+	if (lockname_path(&launch->lock_name, directory, environ, launch->lock_path, &found) == -1)
+		FAIL(directory ? directory : "the lock directory", ": ", report_errno(errno));
 	launch_keep(launch, launch->lock_path);
 }
 
@@ -194,13 +192,21 @@ static bool is_outer_name(struct launch *launch)
 	return is_outer(launch);
 }
 
-static void warn_of_interpreter(const struct launch *launch, const char *program)
+// COMMAND, which is FILE and leads to PROGRAM, without a name for its lock.
+static void warn_of_sharing(const struct launch *launch, char *const *command, const char *file, const char *program)
 {
-	char *const *command = launch->options.command;
-
-	if (command[1] && !launch->config.by_args && !launch->config.quiet && pattern_selects(INTERPRETERS, program))
+	if (launch->config.by_args || launch->config.quiet)
+		return;
+	switch (sharing_find(file, program, command[1] != NULL)) {
+	case SHARING_RUNNER:
 		COMPLAIN("all that ", command[0], " runs would share its lock ", program,
-			 " (give it a name with -n, or its arguments with -a)");
+			 " (-n NAME gives it a name, -a makes the arguments part of the name)");
+		break;
+	case SHARING_LINKS:
+		COMPLAIN("all links to ", program, ", of which ", command[0], " is one, would share its lock (-n NAME gives it a name)");
+		break;
+	case SHARING_NONE: break;
+	}
 }
 
 // The name that the shim would derive: so this and a plain preload exclude one another.
@@ -223,7 +229,7 @@ static void derive_name(struct launch *launch)
 	else if (canonical_path(file, place) == -1)
 		FAIL(file, ": its path cannot be told (-n gives the lock a name): ", report_errno(errno));
 	launch_keep(launch, program);
-	warn_of_interpreter(launch, program);
+	warn_of_sharing(launch, command, file, program);
 	launch->lock_name.text = program;
 	if (launch->config.by_args)
 		launch->lock_name.arguments = command + 1;
@@ -310,13 +316,13 @@ static void set_preload(struct launch *launch, bool with_shim)
 		environment_remove(environ, "LD_PRELOAD");
 }
 
-// A name made of very many arguments is more than execve(2) takes in one variable. The command's shim has the mark, and can
-// derive the name again.
-static void drop_long_name(void)
+// A name made of very many arguments takes their room in execve(2) a second time, or is more than fits in one variable. The command's shim
+// has the mark, and can derive the name again.
+static void drop_long_name(const struct launch *launch)
 {
 	const char *name = config_get(environ, CONFIG_PREFIX "NAME");
 
-	if (name && sizeof(CONFIG_PREFIX "NAME=") + strlen(name) > VARIABLE_MAX)
+	if (name && sizeof(CONFIG_PREFIX "NAME=") + strlen(name) > (launch->lock_name.arguments ? DERIVED_MAX : VARIABLE_MAX))
 		environment_remove(environ, CONFIG_PREFIX "NAME");
 }
 
@@ -369,6 +375,6 @@ int main(int argc, char **argv)
 	if (cluster && !is_flagged(&launch))
 		launch_in_cluster(&launch, takes_part, in_cluster, deadline);
 	set_preload(&launch, takes_part);
-	drop_long_name();
+	drop_long_name(&launch);
 	become(launch.file, launch.options.command);
 }

@@ -11,7 +11,7 @@ const char usage_text[] =
 	"  -n, --name NAME        the lock's name (default: COMMAND's path)\n"
 	"  -a, --by-args          the name is COMMAND's path and its arguments\n"
 	"  -d, --dir DIR          directory of the lock files (default: /var/lock)\n"
-	"  -u, --user             the same, in $XDG_RUNTIME_DIR\n"
+	"  -u, --user             lock files in a directory of your own\n"
 	"  -w, --wait             wait until the lock is free\n"
 	"  -t, --timeout SECONDS  wait that long at most, as in 0.5 or 5m\n"
 	"  -r, --replace[=SECONDS]  end the job that holds the lock; kill it after SECONDS (10)\n"

@@ -4,7 +4,7 @@
 complete -c exlock-launch -s n -l name -x -a '(exlockctl --names list 2>/dev/null)' -d 'Name of the lock'
 complete -c exlock-launch -s a -l by-args -d 'Path and arguments are the name'
 complete -c exlock-launch -s d -l dir -x -a '(__fish_complete_directories)' -d 'Directory of the lock files'
-complete -c exlock-launch -s u -l user -d 'Lock files in $XDG_RUNTIME_DIR'
+complete -c exlock-launch -s u -l user -d 'Lock files in a directory of your own'
 complete -c exlock-launch -s w -l wait -d 'Wait until the lock is free'
 complete -c exlock-launch -s t -l timeout -x -d 'Wait that many seconds at most'
 complete -c exlock-launch -s r -l replace -d 'End the job that holds the lock, and take its place'

@@ -29,7 +29,7 @@ static void options_come_in_every_form(void **state)
 
 		memcpy(arguments, forms[i], sizeof(forms[i]));
 		arguments[4] = NULL;
-		assert_int_equal(options_parse(arguments, NULL, &options), OPTIONS_RUN);
+		assert_int_equal(options_parse(arguments, &options), OPTIONS_RUN);
 		assert_string_equal(value_of(&options, CONFIG_PREFIX "TIMEOUT"), "2");
 		assert_string_equal(value_of(&options, CONFIG_PREFIX "ON_HELD"), "wait");
 		assert_string_equal(options.command[0], "x");
@@ -43,12 +43,12 @@ static void all_options_together_fit(void **state)
 	struct options options;
 
 	(void)state;
-	assert_int_equal(options_parse(arguments, "/run", &options), OPTIONS_RUN);
+	assert_int_equal(options_parse(arguments, &options), OPTIONS_RUN);
 	assert_true(options.count <= OPTIONS_SETTINGS);
 	assert_string_equal(options.name, "job");
 	assert_string_equal(options.replace, "10");
 	assert_true(options.close && options.no_preload && options.print && options.cluster);
-	assert_string_equal(value_of(&options, CONFIG_PREFIX "DIR"), "/run");
+	assert_string_equal(value_of(&options, CONFIG_PREFIX "DIR"), "user");
 	assert_string_equal(value_of(&options, CONFIG_PREFIX "ON_HELD"), "flag");
 	assert_string_equal(value_of(&options, CONFIG_PREFIX "CLUSTER_PASSWORD_FILE"), "f");
 	assert_ptr_equal(options.command, &arguments[22]);
@@ -70,7 +70,6 @@ static void what_is_wrong_is_named(void **state)
 		{ { "--ttl=3", "x", NULL }, "--ttl needs --cluster (see exlock-launch --help)" },
 		{ { "-q", "--password-file=f", NULL }, "--password-file needs --cluster (see exlock-launch --help)" },
 		{ { "--older-than=1h", "x", NULL }, "--older-than needs --replace (see exlock-launch --help)" },
-		{ { "-u", NULL }, "XDG_RUNTIME_DIR is not set, as --user needs it (use --dir)" },
 	};
 	struct options options;
 
@@ -79,7 +78,7 @@ static void what_is_wrong_is_named(void **state)
 		char *arguments[3];
 
 		memcpy(arguments, cases[i].arguments, sizeof(arguments));
-		assert_int_equal(options_parse(arguments, "", &options), OPTIONS_WRONG);
+		assert_int_equal(options_parse(arguments, &options), OPTIONS_WRONG);
 		assert_string_equal(options.error, cases[i].error);
 	}
 }
@@ -89,9 +88,9 @@ static void help_is_wanted_as_soon_as_it_is_asked_for(void **state)
 	struct options options;
 
 	(void)state;
-	assert_int_equal(options_parse((char *[]){ "-qh", "-x", NULL }, NULL, &options), OPTIONS_HELP);
-	assert_int_equal(options_parse((char *[]){ "--version", "--help", NULL }, NULL, &options), OPTIONS_VERSION);
-	assert_int_equal(options_parse((char *[]){ "-", "-h", NULL }, NULL, &options), OPTIONS_RUN);
+	assert_int_equal(options_parse((char *[]){ "-qh", "-x", NULL }, &options), OPTIONS_HELP);
+	assert_int_equal(options_parse((char *[]){ "--version", "--help", NULL }, &options), OPTIONS_VERSION);
+	assert_int_equal(options_parse((char *[]){ "-", "-h", NULL }, &options), OPTIONS_RUN);
 	assert_string_equal(options.command[0], "-");
 }
 
