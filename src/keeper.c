@@ -268,13 +268,12 @@ static void start(struct go *go)
 	command_start(&keeper.command, go);
 }
 
-// The warden hears of it at once: what comes next may take as long as the way to the cluster does.
 static bool renew(void)
 {
-	if (!clusterlock_renew(&keeper.lock))
+	if (!clusterlock_keep(&keeper.lock))
 		return false;
 	warden_order(&keeper.warden, &keeper.lock.lease);
-	return clusterlock_check(&keeper.lock);
+	return true;
 }
 
 // Keeps the lock, if there is one, until nothing is left that it is held for.
