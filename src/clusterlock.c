@@ -20,6 +20,14 @@ static bool is_own(const struct clusterlock *lock, const struct etcd_entry *entr
 	return entry->created && entry->key.length == lock->key.length && memcmp(entry->key.bytes, lock->key.bytes, lock->key.length) == 0;
 }
 
+bool clusterlock_is_outer(const struct clusterlock *lock)
+{
+	const struct etcd_bytes *key = &lock->holder.key;
+
+	return lock->outer && lock->holder.created && key->length == lock->queue.length + strlen(lock->outer) &&
+	       strcmp(key->bytes + lock->queue.length, lock->outer) == 0;
+}
+
 // Puts our key into the queue; TRY: only if that is empty. OWN and REVISION as the answer has them.
 static enum clusterlock_result enter(struct clusterlock *lock, bool try, uint64_t end, struct etcd_queue *queue)
 {
@@ -193,7 +201,7 @@ static enum clusterlock_result take_once(struct clusterlock *lock, uint64_t dead
 
 	if (result == CLUSTERLOCK_TAKEN)
 		result = enter(lock, deadline == 0, end, &queue);
-	*waits = result == CLUSTERLOCK_HELD && deadline;
+	*waits = result == CLUSTERLOCK_HELD && deadline && !clusterlock_is_outer(lock);
 	if (*waits)
 		result = wait_for_turn(lock, queue.own, deadline);
 	if (result == CLUSTERLOCK_TAKEN)

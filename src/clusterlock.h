@@ -24,6 +24,7 @@ struct clusterlock {
 	struct etcd_bytes queue;	// what all keys begin with
 	struct etcd_bytes value;	// of our own
 	struct etcd_bytes key;
+	const char *outer;		// the lease of a lock that this process has already, in hexadecimal; NULL: none
 	struct lease lease;		// with an id of 0: none
 	struct renewal renewal;		// the last one that etcd has answered
 	uint64_t again;			// not to be renewed before
@@ -42,6 +43,9 @@ enum clusterlock_result {
 
 // Takes the lock; waits for it until DEADLINE (lease_clock), in the order in which all came, or with a DEADLINE of 0 does not.
 enum clusterlock_result clusterlock_take(struct clusterlock *lock, uint64_t deadline);
+
+// Whether it is held, and by what this process has already: it would wait for itself.
+bool clusterlock_is_outer(const struct clusterlock *lock);
 
 // Renews the lease, and makes sure that the key still is there. False: the lease or the key is gone. If etcd does not answer, the lease is
 // as old as before and the key counts as there.
