@@ -16,6 +16,7 @@
 enum clusterlock_result clusterlock_fail(struct clusterlock *lock, const char *why)
 {
 	lock->why = why;
+	lock->unreachable = false;
 	return CLUSTERLOCK_FAILED;
 }
 
@@ -26,7 +27,9 @@ enum clusterlock_result clusterlock_not_done(struct clusterlock *lock, enum etcd
 	if (result == ETCD_INTERRUPTED)
 		return CLUSTERLOCK_INTERRUPTED;
 	complaint = etcd_complaint(lock->etcd);
-	return clusterlock_fail(lock, result == ETCD_DONE || !complaint[0] ? ETCD_STRANGE : complaint);
+	(void)clusterlock_fail(lock, result == ETCD_DONE || !complaint[0] ? ETCD_STRANGE : complaint);
+	lock->unreachable = result == ETCD_UNREACHABLE;
+	return CLUSTERLOCK_FAILED;
 }
 
 // The ID is our own choice: so a grant whose answer was lost is known again.

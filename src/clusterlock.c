@@ -7,6 +7,8 @@
 #define START_TIME (6 * LEASE_SECOND)
 #define PAUSE (LEASE_SECOND / 100)
 #define WATCH_AGAIN LEASE_SECOND
+// Before a waiter that has lost its place asks for a new one.
+#define REST (LEASE_SECOND / 4)
 #define TOO_SLOW "the lease was over before etcd had answered: it is slow, or the lease too short"
 
 static void remember_holder(struct clusterlock *lock, const struct etcd_entry *first)
@@ -38,6 +40,9 @@ static enum clusterlock_result enter(struct clusterlock *lock, bool try, uint64_
 
 	clusterlease_confirm(lock, answer.body);
 	json_decref(answer.body);
+	// A key needs a lease. Somebody has ended it.
+	if (result == ETCD_REFUSED && answer.code == ETCD_CODE_NOT_FOUND)
+		lease_end(&lock->lease);
 	if (!understood)
 		return clusterlock_not_done(lock, result);
 	remember_holder(lock, &queue->first);
@@ -54,7 +59,7 @@ static enum etcd_result look(struct clusterlock *lock, json_t *request, uint64_t
 	enum etcd_result result = etcd_call(lock->etcd, "kv/range", request, end, lease_try(&lock->lease), &answer);
 
 	if (result == ETCD_DONE && !etcd_read_first(answer.body, entry, revision))
-		result = ETCD_UNREACHABLE;
+		result = ETCD_REFUSED;
 	clusterlease_confirm(lock, answer.body);
 	json_decref(answer.body);
 	return result;
@@ -193,20 +198,34 @@ static void watch_again(struct clusterlock *lock, uint64_t revision, uint64_t no
 		etcd_watch(lock->etcd, NULL);
 }
 
-// WAITS: whether it has come to that.
-static enum clusterlock_result take_once(struct clusterlock *lock, uint64_t deadline, uint64_t end, bool *waits)
+static enum clusterlock_result take_once(struct clusterlock *lock, uint64_t deadline, uint64_t end)
 {
 	enum clusterlock_result result = clusterlease_grant(lock, end);
 	struct etcd_queue queue = { .own = 0 };
 
 	if (result == CLUSTERLOCK_TAKEN)
 		result = enter(lock, deadline == 0, end, &queue);
-	*waits = result == CLUSTERLOCK_HELD && deadline && !clusterlock_is_outer(lock);
-	if (*waits)
+	if (result == CLUSTERLOCK_HELD && deadline && !clusterlock_is_outer(lock)) {
+		lock->waits = true;
 		result = wait_for_turn(lock, queue.own, deadline);
+	}
 	if (result == CLUSTERLOCK_TAKEN)
 		watch_key(lock, lock->fence);
 	return result;
+}
+
+// Whether to try again after RESULT. A lease that is over before etcd has answered leaves nothing behind; and what ends for one that waits is
+// its place.
+static bool may_try_again(const struct clusterlock *lock, enum clusterlock_result result)
+{
+	if (lease_is_over(lock))
+		return result == CLUSTERLOCK_FAILED || result == CLUSTERLOCK_INTERRUPTED;
+	return lock->waits && result == CLUSTERLOCK_FAILED && lock->unreachable;
+}
+
+static uint64_t earlier(uint64_t one, uint64_t other)
+{
+	return one < other ? one : other;
 }
 
 enum clusterlock_result clusterlock_take(struct clusterlock *lock, uint64_t deadline)
@@ -214,19 +233,24 @@ enum clusterlock_result clusterlock_take(struct clusterlock *lock, uint64_t dead
 	uint64_t end = lease_clock() + START_TIME;
 
 	for (;;) {
-		bool waits;
-		enum clusterlock_result result = take_once(lock, deadline, end, &waits);
+		enum clusterlock_result result;
+		bool had_place;
 
-		if ((result != CLUSTERLOCK_FAILED && result != CLUSTERLOCK_INTERRUPTED) || !lease_is_over(lock))
+		if (lock->waits && !etcd_sleep(lock->etcd, earlier(lease_clock() + REST, deadline)))
+			return CLUSTERLOCK_INTERRUPTED;
+		if (lock->waits)
+			end = earlier(lease_clock() + START_TIME, deadline);
+		result = take_once(lock, deadline, end);
+		had_place = lock->lease.id != 0;
+		if (!may_try_again(lock, result))
 			return result;
 		// Not to be held up by our own key; and whether it was the lease's end that interrupted us shows here.
-		if (clusterlease_revoke(lock) == ETCD_INTERRUPTED)
+		if (had_place && clusterlease_revoke(lock) == ETCD_INTERRUPTED)
 			return CLUSTERLOCK_INTERRUPTED;
-		if (lease_clock() >= (waits || (deadline && deadline < end) ? deadline : end))
-			return waits ? CLUSTERLOCK_HELD : clusterlock_fail(lock, TOO_SLOW);
-		// Whose lease ends while it waits, the machine asleep or cut off, goes to the end of the queue.
-		if (waits)
-			end = lease_clock() + START_TIME;
+		if (lease_clock() >= (lock->waits || (deadline && deadline < end) ? deadline : end))
+			return lock->waits ? CLUSTERLOCK_HELD : clusterlock_fail(lock, TOO_SLOW);
+		if (lock->waits && had_place)
+			return CLUSTERLOCK_OUT_OF_QUEUE;
 	}
 }
 

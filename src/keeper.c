@@ -25,6 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 struct keeper {
@@ -141,7 +142,7 @@ static void prepare_command(void)
 // The launcher has left the mark if the lock in it is this process' own or an ancestor's. Its last part but one is the lease.
 static void find_outer(void)
 {
-	const char *mark = getenv(CLUSTERMARK_VARIABLE);
+	const char *mark = getenv(CONFIG_PREFIX "CLUSTER_INSTANCE");
 	char *outer = mark ? strdup(mark) : NULL, *dot = outer ? strrchr(outer, '.') : NULL;
 
 	if (!dot)
@@ -254,13 +255,21 @@ static _Noreturn void interrupted(void)
 		leave_local();
 		signals_die(signal);
 	}
+	if (keeper.loop.end.lost || !WIFSIGNALED(keeper.loop.end.status)) {
+		report_error("exlock-keeper", 0, keeper.loop.why ? keeper.loop.why : "the command's process has ended", "nothing is started");
+		exit(CONFIG_EXIT_ERROR);
+	}
 	command_end_alike(keeper.loop.end.status);
 }
 
 // Asks for the cluster's lock, and what the command is to be told then.
 static struct go ask(void)
 {
-	switch (clusterlock_take(&keeper.lock, keeper.waits_until)) {
+	enum clusterlock_result result;
+
+	while ((result = clusterlock_take(&keeper.lock, keeper.waits_until)) == CLUSTERLOCK_OUT_OF_QUEUE)
+		log_lock("Lost the place in the queue, waiting for a new one, at");
+	switch (result) {
 	case CLUSTERLOCK_TAKEN:
 		log_lock("Acquired lock at");
 		return (struct go){ .how = GO_GUARDED, .fence = keeper.lock.fence, .lease = keeper.lock.lease.id };
@@ -269,6 +278,7 @@ static struct go ask(void)
 	case CLUSTERLOCK_FAILED:
 		return unguarded();
 	case CLUSTERLOCK_INTERRUPTED:
+	case CLUSTERLOCK_OUT_OF_QUEUE:
 		break;
 	}
 	interrupted();
@@ -324,6 +334,14 @@ static void report_end(void)
 			     keeper.loop.end.lost ? "the lock was lost: the command was killed" : "the lease was about to end: the command was asked to end");
 }
 
+// Whether the command has not done its work, for the lock's sake. One that was asked to end, and ended with 0 while it held the lock, has done it.
+static bool ended_for_lock(void)
+{
+	const struct warden_report *end = &keeper.loop.end;
+
+	return end->lost || (end->late && end->status != 0);
+}
+
 int main(int argc, char **argv)
 {
 	struct go go;
@@ -337,14 +355,14 @@ int main(int argc, char **argv)
 	go = ask();
 	start(&go);
 	keep();
-	if (keeper.loop.end.late || keeper.loop.end.lost)
+	if (keeper.loop.end.asked || keeper.loop.end.lost)
 		report_end();
 	give_back();
 	if (go.how == GO_GUARDED)
 		log_lock("Released lock at");
 	warden_end(&keeper.warden);
 	leave_local();
-	if (keeper.loop.end.late || keeper.loop.end.lost)
-		exit(CONFIG_EXIT_ERROR);
+	if (ended_for_lock())
+		exit(CONFIG_EXIT_LOST);
 	command_end_alike(keeper.loop.end.status);
 }

@@ -24,8 +24,8 @@ void report_launcher(const char *const *words);
 // "exlock: VARIABLE='VALUE': WHY"
 void report_config_error(const struct config_error *error);
 
-// One line, "TIME [PID] ACTION PATH...", to where CONFIG wants its log; nothing if nowhere. ACTION is "Acquired lock at"
-// or "Released lock at".
+// One line, "TIME [PID] ACTION PATH...", to where CONFIG wants its log; nothing if nowhere. ACTION is "Acquired lock at",
+// "Released lock at", or in a cluster what becomes of the place in the queue.
 void report_log(const struct config *config, const char *action, const char *path);
 
 // The text of ERROR as strerror(3) has it in the C locale; for an unknown one, "error NUMBER" in static memory.

@@ -26,4 +26,5 @@ const char usage_text[] =
 	"      --ttl, --cacert, --cert, --key, --cluster-user, --password-file\n"
 	"  -h, --help  this text  -V, --version  the version\n"
 	"\n"
-	"Exit status: COMMAND's; 1 refused, 125 error, 126 cannot be run, 127 not found.\n";
+	"Exit status: COMMAND's; 1 refused, 123 lost in the cluster, 125 error (nothing was\n"
+	"started), 126 cannot be run, 127 not found.\n";
