@@ -37,6 +37,14 @@ static enum clusterlock_result fail_over(struct clusterlock *lock, const struct 
 	return clusterlock_fail(lock, why);
 }
 
+bool clusterlock_is_outer(const struct clusterlock *lock)
+{
+	const struct etcd_bytes *key = &lock->holder.key;
+
+	return lock->outer && lock->holder.created && key->length == lock->queue.length + strlen(lock->outer) &&
+	       strcmp(key->bytes + lock->queue.length, lock->outer) == 0;
+}
+
 // Puts our key into the queue; TRY: only if that is empty. OWN and REVISION as the answer has them.
 static enum clusterlock_result enter(struct clusterlock *lock, bool try, uint64_t end, struct etcd_queue *queue)
 {
@@ -45,6 +53,7 @@ static enum clusterlock_result enter(struct clusterlock *lock, bool try, uint64_
 					    end, CLUSTERLOCK_TRY, &answer);
 	bool understood = result == ETCD_DONE && etcd_read_queue(answer.body, queue);
 
+	clusterlease_confirm(lock, answer.body);
 	json_decref(answer.body);
 	if (!understood)
 		return clusterlock_not_done(lock, result);
@@ -63,6 +72,7 @@ static enum etcd_result look(struct clusterlock *lock, json_t *request, uint64_t
 
 	if (result == ETCD_DONE && !etcd_read_first(answer.body, entry, revision))
 		result = ETCD_UNREACHABLE;
+	clusterlease_confirm(lock, answer.body);
 	json_decref(answer.body);
 	return result;
 }
@@ -88,7 +98,7 @@ static enum clusterlock_result enter_again(struct clusterlock *lock, uint64_t *o
 // Renews the lease where that is due. HELD: it is not known to be gone.
 static enum clusterlock_result keep_lease(struct clusterlock *lock)
 {
-	if (lease_clock() < clusterlock_due(lock) || clusterlease_renew(lock) != RENEWAL_GONE)
+	if (lease_clock() < clusterlock_due(lock) || clusterlease_renew(lock) != RENEWED_GONE)
 		return CLUSTERLOCK_HELD;
 	lease_end(&lock->lease);
 	return clusterlock_fail(lock, "the lease ended while this waited for the lock");
@@ -211,7 +221,7 @@ static enum clusterlock_result take_once(struct clusterlock *lock, uint64_t dead
 
 	if (result == CLUSTERLOCK_TAKEN)
 		result = enter(lock, deadline == 0, end, &queue);
-	*waits = result == CLUSTERLOCK_HELD && deadline;
+	*waits = result == CLUSTERLOCK_HELD && deadline && !clusterlock_is_outer(lock);
 	if (*waits)
 		result = wait_for_turn(lock, queue.own, deadline);
 	if (result == CLUSTERLOCK_TAKEN)
@@ -240,25 +250,14 @@ enum clusterlock_result clusterlock_take(struct clusterlock *lock, uint64_t dead
 	}
 }
 
-bool clusterlock_renew(struct clusterlock *lock)
-{
-	enum renewal renewal = clusterlease_renew(lock);
-
-	lock->renewed = renewal == RENEWED;
-	if (renewal == RENEWAL_GONE)
-		lock->why = "etcd has ended the lease";
-	return renewal != RENEWAL_GONE;
-}
-
-bool clusterlock_check(struct clusterlock *lock)
+// Whether the key still is there: the watch on it may be dead without a word, if its member hangs or the way to it. Unknown: it is.
+static bool check_key(struct clusterlock *lock)
 {
 	struct etcd_entry first;
 	uint64_t revision, now = lease_clock();
 	bool there;
 
-	// A watch may be dead without a word: its member hangs, or the way to it.
-	if ((!lock->renewed && !etcd_watch_is_over(lock->etcd)) ||
-	    look(lock, etcd_ask_first(&lock->queue), look_end(lock), &first, &revision) != ETCD_DONE)
+	if (look(lock, etcd_ask_first(&lock->queue), look_end(lock), &first, &revision) != ETCD_DONE)
 		return true;
 	there = is_own(lock, &first) && first.created == lock->fence;
 	etcd_entry_free(&first);
@@ -267,6 +266,17 @@ bool clusterlock_check(struct clusterlock *lock)
 	else if (etcd_watch_is_over(lock->etcd))
 		watch_again(lock, revision, now);
 	return there;
+}
+
+bool clusterlock_keep(struct clusterlock *lock)
+{
+	enum renewed renewed = clusterlease_renew(lock);
+
+	if (renewed == RENEWED_GONE)
+		lock->why = "etcd has ended the lease";
+	if (renewed == RENEWED_GONE || (renewed == RENEWED_LATER && !etcd_watch_is_over(lock->etcd)))
+		return renewed != RENEWED_GONE;
+	return check_key(lock);
 }
 
 void clusterlock_give_back(struct clusterlock *lock)

@@ -214,6 +214,13 @@ bool etcd_read_token(const json_t *answer, const char **token)
 	return *token != NULL;
 }
 
+bool etcd_read_term(const json_t *answer, uint64_t *term)
+{
+	const json_t *result = json_object_get(answer, "result");
+
+	return read_number(json_object_get(result ? result : answer, "header"), "raft_term", term);
+}
+
 static bool read_revision(const json_t *answer, uint64_t *revision)
 {
 	return read_number(json_object_get(answer, "header"), "revision", revision);

@@ -57,6 +57,8 @@ struct etcd_queue {
 // The answers. False: it is none of that kind, and nothing is to be given back.
 bool etcd_read_ttl(const json_t *answer, uint64_t *ttl);	// of a grant or a renewal; 0: there is no such lease
 bool etcd_read_token(const json_t *answer, const char **token);
+// The raft term in the answer's header. A member fills the header of a renewal before it renews, and that of a read after it has read.
+bool etcd_read_term(const json_t *answer, uint64_t *term);
 bool etcd_read_queue(const json_t *answer, struct etcd_queue *queue);
 // Of the first key; its CREATED is 0 where there is none.
 bool etcd_read_first(const json_t *answer, struct etcd_entry *entry, uint64_t *revision);

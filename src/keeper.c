@@ -7,6 +7,7 @@
 // All else is in the environment.
 #include "become.h"
 #include "clusterlock.h"
+#include "clustermark.h"
 #include "clustervalue.h"
 #include "command.h"
 #include "keeperio.h"
@@ -137,6 +138,19 @@ static void prepare_command(void)
 					  keeper.warden.handle, keeper.hold.lock.descriptor }, 5);
 }
 
+// The launcher has left the mark if the lock in it is this process' own or an ancestor's. Its last part but one is the lease.
+static void find_outer(void)
+{
+	const char *mark = getenv(CLUSTERMARK_VARIABLE);
+	char *outer = mark ? strdup(mark) : NULL, *dot = outer ? strrchr(outer, '.') : NULL;
+
+	if (!dot)
+		return;
+	*dot = '\0';
+	dot = strrchr(outer, '.');
+	keeper.lock.outer = dot ? dot + 1 : NULL;
+}
+
 static void open_cluster(void)
 {
 	struct clustervalue value = { .host = keeper.settings.host, .pid = keeper.command.pid, .command = keeper.command.arguments };
@@ -146,6 +160,7 @@ static void open_cluster(void)
 	keeper.loop = (struct loop){ .command = &keeper.command, .warden = &keeper.warden, .lease = &keeper.lock.lease,
 				     .before = &keeper.before };
 	keeper.lock.ttl = keeper.settings.ttl;
+	find_outer();
 	if (length == -1 || !clustervalue_write(&value, &keeper.lock.value) || !loop_open(&keeper.loop) ||
 	    !(keeper.lock.etcd = etcd_open(&keeper.settings, loop_wait, &keeper.loop)))
 		err(CONFIG_EXIT_ERROR, "the cluster's lock");
@@ -199,10 +214,19 @@ static struct go flagged(const struct clusterholder *holder)
 	return go;
 }
 
+// By this process itself or an ancestor: the lock goes on under its own keeper.
+static struct go passed(void)
+{
+	give_back();
+	return (struct go){ .how = GO_UNGUARDED, .fence = keeper.lock.holder.created };
+}
+
 static struct go held(void)
 {
 	struct clusterholder holder = clustervalue_read(&keeper.lock.holder.value);
 
+	if (clusterlock_is_outer(&keeper.lock))
+		return passed();
 	if (keeper.config.on_held != ON_HELD_FLAG)
 		refuse(&holder);
 	return flagged(&holder);
@@ -239,7 +263,7 @@ static struct go ask(void)
 	switch (clusterlock_take(&keeper.lock, keeper.waits_until)) {
 	case CLUSTERLOCK_TAKEN:
 		log_lock("Acquired lock at");
-		return (struct go){ .how = GO_GUARDED, .fence = keeper.lock.fence };
+		return (struct go){ .how = GO_GUARDED, .fence = keeper.lock.fence, .lease = keeper.lock.lease.id };
 	case CLUSTERLOCK_HELD:
 		return held();
 	case CLUSTERLOCK_FAILED:
@@ -268,13 +292,12 @@ static void start(struct go *go)
 	command_start(&keeper.command, go);
 }
 
-// The warden hears of it at once: what comes next may take as long as the way to the cluster does.
 static bool renew(void)
 {
-	if (!clusterlock_renew(&keeper.lock))
+	if (!clusterlock_keep(&keeper.lock))
 		return false;
 	warden_order(&keeper.warden, &keeper.lock.lease);
-	return clusterlock_check(&keeper.lock);
+	return true;
 }
 
 // Keeps the lock, if there is one, until nothing is left that it is held for.

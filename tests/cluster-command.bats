@@ -16,7 +16,7 @@ setup() {
 children_of() { cat "/proc/$1/task/$1/children"; }
 
 # Prints what `state` saw, without what differs from start to start, or says that there is a cluster.
-seen() { sed -E 's/EXCLUSIVELOCK_(PID|INSTANCE)=[0-9.]*/\1/; s/^parent [0-9]* //; /EXCLUSIVELOCK_FENCE=/d; s/(signal on parent.s end) 9/\1 0/' state; }
+seen() { sed -E 's/EXCLUSIVELOCK_(PID|INSTANCE)=[0-9.]*/\1/; s/^parent [0-9]* //; /EXCLUSIVELOCK_(FENCE|CLUSTER_INSTANCE)=/d; s/(signal on parent.s end) 9/\1 0/' state; }
 
 # It sees the same with --cluster and without.
 same_state() {
