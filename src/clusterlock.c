@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "clusterlease.h"
 
+#include <stdio.h>
 #include <string.h>
 
 // How long a start looks for a member that does what is asked for.
@@ -20,6 +21,22 @@ static void remember_holder(struct clusterlock *lock, const struct etcd_entry *f
 static bool is_own(const struct clusterlock *lock, const struct etcd_entry *entry)
 {
 	return entry->created && entry->key.length == lock->key.length && memcmp(entry->key.bytes, lock->key.bytes, lock->key.length) == 0;
+}
+
+// A key without a lease never goes by itself: by the recipe all would wait for it without end.
+static bool is_no_locks(const struct etcd_entry *entry)
+{
+	return entry->created && !entry->lease;
+}
+
+static enum clusterlock_result fail_over(struct clusterlock *lock, const struct etcd_entry *entry)
+{
+	char *why;
+
+	if (asprintf(&why, "the key %s has no lease: it is no lock's, and would keep this name taken without end (delete it, or choose another name)",
+		     entry->key.bytes) == -1)
+		return clusterlock_fail(lock, "no memory");
+	return clusterlock_fail(lock, why);
 }
 
 bool clusterlock_is_outer(const struct clusterlock *lock)
@@ -50,7 +67,7 @@ static enum clusterlock_result enter(struct clusterlock *lock, bool try, uint64_
 		lock->fence = queue->own;
 		return CLUSTERLOCK_TAKEN;
 	}
-	return CLUSTERLOCK_HELD;
+	return is_no_locks(&lock->holder) ? fail_over(lock, &lock->holder) : CLUSTERLOCK_HELD;
 }
 
 static enum etcd_result look(struct clusterlock *lock, json_t *request, uint64_t end, struct etcd_entry *entry, uint64_t *revision)
@@ -156,7 +173,10 @@ static enum clusterlock_result wait_in_queue(struct clusterlock *lock, uint64_t 
 	if (looked != ETCD_DONE)
 		return clusterlock_not_done(lock, looked);
 	first = !before.created;
-	result = first ? keep_lease(lock) : await_change(lock, *own, &before, revision, deadline);
+	if (is_no_locks(&before))
+		result = fail_over(lock, &before);
+	else
+		result = first ? keep_lease(lock) : await_change(lock, *own, &before, revision, deadline);
 	etcd_entry_free(&before);
 	return result == CLUSTERLOCK_HELD ? look_for_turn(lock, own, first) : result;
 }

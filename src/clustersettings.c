@@ -11,6 +11,9 @@
 #include <string.h>
 #include <unistd.h>
 
+// "ENCRYPTED" is in one of the first lines of a key in PEM form that is.
+#define KEY_LOOK 256
+
 static bool fail(struct config_error *error, const char *variable, const char *value, const char *why)
 {
 	*error = (struct config_error){ variable, value, why };
@@ -44,7 +47,7 @@ static bool add_endpoint(const char *text, size_t length, bool tls, struct clust
 	size_t scheme = scheme_length(text);
 	const char *added = tls ? "https://" : "http://";
 
-	while (length > scheme && text[length - 1] == '/')
+	while (length > scheme && strchr("/ \t", text[length - 1]))
 		length--;
 	// Anything more is no endpoint of etcd's: a path, or a password that would be in every process list. Nor is a bare host, of which
 	// curl would take the port of the web.
@@ -63,8 +66,10 @@ bool clustersettings_parse_endpoints(const char *endpoints, bool tls, struct clu
 
 	settings->count = 0;
 	for (;;) {
-		size_t length = strcspn(at, ",");
+		size_t length;
 
+		at += strspn(at, " \t");
+		length = strcspn(at, ",");
 		if (!add_endpoint(at, length, tls, settings))
 			return fail(error, CONFIG_PREFIX "CLUSTER", endpoints,
 				    "must be HOST:PORT, or a URL, or up to 16 of them with commas between");
@@ -90,22 +95,42 @@ static bool check_file(const char *variable, const char *path, struct config_err
 	return !path || access(path, R_OK) == 0 || fail(error, variable, path, strerror(errno));
 }
 
-// One line, without its end.
-static bool read_password(const char *path, struct clustersettings *settings, struct config_error *error)
+const char *clustersettings_read_password(const char *path, char password[CLUSTER_PASSWORD_MAX])
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	ssize_t length = fd == -1 ? -1 : read(fd, settings->password, sizeof(settings->password));
+	ssize_t length = fd == -1 ? -1 : read(fd, password, CLUSTER_PASSWORD_MAX);
 	int problem = errno;
 
 	if (fd != -1)
 		(void)close(fd);
 	if (length < 0)
-		return fail(error, CONFIG_PREFIX "CLUSTER_PASSWORD_FILE", path, strerror(problem));
-	if (length == (ssize_t)sizeof(settings->password))
-		return fail(error, CONFIG_PREFIX "CLUSTER_PASSWORD_FILE", path, "holds more than a password");
-	settings->password[length] = '\0';
-	settings->password[strcspn(settings->password, "\r\n")] = '\0';
-	return true;
+		return strerror(problem);
+	if (length == CLUSTER_PASSWORD_MAX)
+		return "holds more than a password";
+	password[length] = '\0';
+	password[strcspn(password, "\r\n")] = '\0';
+	return NULL;
+}
+
+static bool read_password(const char *path, struct clustersettings *settings, struct config_error *error)
+{
+	const char *why = clustersettings_read_password(path, settings->password);
+
+	settings->password_file = path;
+	return !why || fail(error, CONFIG_PREFIX "CLUSTER_PASSWORD_FILE", path, why);
+}
+
+// Nobody may be there who could type the passphrase; and it would be asked for anew with each connection.
+static bool check_key(const char *path, struct config_error *error)
+{
+	char start[KEY_LOOK];
+	int fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY) : -1;
+	ssize_t length = fd == -1 ? 0 : read(fd, start, sizeof(start));
+
+	if (fd != -1)
+		(void)close(fd);
+	return length <= 0 || !memmem(start, (size_t)length, "ENCRYPTED", strlen("ENCRYPTED")) ||
+	       fail(error, CONFIG_PREFIX "CLUSTER_KEY", path, "is protected by a passphrase, which nobody is asked for (openssl pkey -in KEY -out PLAIN takes it off)");
 }
 
 static bool find_password(char *const *environment, struct clustersettings *settings, struct config_error *error)
@@ -158,7 +183,7 @@ bool clustersettings_read(char *const *environment, struct clustersettings *sett
 			    settings->cert ? settings->cert : settings->key, "a certificate and its key belong together");
 	return check_file(CONFIG_PREFIX "CLUSTER_CACERT", settings->cacert, error) &&
 	       check_file(CONFIG_PREFIX "CLUSTER_CERT", settings->cert, error) &&
-	       check_file(CONFIG_PREFIX "CLUSTER_KEY", settings->key, error) &&
+	       check_file(CONFIG_PREFIX "CLUSTER_KEY", settings->key, error) && check_key(settings->key, error) &&
 	       clustersettings_parse_endpoints(endpoints, settings->cacert || settings->cert, settings, error) &&
 	       find_password(environment, settings, error) && find_host(environment, settings, error);
 }

@@ -21,6 +21,7 @@ struct clustersettings {
 	const char *cacert, *cert, *key;		// files; NULL: none
 	const char *user;				// NULL: none
 	char password[CLUSTER_PASSWORD_MAX];
+	const char *password_file;			// that it was read from; NULL: none
 	const char *prefix;
 	char host[HOST_NAME_MAX + 1];
 };
@@ -28,6 +29,9 @@ struct clustersettings {
 // Fills SETTINGS from ENVIRONMENT. False: ERROR says what is wrong; its texts are the environment's, or static memory.
 bool clustersettings_read(char *const *environment, struct clustersettings *settings, struct config_error *error);
 void clustersettings_free(struct clustersettings *settings);
+
+// Reads a password from the file PATH: one line, without its end. Returns NULL, or what is wrong.
+const char *clustersettings_read_password(const char *path, char password[CLUSTER_PASSWORD_MAX]);
 
 // Understands ENDPOINTS, as in "host:port,https://other:port". False: ERROR says what is wrong. Pure.
 bool clustersettings_parse_endpoints(const char *endpoints, bool tls, struct clustersettings *settings, struct config_error *error);

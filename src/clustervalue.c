@@ -60,6 +60,7 @@ struct clusterholder clustervalue_read(const struct etcd_bytes *bytes)
 
 	if (pid > 0 && pid <= INT32_MAX)
 		holder.pid = (pid_t)pid;
+	holder.done = json_is_string(json_object_get(object, "state")) && strcmp(json_string_value(json_object_get(object, "state")), "done") == 0;
 	copy(object, "host", holder.host, sizeof(holder.host));
 	copy(object, "start", holder.start, sizeof(holder.start));
 	copy(object, "command", holder.command, sizeof(holder.command));

@@ -24,6 +24,7 @@ struct clusterholder {
 	char host[HOST_NAME_MAX + 1];			// "": not known
 	char start[CLUSTERVALUE_START_MAX];		// likewise
 	char command[CLUSTERVALUE_COMMAND_MAX];		// likewise
+	bool done;					// it has ended, and the name stays taken until the lease ends
 };
 
 // The value, with now for its start; false: no memory.

@@ -24,6 +24,7 @@ struct etcd {
 	void *owner;
 	CURLM *curl;
 	size_t endpoint;			// the one that answered last
+	char password[CLUSTER_PASSWORD_MAX];	// that was tried last
 	char *token;				// NULL: none yet
 	struct transfer *watch;			// NULL: none
 	size_t watched;				// its endpoint
@@ -53,6 +54,7 @@ struct etcd *etcd_open(const struct clustersettings *settings, etcd_waiter *wait
 		free(etcd);
 		return NULL;
 	}
+	(void)strlcpy(etcd->password, settings->password, sizeof(etcd->password));
 	return etcd;
 }
 
@@ -62,6 +64,7 @@ void etcd_close(struct etcd *etcd)
 	(void)curl_multi_cleanup(etcd->curl);
 	free(etcd->token);
 	free(etcd->complaint);
+	explicit_bzero(etcd->password, sizeof(etcd->password));
 	free(etcd);
 }
 
@@ -122,7 +125,17 @@ static enum verdict complain(struct etcd *etcd, enum verdict verdict, const char
 	return verdict;
 }
 
-static enum verdict judge(struct etcd *etcd, const struct transfer *transfer, struct etcd_answer *answer)
+// It may be something before etcd that has answered, or etcd without its gateway: by one that refuses a certificate with a name, say.
+static enum verdict complain_of_stranger(struct etcd *etcd, struct transfer *transfer)
+{
+	const char *text = transfer_text(transfer);
+	char why[MESSAGE_MAX];
+
+	(void)snprintf(why, sizeof(why), "does not answer as etcd's JSON gateway (/v3) does%s%s", text ? ": " : "", text ? text : "");
+	return complain(etcd, transfer_status(transfer) >= 500 ? VERDICT_NEXT : VERDICT_HOPELESS, why);
+}
+
+static enum verdict judge(struct etcd *etcd, struct transfer *transfer, struct etcd_answer *answer)
 {
 	struct etcd_error error;
 
@@ -133,8 +146,7 @@ static enum verdict judge(struct etcd *etcd, const struct transfer *transfer, st
 		return VERDICT_DONE;
 	error = etcd_read_error(answer->body);
 	if (error.code == -1)
-		return complain(etcd, transfer_status(transfer) >= 500 ? VERDICT_NEXT : VERDICT_HOPELESS,
-				"does not answer as etcd's JSON gateway (/v3) does");
+		return complain_of_stranger(etcd, transfer);
 	answer->code = error.code;
 	(void)complain(etcd, VERDICT_REFUSED, error.message ? error.message : "an error without a word");
 	// The second is what a token from before a change of users is told.
@@ -166,9 +178,9 @@ static enum verdict try(struct etcd *etcd, const char *path, const json_t *reque
 	return verdict;
 }
 
-static enum verdict authenticate(struct etcd *etcd, uint64_t until)
+static enum verdict ask_token(struct etcd *etcd, uint64_t until)
 {
-	json_t *request = etcd_ask_token(etcd->settings->user, etcd->settings->password);
+	json_t *request = etcd_ask_token(etcd->settings->user, etcd->password);
 	struct etcd_answer answer = { .body = NULL };
 	enum verdict verdict = try(etcd, "auth/authenticate", request, until, &answer);
 	const char *token;
@@ -177,6 +189,28 @@ static enum verdict authenticate(struct etcd *etcd, uint64_t until)
 	if (verdict == VERDICT_DONE && etcd_read_token(answer.body, &token))
 		etcd->token = strdup(token);
 	json_decref(answer.body);
+	return verdict;
+}
+
+// The password's file may have been changed since it was read: a command may run for months. False: it has not.
+static bool read_password_again(struct etcd *etcd)
+{
+	char password[CLUSTER_PASSWORD_MAX];
+	bool changed = etcd->settings->password_file && clustersettings_read_password(etcd->settings->password_file, password) == NULL &&
+		       strcmp(password, etcd->password) != 0;
+
+	if (changed)
+		(void)strlcpy(etcd->password, password, sizeof(etcd->password));
+	explicit_bzero(password, sizeof(password));
+	return changed;
+}
+
+static enum verdict authenticate(struct etcd *etcd, uint64_t until)
+{
+	enum verdict verdict = ask_token(etcd, until);
+
+	if (verdict == VERDICT_REFUSED && read_password_again(etcd))
+		verdict = ask_token(etcd, until);
 	return verdict;
 }
 

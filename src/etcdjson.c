@@ -104,12 +104,39 @@ json_t *etcd_ask_predecessor(const struct etcd_bytes *queue, uint64_t created)
 			 "CREATE", "sort_order", "DESCEND", "limit", "1", "max_create_revision", number(created - 1));
 }
 
-json_t *etcd_ask_all(const struct etcd_bytes *queue)
+json_t *etcd_ask_page(const struct etcd_bytes *queue, const struct etcd_bytes *after, unsigned limit, uint64_t revision)
 {
-	struct etcd_bytes first = { .bytes = (char[]){ '\0' }, .length = 1 };
+	const struct etcd_bytes lowest = { .bytes = (char[]){ '\0' }, .length = 1 };
+	// The first key behind AFTER is the same with a zero byte, which each of our bytes have behind them.
+	const struct etcd_bytes next = after ? (struct etcd_bytes){ after->bytes, after->length + 1 } : queue->length ? *queue : lowest;
 
-	return json_pack("{s:o, s:o, s:s, s:s}", "key", encoded(queue->length ? queue : &first), "range_end", encoded_end(queue),
-			 "sort_target", "CREATE", "sort_order", "ASCEND");
+	return json_pack("{s:o, s:o, s:o, s:o, s:b}", "key", encoded(&next), "range_end", encoded_end(queue), "limit", number(limit),
+			 "revision", number(revision), "keys_only", 1);
+}
+
+json_t *etcd_ask_ranges(void)
+{
+	return json_pack("{s:[]}", "success");
+}
+
+static bool add_range(json_t *request, json_t *range, uint64_t revision)
+{
+	json_t *operation = json_pack("{s:o}", "request_range", range);
+
+	return operation && json_object_set_new(range, "revision", number(revision)) == 0 &&
+	       json_array_append_new(json_object_get(request, "success"), operation) == 0;
+}
+
+bool etcd_add_key(json_t *request, const struct etcd_bytes *key, uint64_t revision)
+{
+	return add_range(request, json_pack("{s:o}", "key", encoded(key)), revision);
+}
+
+bool etcd_add_first(json_t *request, const struct etcd_bytes *queue, uint64_t revision)
+{
+	json_t *range = first_of(queue);
+
+	return range && json_object_set_new(range, "keys_only", json_true()) == 0 && add_range(request, range, revision);
 }
 
 static json_t *absence_of(const struct etcd_bytes *key)
@@ -218,6 +245,21 @@ static bool read_one_or_none(const json_t *answer, struct etcd_entry *entry)
 	const json_t *found = json_object_get(answer, "kvs");
 
 	return etcd_read_entry(answer, 0, entry) || !found || (json_is_array(found) && json_array_size(found) == 0);
+}
+
+bool etcd_read_page(const json_t *answer, size_t *count, uint64_t *revision, bool *more)
+{
+	*count = json_array_size(json_object_get(answer, "kvs"));
+	*more = json_is_true(json_object_get(answer, "more"));
+	return read_revision(answer, revision) && (!*more || *count);
+}
+
+bool etcd_read_range(const json_t *answer, size_t index, struct etcd_entry *entry)
+{
+	const json_t *range = json_object_get(json_array_get(json_object_get(answer, "responses"), index), "response_range");
+
+	*entry = (struct etcd_entry){ .created = 0 };
+	return range && read_one_or_none(range, entry);
 }
 
 bool etcd_read_first(const json_t *answer, struct etcd_entry *entry, uint64_t *revision)

@@ -37,8 +37,13 @@ json_t *etcd_ask_entry(const struct etcd_bytes *queue, const struct etcd_bytes *
 json_t *etcd_ask_first(const struct etcd_bytes *queue);
 // The last that was created before CREATED.
 json_t *etcd_ask_predecessor(const struct etcd_bytes *queue, uint64_t created);
-// All keys, in the order of their creation.
-json_t *etcd_ask_all(const struct etcd_bytes *queue);
+// Up to LIMIT keys of the queue, in the order of their bytes and without their values, as they were at REVISION (0: now). AFTER: the last
+// key of the page before; NULL: the first page.
+json_t *etcd_ask_page(const struct etcd_bytes *queue, const struct etcd_bytes *after, unsigned limit, uint64_t revision);
+// Begins a request for several ranges at once, as they were at REVISION; each etcd_add_...() adds one. False: no memory.
+json_t *etcd_ask_ranges(void);
+bool etcd_add_key(json_t *request, const struct etcd_bytes *key, uint64_t revision);
+bool etcd_add_first(json_t *request, const struct etcd_bytes *queue, uint64_t revision);	// without its value
 // To be told when KEY is deleted after REVISION.
 json_t *etcd_ask_watch(const struct etcd_bytes *key, uint64_t revision);
 
@@ -59,6 +64,10 @@ bool etcd_read_queue(const json_t *answer, struct etcd_queue *queue);
 bool etcd_read_first(const json_t *answer, struct etcd_entry *entry, uint64_t *revision);
 // Number INDEX of the keys of an answer; false: there are not so many.
 bool etcd_read_entry(const json_t *answer, size_t index, struct etcd_entry *entry);
+// Of a page: how many keys it has, the revision that it was read at, and whether there are more.
+bool etcd_read_page(const json_t *answer, size_t *count, uint64_t *revision, bool *more);
+// Of the answer to several ranges: the first key of number INDEX; its CREATED is 0 where there is none.
+bool etcd_read_range(const json_t *answer, size_t index, struct etcd_entry *entry);
 
 // What one message of a watch says: that the key is gone, or that the watch will not tell.
 bool etcd_is_end_of_watch(const json_t *message);

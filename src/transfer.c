@@ -70,6 +70,8 @@ static void set_tls(CURL *easy, const struct clustersettings *settings)
 	if (settings->cert) {
 		(void)curl_easy_setopt(easy, CURLOPT_SSLCERT, settings->cert);
 		(void)curl_easy_setopt(easy, CURLOPT_SSLKEY, settings->key);
+		// Without one the library for TLS would ask for it at the terminal.
+		(void)curl_easy_setopt(easy, CURLOPT_KEYPASSWD, "");
 	}
 }
 
@@ -201,6 +203,17 @@ long transfer_status(const struct transfer *transfer)
 
 	(void)curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
 	return status;
+}
+
+const char *transfer_text(struct transfer *transfer)
+{
+	char *type = NULL, *text = transfer->answer.bytes;
+
+	(void)curl_easy_getinfo(transfer->easy, CURLINFO_CONTENT_TYPE, &type);
+	if (!text || !type || strncasecmp(type, "text/plain", strlen("text/plain")) != 0)
+		return NULL;
+	text[strcspn(text, "\r\n")] = '\0';
+	return text[0] ? text : NULL;
 }
 
 json_t *transfer_json(const struct transfer *transfer)

@@ -28,6 +28,8 @@ bool transfer_is_answered(const struct transfer *transfer);
 const char *transfer_why(const struct transfer *transfer);
 bool transfer_is_hopeless(const struct transfer *transfer);
 long transfer_status(const struct transfer *transfer);
+// The first line of an answer that is plain text; NULL: it is none, or an empty one. In memory of the transfer.
+const char *transfer_text(struct transfer *transfer);
 // The first JSON of the answer; NULL: there is none.
 json_t *transfer_json(const struct transfer *transfer);
 

@@ -121,6 +121,87 @@ lists() { ctl --cluster list | grep -qE "^$1"; }
 	run -1 on web1 true
 }
 
+# put_keys COUNT SIZE PREFIX: keys PREFIX0... with values of SIZE bytes, by transactions of up to 100 and a megabyte.
+put_keys() {
+	/usr/bin/python3 - "$ETCDCTL_ENDPOINTS" "$@" <<-'PYTHON'
+		import base64, json, sys, urllib.request
+		url, count, size, prefix = sys.argv[1:]
+		coded = lambda text: base64.b64encode(text.encode()).decode()
+		step = max(1, min(100, 1000000 // int(size)))
+		for at in range(0, int(count), step):
+		    puts = [{"request_put": {"key": coded(prefix + "%06d" % n), "value": coded("v" * int(size))}}
+		            for n in range(at, min(at + step, int(count)))]
+		    urllib.request.urlopen(urllib.request.Request(url + "/v3/kv/txn", json.dumps({"success": puts}).encode())).read()
+	PYTHON
+}
+
+@test "without a prefix of its own list finds the lock among megabytes and thousands of keys of others', whose values it does not read" {
+	unset EXCLUSIVELOCK_CLUSTER_PREFIX
+	# They sort before it: it is on the third page.
+	put_keys 8 1000000 a/large
+	put_keys 4500 10 a/small
+	hold_on web1 "$HELPERS/hold"
+	lists "$NAME +held +web1 +$COMMAND "
+	run ! lists a/
+	run -0 ctl --cluster status "$NAME"
+	etcdctl del --prefix a/ >/dev/null
+}
+
+@test "as many wait as there are, however many that is" {
+	hold_on web1 "$HELPERS/hold"
+	/usr/bin/python3 - "$ETCDCTL_ENDPOINTS" "$EXCLUSIVELOCK_CLUSTER_PREFIX$NAME/" <<-'PYTHON'
+		import base64, json, sys, urllib.request
+		url, prefix = sys.argv[1:]
+		def ask(path, body):
+		    return urllib.request.urlopen(urllib.request.Request(url + path, json.dumps(body).encode())).read()
+		for n in range(200):
+		    lease = 1000000 + n
+		    ask("/v3/lease/grant", {"ID": str(lease), "TTL": "60"})
+		    key = base64.b64encode((prefix + "%x" % lease).encode()).decode()
+		    ask("/v3/kv/put", {"key": key, "value": "", "lease": str(lease)})
+	PYTHON
+	run -0 ctl --cluster status "$NAME"
+	[[ $output == *", 200 waiting: $HELPERS/hold" ]]
+	ctl --cluster list >all
+	[[ $(grep -cE "^$NAME +waiting " all) == 200 && $(grep -cE "^$NAME +held " all) == 1 ]]
+}
+
+@test "a key without a lease below the name is named: by a start, which nothing is started by, by one that waits, and by status" {
+	local key=$EXCLUSIVELOCK_CLUSTER_PREFIX$NAME/config
+	etcdctl put "$key" value
+	run -125 on web1 touch intruder
+	[[ $output == "exlock: etcd: the key $key has no lease: "*"(nothing is started)" ]]
+	run -125 timeout 20 "$LAUNCH" --cluster --wait -n "$NAME" touch intruder
+	[[ $output == *"the key $key has no lease: "* ]]
+	run -0 ctl --cluster status "$NAME"
+	[[ $output == "$NAME: not to be had while there is the key $key, which is no lock's" ]]
+	[[ $(ctl --cluster --json status "$NAME") == *'"state": "blocked"'*'"key": "'"$key"'"'* ]]
+	file_is_gone intruder
+	etcdctl del "$key"
+	hold_on web1 "$HELPERS/hold"
+	# Behind the holder it is nobody's, until its turn comes.
+	etcdctl put "$key" value
+	run -1 on web2 true
+	[[ $output == "$(refusal "$NAME" "$COMMAND on web1")" ]]
+	lists "$NAME +held +web1 "
+	begin_on web2 --wait true
+	poll process_has_ended "$KEEPER"
+	assert_ends_with 125
+	grep -q "the key $key has no lease" web2.err
+}
+
+@test "a name that stays taken after its command has ended is said to be done, and until when" {
+	local lease key=$EXCLUSIVELOCK_CLUSTER_PREFIX$NAME/1a2b
+	lease=$(etcdctl lease grant 60)
+	lease=${lease#lease }
+	etcdctl put --lease "${lease%% *}" "$key" '{"state":"done","host":"web1","pid":7,"start":"2026-01-02T03:04:05Z","command":"./nightly"}'
+	run -0 ctl --cluster status "$NAME"
+	[[ $output =~ ^"$NAME: done, held until 20"[0-9-]+\ [0-9:]+"; run by pid 7 on web1 since 2026-01-02 03:04:05: ./nightly"$ ]]
+	lists "$NAME +done, held until 20[0-9-]+ [0-9:]+ +web1 +7 "
+	ctl --cluster --json status "$NAME" | grep -qE '"until": "20[0-9-]+T[0-9:]+Z"'
+	run -1 on web2 true
+}
+
 @test "what cannot be asked is an error" {
 	run -125 timeout 60 "$BUILD/exlockctl" --cluster=127.0.0.1:1 list
 	[[ $output == "exlockctl: etcd: http://127.0.0.1:1: "*connect* ]]

@@ -83,3 +83,36 @@ assert_was_not_let_in() {
 	run -125 on web1 "${OURS[@]}" echo in
 	[[ $output == *"$BATS_TEST_TMPDIR/missing"*"No such file or directory"* ]]
 }
+
+# One that has a passphrase, and does not say so in its first lines.
+@test "a key with a passphrase is an error: nobody is asked for it" {
+	openssl pkey -in "$ETCD/ours/web1.key" -aes256 -passout pass:secret -out "$BATS_TEST_TMPDIR/protected.key"
+	OURS[5]=$BATS_TEST_TMPDIR/protected.key
+	run -125 on web1 "${OURS[@]}" echo in
+	[[ $output == "exlock: EXCLUSIVELOCK_CLUSTER_KEY='${OURS[5]}': is protected by a passphrase, "* ]]
+	OURS[5]=$BATS_TEST_TMPDIR/late.key
+	{ printf '#%.0s' {1..600} && echo && cat "$BATS_TEST_TMPDIR/protected.key"; } >"${OURS[5]}"
+	# With a terminal, at which it would be asked for.
+	run -125 timeout 20 script -qefc "$(printf '%q ' "$LAUNCH" --cluster="$ETCDCTL_ENDPOINTS" -n "$NAME" "${OURS[@]}" echo in)" /dev/null </dev/null
+	[[ $output == *"unable to set private key file"* && $output != *"pass phrase"* ]]
+}
+
+# Client certificates and users together, as etcd 3.4 has them.
+@test "where there are users a certificate with a name is refused, in etcd's words, and one without a name is good beside a user and password" {
+	local root=(etcdctl --user root:toor)
+	etcdctl user add root:toor
+	etcdctl user grant-role root root
+	etcdctl auth enable
+	echo toor >"$BATS_TEST_TMPDIR/password"
+	run on web1 "${OURS[@]}" --cluster-user root --password-file "$BATS_TEST_TMPDIR/password" echo in
+	certificate "$ETCD/ours" nameless /O=jobs
+	OURS[3]=$ETCD/ours/nameless.crt
+	OURS[5]=$ETCD/ours/nameless.key
+	local named=$status said=$output
+	run on web1 "${OURS[@]}" --cluster-user root --password-file "$BATS_TEST_TMPDIR/password" echo in
+	"${root[@]}" auth disable
+	((named == 125))
+	[[ $said == *"$ETCDCTL_ENDPOINTS: does not answer as etcd's JSON gateway (/v3) does: CommonName of client"* ]]
+	((status == 0))
+	[[ $output == in ]]
+}

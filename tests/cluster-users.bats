@@ -18,6 +18,8 @@ setup_file() {
 	export ETCDCTL_USER=nightly:s3cret
 }
 
+as_root() { ETCDCTL_USER=root:toor etcdctl "$@"; }
+
 setup() {
 	cluster_environment
 	echo s3cret >"$BATS_TEST_TMPDIR/password"
@@ -50,3 +52,36 @@ setup() {
 	NAME=other
 	assert_not_let_in "permission denied" --cluster-user nightly --password-file "$BATS_TEST_TMPDIR/password"
 }
+
+@test "when the password changes and its file with it, a command that runs goes on, and waits for no new start" {
+	as_root user add rotating:first
+	as_root user grant-role rotating jobs
+	echo first >"$BATS_TEST_TMPDIR/password"
+	hold_on web1 --ttl 4 --cluster-user rotating --password-file "$BATS_TEST_TMPDIR/password" sh -c "$STAYS" "$ORACLE"
+	# It takes back the tokens that were given for the old one.
+	echo second | as_root user passwd rotating --interactive=false
+	echo second >"$BATS_TEST_TMPDIR/password"
+	CLUSTER_TTL=5 lease_passes
+	kill -0 "$COMMAND"
+	run -1 on web2 --cluster-user rotating --password-file "$BATS_TEST_TMPDIR/password" echo in
+	[[ $output == "$(refusal "$NAME" "$COMMAND on web1")" ]]
+	[[ ! -s $BATS_TEST_TMPDIR/web1.err ]]
+}
+
+@test "a role with the prefix of the locks is enough for a start, for one that waits, and for exlockctl" {
+	as_root role add prefixed
+	as_root role grant-permission prefixed --prefix=true readwrite exlock/
+	as_root user add prefixed:s3cret
+	as_root user grant-role prefixed prefixed
+	export EXCLUSIVELOCK_CLUSTER_PREFIX=exlock/ EXCLUSIVELOCK_CLUSTER_USER=prefixed
+	export EXCLUSIVELOCK_CLUSTER_PASSWORD_FILE=$BATS_TEST_TMPDIR/password
+	hold_on web1 sh -c "$STAYS" "$ORACLE"
+	begin_on web2 --wait flock "$ORACLE" echo alone
+	poll is_waited_for
+	run -0 "$BUILD/exlockctl" --cluster="$ETCDCTL_ENDPOINTS" list
+	[[ ${#lines[@]} == 3 ]]
+	kill -TERM "$COMMAND"
+	poll grep -q alone "$BATS_TEST_TMPDIR/web2.out"
+}
+
+is_waited_for() { "$BUILD/exlockctl" --cluster="$ETCDCTL_ENDPOINTS" --json status "$NAME" | grep -q '"waiting": 1'; }

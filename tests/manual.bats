@@ -111,18 +111,22 @@ options_of() {
 	[[ $output == "held by "*" in $(lock_file nightly)" ]]
 }
 
-@test "the fencing example of exlock-cluster(7) changes nothing for an older start than the last" {
+@test "the fencing example of exlock-cluster(7) changes nothing for an older start than the last, and fails loudly" {
 	command -v sqlite3 >/dev/null || skip "needs sqlite3"
 	local example
 	# What the launcher runs, without the cluster.
-	example=$(block exlock-cluster.7 'sqlite3 orders.db' | sed 's/exlock-launch --cluster -n nightly//')
+	example=$(block exlock-cluster.7 'sqlite3 -bail orders.db' | sed 's/exlock-launch --cluster -n nightly//')
 	sqlite3 orders.db 'CREATE TABLE orders (billed INTEGER); INSERT INTO orders VALUES (0)'
-	EXCLUSIVELOCK_FENCE=7 sh -c "$example"
-	[[ $(sqlite3 orders.db 'SELECT token, billed FROM fence, orders') == '7|1' ]]
+	EXCLUSIVELOCK_FENCE=7 run -0 sh -c "$example"
+	[[ $output == "" && $(sqlite3 orders.db 'SELECT token, billed FROM fence, orders') == '7|1' ]]
 	sqlite3 orders.db 'UPDATE orders SET billed = 0'
-	EXCLUSIVELOCK_FENCE=6 sh -c "$example"
+	EXCLUSIVELOCK_FENCE=6 run sh -c "$example"
+	((status != 0))
+	[[ $output == *fencing_token_is_too_old* ]]
 	[[ $(sqlite3 orders.db 'SELECT token, billed FROM fence, orders') == '7|0' ]]
-	EXCLUSIVELOCK_FENCE=8 sh -c "$example"
+	# The same start may do more than one transaction.
+	EXCLUSIVELOCK_FENCE=7 run -0 sh -c "$example"
+	EXCLUSIVELOCK_FENCE=8 run -0 sh -c "$example"
 	[[ $(sqlite3 orders.db 'SELECT token, billed FROM fence, orders') == '8|1' ]]
 }
 

@@ -10,9 +10,9 @@ certificate_authority() {
 		-keyout "$1/ca.key" -out "$1/ca.crt" 2>/dev/null
 }
 
-# certificate FOLDER NAME: FOLDER/NAME.crt and NAME.key, for a server and for a client: etcd's gateway is a client of its own server.
+# certificate FOLDER NAME [SUBJECT]: FOLDER/NAME.crt and NAME.key, for a server and for a client: etcd's gateway is a client of its own server.
 certificate() {
-	openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj "/CN=$2" -keyout "$1/$2.key" -out "$1/$2.csr" 2>/dev/null
+	openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj "${3:-/CN=$2}" -keyout "$1/$2.key" -out "$1/$2.csr" 2>/dev/null
 	printf 'subjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth,clientAuth\n' >"$1/$2.ext"
 	openssl x509 -req -in "$1/$2.csr" -CA "$1/ca.crt" -CAkey "$1/ca.key" -CAcreateserial -days 2 -extfile "$1/$2.ext" \
 		-out "$1/$2.crt" 2>/dev/null

@@ -113,6 +113,7 @@ static void requests_have_the_recipes_form(void **state)
 {
 	struct etcd_bytes queue = { (char[]){ "q/" }, 2 }, key = { (char[]){ "q/f" }, 3 }, value = { (char[]){ "v\xff" }, 2 },
 			  nothing = { (char[]){ "" }, 0 };
+	json_t *request;
 
 	(void)state;
 	assert_json(etcd_ask_grant(INT64_MAX, 15), "{\"ID\": \"9223372036854775807\", \"TTL\": \"15\"}");
@@ -126,7 +127,17 @@ static void requests_have_the_recipes_form(void **state)
 		    "\"sort_order\": \"DESCEND\", \"limit\": \"1\", \"max_create_revision\": \"7\"}");
 	assert_json(etcd_ask_watch(&key, 7), "{\"create_request\": {\"key\": \"cS9m\", \"start_revision\": \"8\", \"filters\": [\"NOPUT\"]}}");
 	// All there is: from the first key, which a zero byte is, to the end, which etcd writes so as well.
-	assert_json(etcd_ask_all(&nothing), "{\"key\": \"AA==\", \"range_end\": \"AA==\", \"sort_target\": \"CREATE\", \"sort_order\": \"ASCEND\"}");
+	assert_json(etcd_ask_page(&nothing, NULL, 50, 0),
+		    "{\"key\": \"AA==\", \"range_end\": \"AA==\", \"limit\": \"50\", \"revision\": \"0\", \"keys_only\": true}");
+	// The next page begins behind the last key of the one before.
+	assert_json(etcd_ask_page(&queue, &key, 50, 7),
+		    "{\"key\": \"cS9mAA==\", \"range_end\": \"cTA=\", \"limit\": \"50\", \"revision\": \"7\", \"keys_only\": true}");
+	request = etcd_ask_ranges();
+	assert_true(etcd_add_key(request, &key, 7));
+	assert_true(etcd_add_first(request, &queue, 7));
+	assert_json(request, "{\"success\": [{\"request_range\": {\"key\": \"cS9m\", \"revision\": \"7\"}},"
+		    "{\"request_range\": {\"key\": \"cS8=\", \"range_end\": \"cTA=\", \"sort_target\": \"CREATE\", \"sort_order\": \"ASCEND\","
+		    "\"limit\": \"1\", \"keys_only\": true, \"revision\": \"7\"}}]}");
 }
 
 static json_t *json(const char *text)
