@@ -2,6 +2,8 @@
 #include "clusterlease.h"
 
 #include <stdio.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 // How long a start looks for a member that does what is asked for.
@@ -10,6 +12,7 @@
 #define WATCH_AGAIN LEASE_SECOND
 // Before a waiter that has lost its place asks for a new one.
 #define REST (LEASE_SECOND / 4)
+#define DELETED "somebody has deleted the lock's key"
 #define TOO_SLOW "the lease was over before etcd had answered: it is slow, or the lease too short"
 
 static void remember_holder(struct clusterlock *lock, const struct etcd_entry *first)
@@ -218,9 +221,33 @@ static void watch_again(struct clusterlock *lock, uint64_t revision, uint64_t no
 		etcd_watch(lock->etcd, NULL);
 }
 
+// The key under the lease, as etcd's recipe has it.
+static bool make_key(struct clusterlock *lock)
+{
+	char *key;
+	int length = asprintf(&key, "%*s%" PRIx64, (int)lock->queue.length, "", lock->lease.id);
+
+	etcd_bytes_free(&lock->key);
+	if (length == -1)
+		return false;
+	memcpy(key, lock->queue.bytes, lock->queue.length);	// NOLINT(bugprone-not-null-terminated-result): the ID follows
+	lock->key = (struct etcd_bytes){ key, (size_t)length };
+	return true;
+}
+
+static enum clusterlock_result begin(struct clusterlock *lock, uint64_t end)
+{
+	enum clusterlock_result result;
+
+	lock->lease.id = 0;
+	lock->renewal.term = 0;
+	result = clusterlease_grant(lock, lock->ttl, end, &lock->lease);
+	return result == CLUSTERLOCK_TAKEN && !make_key(lock) ? clusterlock_fail(lock, "no memory") : result;
+}
+
 static enum clusterlock_result take_once(struct clusterlock *lock, uint64_t deadline, uint64_t end)
 {
-	enum clusterlock_result result = clusterlease_grant(lock, end);
+	enum clusterlock_result result = begin(lock, end);
 	struct etcd_queue queue = { .own = 0 };
 
 	if (result == CLUSTERLOCK_TAKEN)
@@ -286,7 +313,7 @@ static bool check_key(struct clusterlock *lock)
 	there = is_own(lock, &first) && first.created == lock->fence;
 	etcd_entry_free(&first);
 	if (!there)
-		lock->why = "somebody has deleted the lock's key";
+		lock->why = DELETED;
 	else if (etcd_watch_is_over(lock->etcd))
 		watch_again(lock, revision, now);
 	return there;
@@ -301,6 +328,34 @@ bool clusterlock_keep(struct clusterlock *lock)
 	if (renewed == RENEWED_GONE || (renewed == RENEWED_LATER && !etcd_watch_is_over(lock->etcd)))
 		return renewed != RENEWED_GONE;
 	return check_key(lock);
+}
+
+// Puts the key under LEASE. Its revision stays, and with it its place before all others.
+static enum clusterlock_result put_under(struct clusterlock *lock, const struct lease *lease, const struct etcd_bytes *value, uint64_t end)
+{
+	struct etcd_answer answer;
+	enum etcd_result result = etcd_call(lock->etcd, "kv/txn", etcd_ask_release(&lock->key, lock->fence, value, lease->id), end,
+					    CLUSTERLOCK_TRY, &answer);
+	bool there = result == ETCD_DONE && etcd_read_success(answer.body);
+
+	json_decref(answer.body);
+	if (there)
+		return CLUSTERLOCK_TAKEN;
+	return result == ETCD_DONE ? clusterlock_fail(lock, DELETED) : clusterlock_not_done(lock, result);
+}
+
+bool clusterlock_leave_key(struct clusterlock *lock, unsigned seconds, const struct etcd_bytes *value)
+{
+	uint64_t end = earlier(lease_clock() + START_TIME, clusterlease_end(lock));
+	struct lease lease;
+	bool left;
+
+	etcd_watch(lock->etcd, NULL);
+	left = clusterlease_grant(lock, seconds, end, &lease) == CLUSTERLOCK_TAKEN && put_under(lock, &lease, value, end) == CLUSTERLOCK_TAKEN;
+	// The key stays under the old lease then, until that ends.
+	if (!left)
+		lock->lease.id = 0;
+	return left;
 }
 
 void clusterlock_give_back(struct clusterlock *lock)

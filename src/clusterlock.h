@@ -59,6 +59,10 @@ bool clusterlock_keep(struct clusterlock *lock);
 // When the lease is to be renewed.
 uint64_t clusterlock_due(const struct clusterlock *lock);
 
+// Leaves the key behind with VALUE, under a lease of its own that ends by itself after SECONDS; in a bounded time. False: see why; the key goes with
+// the lock's own lease, which is left to end as well. What there is besides is to be given back.
+bool clusterlock_leave_key(struct clusterlock *lock, unsigned seconds, const struct etcd_bytes *value);
+
 // Gives back what there is, in a bounded time.
 void clusterlock_give_back(struct clusterlock *lock);
 

@@ -38,6 +38,7 @@ struct keeper {
 	struct clusterlock lock;
 	struct loop loop;
 	uint64_t waits_until;	// lease_clock(); 0: does not wait
+	uint64_t started;	// lease_clock(): the command
 	pid_t pid;
 };
 
@@ -89,14 +90,16 @@ static void resume_local(void)
 	(void)atexit(leave_local);
 }
 
-// The command, and who may see its environment, has nothing to do with it.
-static void forget_password(void)
+// The command, and who may see its environment, has nothing to do with the password. --at-least is about this start alone.
+static void forget_settings(void)
 {
 	char *password = getenv(CONFIG_PREFIX "CLUSTER_PASSWORD");
 
 	if (password)
 		explicit_bzero(password, strlen(password));
 	(void)unsetenv(CONFIG_PREFIX "CLUSTER_PASSWORD");
+	(void)unsetenv(CONFIG_PREFIX "CLUSTER_AT_LEAST");
+	(void)unsetenv(CONFIG_PREFIX "CLUSTER_EVEN_ON_FAILURE");
 }
 
 static void read_settings(void)
@@ -110,7 +113,7 @@ static void read_settings(void)
 	}
 	if (!keeper.config.name)
 		errx(CONFIG_EXIT_ERROR, "the lock's name is too long for a cluster: nothing is started");
-	forget_password();
+	forget_settings();
 	if (keeper.config.on_held != ON_HELD_WAIT)
 		keeper.waits_until = 0;
 	else if (keeper.waits_until != UINT64_MAX)
@@ -202,7 +205,7 @@ static _Noreturn void refuse(const struct clusterholder *holder)
 
 	dismiss();
 	if (!keeper.config.quiet)
-		report_refused_by_host(&name, holder->pid, holder->host);
+		(holder->done ? report_has_run : report_refused_by_host)(&name, holder->pid, holder->host);
 	exit(keeper.config.exit_code);
 }
 
@@ -299,6 +302,7 @@ static void start(struct go *go)
 	keeper.loop.stage = LOOP_HOLDING;
 	if (go->how == GO_GUARDED)
 		warden_order(&keeper.warden, &keeper.lock.lease);
+	keeper.started = lease_clock();
 	command_start(&keeper.command, go);
 }
 
@@ -342,6 +346,34 @@ static bool ended_for_lock(void)
 	return end->lost || (end->late && end->status != 0);
 }
 
+// For how long the name is to stay taken, in nanoseconds, now that the command has ended.
+static uint64_t rest_of_name(void)
+{
+	uint64_t until = keeper.started + keeper.settings.at_least * LEASE_SECOND, now = lease_clock();
+
+	if (!keeper.lock.lease.id || ended_for_lock() || (keeper.loop.end.status != 0 && !keeper.settings.even_on_failure))
+		return 0;
+	return now < until ? until - now : 0;
+}
+
+// The key is left under a lease that runs out by itself, so that this process can end with the command. No clock is compared with
+// another host's: etcd counts the seconds from here.
+static void leave_name(void)
+{
+	uint64_t rest = rest_of_name();
+	struct etcd_bytes done;
+
+	if (!rest)
+		return;
+	keeper.loop.stage = LOOP_LEAVING;
+	keeper.lock.why = NULL;
+	if (clustervalue_write_done(&keeper.lock.value, &done) &&
+	    clusterlock_leave_key(&keeper.lock, (unsigned)((rest + LEASE_SECOND - 1) / LEASE_SECOND), &done))
+		return;
+	report_error("etcd", 0, keeper.lock.why ? shown(keeper.lock.why) : "interrupted",
+		     "the name is not held for all of --at-least: it is free when the lease has ended");
+}
+
 int main(int argc, char **argv)
 {
 	struct go go;
@@ -357,6 +389,7 @@ int main(int argc, char **argv)
 	keep();
 	if (keeper.loop.end.asked || keeper.loop.end.lost)
 		report_end();
+	leave_name();
 	give_back();
 	if (go.how == GO_GUARDED)
 		log_lock("Released lock at");

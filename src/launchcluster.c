@@ -69,8 +69,12 @@ static bool pass_by(struct launch *launch)
 	const char *mark = config_get(environ, CONFIG_PREFIX "CLUSTER_INSTANCE");
 	enum outer outer = mark ? find_outer(mark) : OUTER_NONE;
 
-	if (outer == OUTER_SAME)
+	if (outer == OUTER_SAME) {
 		launch_set(launch, &(struct setting){ CONFIG_PREFIX "FENCE", strrchr(mark, '.') + 1 }, 1);
+		// These are about the start that took the lock.
+		environment_remove(environ, CONFIG_PREFIX "CLUSTER_AT_LEAST");
+		environment_remove(environ, CONFIG_PREFIX "CLUSTER_EVEN_ON_FAILURE");
+	}
 	// With another one the keeper may still find that it asks for the same.
 	if (outer == OUTER_NONE)
 		environment_remove(environ, CONFIG_PREFIX "CLUSTER_INSTANCE");

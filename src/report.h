@@ -14,6 +14,9 @@ void report_refused(const struct lockname *name, pid_t pid);
 // The same with "(pid PID on HOST)", where HOST is not empty.
 void report_refused_by_host(const struct lockname *name, pid_t pid, const char *host);
 
+// The same about one that has ended: "Another 'NAME' process has already run (pid PID on HOST), and its name is still held."
+void report_has_run(const struct lockname *name, pid_t pid, const char *host);
+
 // "exlock: WHAT: WHY" and, where it is not NULL, " (ADVICE)". Where WHY is NULL it is the text of ERROR, an
 // errno. WHAT may be the user's text.
 void report_error(const char *what, int error, const char *why, const char *advice);

@@ -43,7 +43,7 @@ lease_is_renewed() {
 
 @test "a command that was asked to end, and whose lease was renewed after all, keeps any status; the request is told" {
 	proxy_start way=0
-	ENDPOINTS=${WAY[way]} hold_on web1 --ttl 6 sh -c 'trap "echo asked" TERM; trap "exit 3" USR1; echo "ready $$"; while :; do sleep 1000 & wait; done'
+	ENDPOINTS=${WAY[way]} hold_on web1 --ttl 6 sh -c 'trap "echo asked" TERM; trap "kill \$!; exit 3" USR1; echo "ready $$"; while :; do sleep 1000 & wait; done'
 	LEASE=$(etcdctl get --prefix "$NAME/" --keys-only | sed -n "s|^$NAME/||p")
 	proxy_tell way drop
 	poll grep -q asked "$BATS_TEST_TMPDIR/web1.out"
@@ -57,7 +57,7 @@ lease_is_renewed() {
 @test "a command that has ended while it held the lock keeps its status, though its keeper hears of it when the lease is over" {
 	local status
 	for status in 0 3; do
-		hold_on web1 --ttl 5 sh -c "trap 'exit $status' USR1"'; echo "ready $$"; while :; do sleep 1000 & wait; done'
+		hold_on web1 --ttl 5 sh -c "trap 'kill \$!; exit $status' USR1"'; echo "ready $$"; while :; do sleep 1000 & wait; done'
 		STOPPED=("$KEEPER")
 		kill -STOP "$KEEPER"
 		kill -USR1 "$COMMAND"
