@@ -2,6 +2,7 @@
 #include "command.h"
 
 #include "become.h"
+#include "clustermark.h"
 #include "config.h"
 #include "descriptor.h"
 #include "keeperio.h"
@@ -60,14 +61,28 @@ static void set_preload(const struct command *command, bool with_shim)
 	free(preload);
 }
 
+// For launchers that are called inside for the same lock.
+static void set_mark(const struct localhold *hold, const struct go *go)
+{
+	char begin[CLUSTERMARK_MAX], *mark;
+
+	clustermark_begin(environ, hold->mark.pid, hold->mark.start, begin);
+	if (asprintf(&mark, "%s%" PRIx64 ".%" PRIu64, begin, go->lease, go->fence) == -1)
+		err(CONFIG_EXIT_ERROR, CONFIG_PREFIX "CLUSTER_INSTANCE");
+	set(CONFIG_PREFIX "CLUSTER_INSTANCE", mark);
+	free(mark);
+}
+
 static void set_environment(const struct command *command, struct localhold *hold, const struct go *go)
 {
 	if (go->how == GO_FLAGGED) {
 		localhold_release(hold);
 		set_flagged(go);
-	} else if (go->how == GO_GUARDED) {
-		set_number(CONFIG_PREFIX "FENCE", go->fence);
 	}
+	if (go->how == GO_GUARDED)
+		set_mark(hold, go);
+	if (go->fence)
+		set_number(CONFIG_PREFIX "FENCE", go->fence);
 	set_preload(command, go->how != GO_FLAGGED);
 }
 
@@ -82,7 +97,7 @@ static _Noreturn void run_child(const struct command *command, struct localhold 
 	if (write(channel, "", 1) != 1 || read(channel, &go, sizeof(go)) != (ssize_t)sizeof(go))
 		_exit(EXIT_SUCCESS);
 	// No lease stands behind it.
-	if (go.how != GO_GUARDED)
+	if (!go.fence)
 		(void)prctl(PR_SET_PDEATHSIG, 0);
 	set_environment(command, hold, &go);
 	signals_set_timers(&go.timers);

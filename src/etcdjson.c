@@ -160,6 +160,13 @@ json_t *etcd_ask_entry(const struct etcd_bytes *queue, const struct etcd_bytes *
 			 "request_range", first_of(queue));
 }
 
+json_t *etcd_ask_release(const struct etcd_bytes *key, uint64_t created, const struct etcd_bytes *value, uint64_t lease)
+{
+	return json_pack("{s:[{s:o, s:s, s:s, s:o}], s:[{s:{s:o, s:o, s:o}}]}", "compare", "key", encoded(key), "target", "CREATE", "result",
+			 "EQUAL", "create_revision", number(created), "success", "request_put", "key", encoded(key), "value",
+			 encoded(value), "lease", number(lease));
+}
+
 json_t *etcd_ask_watch(const struct etcd_bytes *key, uint64_t revision)
 {
 	return json_pack("{s:{s:o, s:o, s:[s]}}", "create_request", "key", encoded(key), "start_revision", number(revision + 1),
@@ -212,6 +219,18 @@ bool etcd_read_token(const json_t *answer, const char **token)
 {
 	*token = json_string_value(json_object_get(answer, "token"));
 	return *token != NULL;
+}
+
+bool etcd_read_term(const json_t *answer, uint64_t *term)
+{
+	const json_t *result = json_object_get(answer, "result");
+
+	return read_number(json_object_get(result ? result : answer, "header"), "raft_term", term);
+}
+
+bool etcd_read_success(const json_t *answer)
+{
+	return json_is_true(json_object_get(answer, "succeeded"));
 }
 
 static bool read_revision(const json_t *answer, uint64_t *revision)

@@ -349,7 +349,7 @@ static void take_lock(struct launch *launch)
 int main(int argc, char **argv)
 {
 	static struct launch launch;
-	bool cluster, in_cluster, takes_part;
+	bool cluster, takes_part;
 	uint64_t deadline;
 
 	(void)argc;
@@ -368,12 +368,11 @@ int main(int argc, char **argv)
 	find_name(&launch);
 	if (launch.options.print)
 		print(LAUNCH_JOIN(&launch, launch.lock_path, "\n"));
-	in_cluster = is_outer(&launch) && config_get(environ, CONFIG_PREFIX "FENCE");
 	deadline = cluster ? wait_end(&launch) : 0;
 	take_lock(&launch);
 	takes_part = check_lock(&launch);
 	if (cluster && !is_flagged(&launch))
-		launch_in_cluster(&launch, takes_part, in_cluster, deadline);
+		launch_in_cluster(&launch, takes_part, deadline);
 	set_preload(&launch, takes_part);
 	drop_long_name(&launch);
 	become(launch.file, launch.options.command);

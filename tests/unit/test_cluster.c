@@ -176,6 +176,31 @@ static void answers_of_grants_and_renewals_tell_the_time(void **state)
 	}
 }
 
+static void answers_tell_in_which_term_they_were_given(void **state)
+{
+	static const struct {
+		const char *text;
+		uint64_t term;		// 0: none
+	} cases[] = {
+		{ "{\"header\": {\"raft_term\": \"3\"}}", 3 },
+		{ "{\"result\": {\"header\": {\"raft_term\": \"3\"}, \"ID\": \"7\"}}", 3 },
+		{ "{\"header\": {\"raft_term\": 3}}", 0 },
+		{ "{\"header\": {}}", 0 },
+		{ "{\"result\": {}}", 0 },
+		{ "[]", 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		json_t *answer = json(cases[i].text);
+		uint64_t term;
+
+		if (etcd_read_term(answer, &term) != (cases[i].term != 0) || (cases[i].term && term != cases[i].term))
+			fail_msg("%s", cases[i].text);
+		json_decref(answer);
+	}
+}
+
 #define FIRST "{\"response_range\": {\"kvs\": [{\"key\": \"cS9m\", \"create_revision\": \"5\", \"value\": \"dv8=\", \"lease\": \"15\"}]}}"
 #define NONE "{\"response_range\": {}}"
 #define STRANGE "{\"response_range\": {\"kvs\": [{\"key\": \"?\", \"create_revision\": \"5\"}]}}"
@@ -364,6 +389,7 @@ int main(void)
 		cmocka_unit_test(what_is_no_endpoint_is_an_error),
 		cmocka_unit_test(requests_have_the_recipes_form),
 		cmocka_unit_test(answers_of_grants_and_renewals_tell_the_time),
+		cmocka_unit_test(answers_tell_in_which_term_they_were_given),
 		cmocka_unit_test(answers_about_the_queue_tell_whose_turn_it_is),
 		cmocka_unit_test(nobody_is_in_the_queue_only_where_an_answer_says_so),
 		cmocka_unit_test(a_key_that_is_no_base64_cannot_be_read),
