@@ -60,7 +60,7 @@ struct etcd *etcd_open(const struct clustersettings *settings, etcd_waiter *wait
 
 void etcd_close(struct etcd *etcd)
 {
-	etcd_watch(etcd, NULL);
+	etcd_unwatch(etcd);
 	(void)curl_multi_cleanup(etcd->curl);
 	free(etcd->token);
 	free(etcd->complaint);
@@ -277,13 +277,28 @@ enum etcd_result etcd_call(struct etcd *etcd, const char *path, json_t *request,
 	return result;
 }
 
-void etcd_watch(struct etcd *etcd, json_t *request)
+void etcd_unwatch(struct etcd *etcd)
 {
 	if (etcd->watch)
 		transfer_end(etcd->curl, etcd->watch);
+	etcd->watch = NULL;
+}
+
+void etcd_watch(struct etcd *etcd, const struct etcd_bytes *key, const struct etcd_bytes *other, uint64_t revision)
+{
+	json_t *request = etcd_ask_watch(key, other, revision);
+
+	etcd_unwatch(etcd);
 	etcd->watch = request ? begin(etcd, "watch", request, 0) : NULL;
 	etcd->watched = etcd->endpoint;
 	json_decref(request);
+	if (etcd->watch && !transfer_watch(etcd->watch, key, other))
+		etcd_unwatch(etcd);
+}
+
+bool etcd_watch_tells_deletion(const struct etcd *etcd, const struct etcd_bytes *key)
+{
+	return etcd->watch && transfer_tells_deletion(etcd->watch, key);
 }
 
 bool etcd_watch_is_over(const struct etcd *etcd)
