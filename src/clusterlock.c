@@ -256,6 +256,11 @@ static enum clusterlock_result take_once(struct clusterlock *lock, uint64_t dead
 	*waits = result == CLUSTERLOCK_HELD && deadline && !clusterlock_is_outer(lock);
 	if (*waits)
 		result = wait_for_turn(lock, queue.own, deadline);
+	// The command would be asked to end at once. With another lease it need not be.
+	if (result == CLUSTERLOCK_TAKEN && lease_phase(&lock->lease, lease_clock()) >= LEASE_LATE) {
+		lease_end(&lock->lease);
+		return clusterlock_fail(lock, TOO_SLOW);
+	}
 	if (result == CLUSTERLOCK_TAKEN)
 		watch_key(lock, lock->fence);
 	return result;

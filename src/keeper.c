@@ -5,6 +5,8 @@
 //	exlock-keeper --file=FILE [--shim=LIBRARY] [--preload=LIST] [--deadline=NANOSECONDS] -- COMMAND [ARG...]
 //
 // All else is in the environment.
+#include "keeper.h"
+
 #include "become.h"
 #include "clusterlock.h"
 #include "clustermark.h"
@@ -324,11 +326,10 @@ static void report_end(void)
 			     keeper.loop.end.lost ? "the lock was lost: the command was killed" : "the lease was about to end: the command was asked to end");
 }
 
-int main(int argc, char **argv)
+__attribute__((visibility("default"))) int keeper_main(int argc, char **argv)
 {
 	struct go go;
 
-	program_invocation_short_name = program_invocation_name = (char[]){ "exlock-launch" };
 	parse(argc, argv);
 	resume_local();
 	read_settings();

@@ -23,7 +23,7 @@ const char usage_text[] =
 	"  -P, --no-preload       guard COMMAND by its PID alone, without the preload\n"
 	"  -p, --print-lockfile   print the path of the lock file and end\n"
 	"      --cluster[=ENDPOINTS]  in a whole cluster, by etcd; see exlock-cluster(7)\n"
-	"      --ttl, --cacert, --cert, --key, --cluster-user, --password-file\n"
+	"      --cluster-prefix, --ttl, --cacert, --cert, --key, --cluster-user, --password-file\n"
 	"  -h, --help  this text  -V, --version  the version\n"
 	"\n"
 	"Exit status: COMMAND's; 1 refused, 125 error, 126 cannot be run, 127 not found.\n";
