@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "clusterlease.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/random.h>
 
 // How long the end looks for a member that does what is asked for, and how long one may take.
@@ -16,6 +12,7 @@
 enum clusterlock_result clusterlock_fail(struct clusterlock *lock, const char *why)
 {
 	lock->why = why;
+	lock->unreachable = false;
 	return CLUSTERLOCK_FAILED;
 }
 
@@ -26,25 +23,9 @@ enum clusterlock_result clusterlock_not_done(struct clusterlock *lock, enum etcd
 	if (result == ETCD_INTERRUPTED)
 		return CLUSTERLOCK_INTERRUPTED;
 	complaint = etcd_complaint(lock->etcd);
-	return clusterlock_fail(lock, result == ETCD_DONE || !complaint[0] ? ETCD_STRANGE : complaint);
-}
-
-// The ID is our own choice: so a grant whose answer was lost is known again.
-static bool choose_key(struct clusterlock *lock, uint64_t *id)
-{
-	char *key;
-	int length;
-
-	if (getrandom(id, sizeof(*id), 0) != (ssize_t)sizeof(*id))
-		return false;
-	*id = (*id & INT64_MAX) | 1;
-	etcd_bytes_free(&lock->key);
-	length = asprintf(&key, "%*s%" PRIx64, (int)lock->queue.length, "", *id);
-	if (length == -1)
-		return false;
-	memcpy(key, lock->queue.bytes, lock->queue.length);	// NOLINT(bugprone-not-null-terminated-result): the ID follows
-	lock->key = (struct etcd_bytes){ key, (size_t)length };
-	return true;
+	(void)clusterlock_fail(lock, result == ETCD_DONE || !complaint[0] ? ETCD_STRANGE : complaint);
+	lock->unreachable = result == ETCD_UNREACHABLE;
+	return CLUSTERLOCK_FAILED;
 }
 
 // How long the lease is that ANSWER grants or renews, in nanoseconds; 0: there is none.
@@ -55,27 +36,34 @@ static uint64_t read_ttl(const json_t *answer)
 	return etcd_read_ttl(answer, &seconds) && seconds <= UINT32_MAX ? seconds * LEASE_SECOND : 0;
 }
 
-enum clusterlock_result clusterlease_grant(struct clusterlock *lock, uint64_t end)
+// The ID is our own choice: so a grant whose answer was lost is known again.
+static bool choose_id(uint64_t *id)
+{
+	if (getrandom(id, sizeof(*id), 0) != (ssize_t)sizeof(*id))
+		return false;
+	*id = (*id & INT64_MAX) | 1;
+	return true;
+}
+
+enum clusterlock_result clusterlease_grant(struct clusterlock *lock, unsigned seconds, uint64_t end, struct lease *lease)
 {
 	struct etcd_answer answer;
 	enum etcd_result result;
 	uint64_t id, ttl, began = lease_clock();
 
-	lock->lease.id = 0;
-	lock->renewal.term = 0;
-	if (!choose_key(lock, &id))
-		return clusterlock_fail(lock, "no memory");
-	result = etcd_call(lock->etcd, "lease/grant", etcd_ask_grant(id, lock->ttl), end, CLUSTERLOCK_TRY, &answer);
+	if (!choose_id(&id))
+		return clusterlock_fail(lock, "no random number");
+	result = etcd_call(lock->etcd, "lease/grant", etcd_ask_grant(id, seconds), end, CLUSTERLOCK_TRY, &answer);
 	ttl = result == ETCD_DONE ? read_ttl(answer.body) : 0;
 	json_decref(answer.body);
 	// An earlier try was granted, and its answer lost. etcd grants at least what was asked for.
 	if (result == ETCD_REFUSED && answer.code == ETCD_CODE_PRECONDITION && answer.repeated) {
-		ttl = lock->ttl * LEASE_SECOND;
+		ttl = seconds * LEASE_SECOND;
 		answer.sent = began;
 	}
 	if (!ttl)
 		return clusterlock_not_done(lock, result);
-	lock->lease = (struct lease){ .id = id, .ttl = ttl, .sent = answer.sent };
+	*lease = (struct lease){ .id = id, .ttl = ttl, .sent = answer.sent };
 	return CLUSTERLOCK_TAKEN;
 }
 

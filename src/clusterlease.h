@@ -12,8 +12,8 @@ enum clusterlock_result clusterlock_not_done(struct clusterlock *lock, enum etcd
 // How long one member may take at a start.
 #define CLUSTERLOCK_TRY (3 * LEASE_SECOND / 2)
 
-// Asks for a lease and chooses the key under it, until END.
-enum clusterlock_result clusterlease_grant(struct clusterlock *lock, uint64_t end);
+// Asks for a LEASE of SECONDS, until END.
+enum clusterlock_result clusterlease_grant(struct clusterlock *lock, unsigned seconds, uint64_t end, struct lease *lease);
 
 enum renewed { RENEWED, RENEWED_LATER, RENEWED_GONE };
 

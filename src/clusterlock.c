@@ -2,6 +2,8 @@
 #include "clusterlease.h"
 
 #include <stdio.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 // How long a start looks for a member that does what is asked for.
@@ -10,6 +12,9 @@
 #define WATCH_AGAIN LEASE_SECOND
 // Keys in a queue.
 #define SHORT_QUEUE 8
+// Before a waiter that has lost its place asks for a new one.
+#define REST (LEASE_SECOND / 4)
+#define DELETED "somebody has deleted the lock's key"
 #define TOO_SLOW "the lease was over before etcd had answered: it is slow, or the lease too short"
 
 static void remember_holder(struct clusterlock *lock, const struct etcd_entry *first)
@@ -57,6 +62,9 @@ static enum clusterlock_result enter(struct clusterlock *lock, bool try, uint64_
 
 	clusterlease_confirm(lock, answer.body);
 	json_decref(answer.body);
+	// A key needs a lease. Somebody has ended it.
+	if (result == ETCD_REFUSED && answer.code == ETCD_CODE_NOT_FOUND)
+		lease_end(&lock->lease);
 	if (!understood)
 		return clusterlock_not_done(lock, result);
 	remember_holder(lock, &queue->first);
@@ -73,7 +81,7 @@ static enum etcd_result look(struct clusterlock *lock, json_t *request, uint64_t
 	enum etcd_result result = etcd_call(lock->etcd, "kv/range", request, end, lease_try(&lock->lease), &answer);
 
 	if (result == ETCD_DONE && !etcd_read_first(answer.body, entry, revision))
-		result = ETCD_UNREACHABLE;
+		result = ETCD_REFUSED;
 	clusterlease_confirm(lock, answer.body);
 	json_decref(answer.body);
 	return result;
@@ -245,17 +253,41 @@ static void watch_again(struct clusterlock *lock, uint64_t revision, uint64_t no
 		etcd_unwatch(lock->etcd);
 }
 
-// WAITS: whether it has come to that.
-static enum clusterlock_result take_once(struct clusterlock *lock, uint64_t deadline, uint64_t end, bool *waits)
+// The key under the lease, as etcd's recipe has it.
+static bool make_key(struct clusterlock *lock)
 {
-	enum clusterlock_result result = clusterlease_grant(lock, end);
+	char *key;
+	int length = asprintf(&key, "%*s%" PRIx64, (int)lock->queue.length, "", lock->lease.id);
+
+	etcd_bytes_free(&lock->key);
+	if (length == -1)
+		return false;
+	memcpy(key, lock->queue.bytes, lock->queue.length);	// NOLINT(bugprone-not-null-terminated-result): the ID follows
+	lock->key = (struct etcd_bytes){ key, (size_t)length };
+	return true;
+}
+
+static enum clusterlock_result begin(struct clusterlock *lock, uint64_t end)
+{
+	enum clusterlock_result result;
+
+	lock->lease.id = 0;
+	lock->renewal.term = 0;
+	result = clusterlease_grant(lock, lock->ttl, end, &lock->lease);
+	return result == CLUSTERLOCK_TAKEN && !make_key(lock) ? clusterlock_fail(lock, "no memory") : result;
+}
+
+static enum clusterlock_result take_once(struct clusterlock *lock, uint64_t deadline, uint64_t end)
+{
+	enum clusterlock_result result = begin(lock, end);
 	struct etcd_queue queue = { .own = 0 };
 
 	if (result == CLUSTERLOCK_TAKEN)
 		result = enter(lock, deadline == 0, end, &queue);
-	*waits = result == CLUSTERLOCK_HELD && deadline && !clusterlock_is_outer(lock);
-	if (*waits)
+	if (result == CLUSTERLOCK_HELD && deadline && !clusterlock_is_outer(lock)) {
+		lock->waits = true;
 		result = wait_for_turn(lock, queue.own, deadline);
+	}
 	// The command would be asked to end at once. With another lease it need not be.
 	if (result == CLUSTERLOCK_TAKEN && lease_phase(&lock->lease, lease_clock()) >= LEASE_LATE) {
 		lease_end(&lock->lease);
@@ -266,24 +298,43 @@ static enum clusterlock_result take_once(struct clusterlock *lock, uint64_t dead
 	return result;
 }
 
+// Whether to try again after RESULT. A lease that is over before etcd has answered leaves nothing behind; and what ends for one that waits is
+// its place.
+static bool may_try_again(const struct clusterlock *lock, enum clusterlock_result result)
+{
+	if (lease_is_over(lock))
+		return result == CLUSTERLOCK_FAILED || result == CLUSTERLOCK_INTERRUPTED;
+	return lock->waits && result == CLUSTERLOCK_FAILED && lock->unreachable;
+}
+
+static uint64_t earlier(uint64_t one, uint64_t other)
+{
+	return one < other ? one : other;
+}
+
 enum clusterlock_result clusterlock_take(struct clusterlock *lock, uint64_t deadline)
 {
 	uint64_t end = lease_clock() + START_TIME;
 
 	for (;;) {
-		bool waits;
-		enum clusterlock_result result = take_once(lock, deadline, end, &waits);
+		enum clusterlock_result result;
+		bool had_place;
 
-		if ((result != CLUSTERLOCK_FAILED && result != CLUSTERLOCK_INTERRUPTED) || !lease_is_over(lock))
+		if (lock->waits && !etcd_sleep(lock->etcd, earlier(lease_clock() + REST, deadline)))
+			return CLUSTERLOCK_INTERRUPTED;
+		if (lock->waits)
+			end = earlier(lease_clock() + START_TIME, deadline);
+		result = take_once(lock, deadline, end);
+		had_place = lock->lease.id != 0;
+		if (!may_try_again(lock, result))
 			return result;
 		// Not to be held up by our own key; and whether it was the lease's end that interrupted us shows here.
-		if (clusterlease_revoke(lock) == ETCD_INTERRUPTED)
+		if (had_place && clusterlease_revoke(lock) == ETCD_INTERRUPTED)
 			return CLUSTERLOCK_INTERRUPTED;
-		if (lease_clock() >= (waits || (deadline && deadline < end) ? deadline : end))
-			return waits ? CLUSTERLOCK_HELD : clusterlock_fail(lock, TOO_SLOW);
-		// Whose lease ends while it waits, the machine asleep or cut off, goes to the end of the queue.
-		if (waits)
-			end = lease_clock() + START_TIME;
+		if (lease_clock() >= (lock->waits || (deadline && deadline < end) ? deadline : end))
+			return lock->waits ? CLUSTERLOCK_HELD : clusterlock_fail(lock, TOO_SLOW);
+		if (lock->waits && had_place)
+			return CLUSTERLOCK_OUT_OF_QUEUE;
 	}
 }
 
@@ -299,7 +350,7 @@ static bool check_key(struct clusterlock *lock)
 	there = is_own(lock, &first) && first.created == lock->fence;
 	etcd_entry_free(&first);
 	if (!there)
-		lock->why = "somebody has deleted the lock's key";
+		lock->why = DELETED;
 	else if (etcd_watch_is_over(lock->etcd))
 		watch_again(lock, revision, now);
 	return there;
@@ -314,6 +365,34 @@ bool clusterlock_keep(struct clusterlock *lock)
 	if (renewed == RENEWED_GONE || (renewed == RENEWED_LATER && !etcd_watch_is_over(lock->etcd)))
 		return renewed != RENEWED_GONE;
 	return check_key(lock);
+}
+
+// Puts the key under LEASE. Its revision stays, and with it its place before all others.
+static enum clusterlock_result put_under(struct clusterlock *lock, const struct lease *lease, const struct etcd_bytes *value, uint64_t end)
+{
+	struct etcd_answer answer;
+	enum etcd_result result = etcd_call(lock->etcd, "kv/txn", etcd_ask_release(&lock->key, lock->fence, value, lease->id), end,
+					    CLUSTERLOCK_TRY, &answer);
+	bool there = result == ETCD_DONE && etcd_read_success(answer.body);
+
+	json_decref(answer.body);
+	if (there)
+		return CLUSTERLOCK_TAKEN;
+	return result == ETCD_DONE ? clusterlock_fail(lock, DELETED) : clusterlock_not_done(lock, result);
+}
+
+bool clusterlock_leave_key(struct clusterlock *lock, unsigned seconds, const struct etcd_bytes *value)
+{
+	uint64_t end = earlier(lease_clock() + START_TIME, clusterlease_end(lock));
+	struct lease lease;
+	bool left;
+
+	etcd_unwatch(lock->etcd);
+	left = clusterlease_grant(lock, seconds, end, &lease) == CLUSTERLOCK_TAKEN && put_under(lock, &lease, value, end) == CLUSTERLOCK_TAKEN;
+	// The key stays under the old lease then, until that ends.
+	if (!left)
+		lock->lease.id = 0;
+	return left;
 }
 
 void clusterlock_give_back(struct clusterlock *lock)

@@ -11,7 +11,6 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define CLUSTERMARK_VARIABLE CONFIG_PREFIX "CLUSTER_INSTANCE"
 // Room for the mark's beginning.
 #define CLUSTERMARK_MAX (2 * TEXT_NUMBER_MAX + DIGEST_HEX + 2)
 

@@ -68,8 +68,8 @@ static void set_mark(const struct localhold *hold, const struct go *go)
 
 	clustermark_begin(environ, hold->mark.pid, hold->mark.start, begin);
 	if (asprintf(&mark, "%s%" PRIx64 ".%" PRIu64, begin, go->lease, go->fence) == -1)
-		err(CONFIG_EXIT_ERROR, CLUSTERMARK_VARIABLE);
-	set(CLUSTERMARK_VARIABLE, mark);
+		err(CONFIG_EXIT_ERROR, CONFIG_PREFIX "CLUSTER_INSTANCE");
+	set(CONFIG_PREFIX "CLUSTER_INSTANCE", mark);
 	free(mark);
 }
 

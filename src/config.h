@@ -10,7 +10,8 @@
 #define CONFIG_PREFIX "EXCLUSIVELOCK_"
 
 // Exit statuses that are not the user's choice.
-#define CONFIG_EXIT_ERROR 125
+#define CONFIG_EXIT_LOST 123		// of a cluster's: the command had begun
+#define CONFIG_EXIT_ERROR 125		// nothing was started
 #define CONFIG_EXIT_CANNOT_RUN 126
 #define CONFIG_EXIT_NOT_FOUND 127
 

@@ -166,6 +166,13 @@ json_t *etcd_ask_entry(const struct etcd_bytes *queue, const struct etcd_bytes *
 			 "request_range", first_of(queue));
 }
 
+json_t *etcd_ask_release(const struct etcd_bytes *key, uint64_t created, const struct etcd_bytes *value, uint64_t lease)
+{
+	return json_pack("{s:[{s:o, s:s, s:s, s:o}], s:[{s:{s:o, s:o, s:o}}]}", "compare", "key", encoded(key), "target", "CREATE", "result",
+			 "EQUAL", "create_revision", number(created), "success", "request_put", "key", encoded(key), "value",
+			 encoded(value), "lease", number(lease));
+}
+
 static int compare(const struct etcd_bytes *one, const struct etcd_bytes *other)
 {
 	int order = memcmp(one->bytes, other->bytes, one->length < other->length ? one->length : other->length);
@@ -239,6 +246,11 @@ bool etcd_read_term(const json_t *answer, uint64_t *term)
 	const json_t *result = json_object_get(answer, "result");
 
 	return read_number(json_object_get(result ? result : answer, "header"), "raft_term", term);
+}
+
+bool etcd_read_success(const json_t *answer)
+{
+	return json_is_true(json_object_get(answer, "succeeded"));
 }
 
 static bool read_revision(const json_t *answer, uint64_t *revision)

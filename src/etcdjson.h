@@ -34,6 +34,8 @@ json_t *etcd_ask_token(const char *user, const char *password);
 // Puts KEY with VALUE under LEASE unless it is there, or (TRY) anything is in the queue; and looks at it, and at the queue's first.
 json_t *etcd_ask_entry(const struct etcd_bytes *queue, const struct etcd_bytes *key, const struct etcd_bytes *value, uint64_t lease,
 		       bool try);
+// Puts VALUE in the place of the value of KEY, and under LEASE, if the key still is that of revision CREATED.
+json_t *etcd_ask_release(const struct etcd_bytes *key, uint64_t created, const struct etcd_bytes *value, uint64_t lease);
 json_t *etcd_ask_first(const struct etcd_bytes *queue);
 // The last that was created before CREATED.
 json_t *etcd_ask_predecessor(const struct etcd_bytes *queue, uint64_t created);
@@ -67,6 +69,7 @@ struct etcd_place {
 
 // The answers. False: it is none of that kind, and nothing is to be given back.
 bool etcd_read_ttl(const json_t *answer, uint64_t *ttl);	// of a grant or a renewal; 0: there is no such lease
+bool etcd_read_success(const json_t *answer);	// of a transaction: whether its condition was met
 bool etcd_read_token(const json_t *answer, const char **token);
 // The raft term in the answer's header. A member fills the header of a renewal before it renews, and that of a read after it has read.
 bool etcd_read_term(const json_t *answer, uint64_t *term);

@@ -66,14 +66,18 @@ static enum outer find_outer(const char *mark)
 // Whether the lock that is asked for is an outer one. Then the command gets its fence.
 static bool pass_by(struct launch *launch)
 {
-	const char *mark = config_get(environ, CLUSTERMARK_VARIABLE);
+	const char *mark = config_get(environ, CONFIG_PREFIX "CLUSTER_INSTANCE");
 	enum outer outer = mark ? find_outer(mark) : OUTER_NONE;
 
-	if (outer == OUTER_SAME)
+	if (outer == OUTER_SAME) {
 		launch_set(launch, &(struct setting){ CONFIG_PREFIX "FENCE", strrchr(mark, '.') + 1 }, 1);
+		// These are about the start that took the lock.
+		environment_remove(environ, CONFIG_PREFIX "CLUSTER_AT_LEAST");
+		environment_remove(environ, CONFIG_PREFIX "CLUSTER_EVEN_ON_FAILURE");
+	}
 	// With another one the keeper may still find that it asks for the same.
 	if (outer == OUTER_NONE)
-		environment_remove(environ, CLUSTERMARK_VARIABLE);
+		environment_remove(environ, CONFIG_PREFIX "CLUSTER_INSTANCE");
 	return outer == OUTER_SAME;
 }
 

@@ -37,10 +37,25 @@ void loop_lose(struct loop *loop)
 		report_error("the command", 0, "some of its descendants run as another user and cannot be killed", NULL);
 }
 
+// Whether the warden has told, while this process stood still, that all was over while the lease lasted.
+static bool is_told_over(struct loop *loop)
+{
+	struct warden_report report;
+	bool ended;
+
+	while (warden_read(loop->warden, &report, &ended))
+		if (report.what == WARDEN_OVER) {
+			loop->end = report;
+			return loop->over = true;
+		}
+	return false;
+}
+
 // The warden does the same. It may be stopped.
 static void look_at_clock(struct loop *loop)
 {
-	if (loop->stage == LOOP_HOLDING && loop->lease->id && !loop->over && lease_phase(loop->lease, lease_clock()) == LEASE_OVER)
+	if (loop->stage == LOOP_HOLDING && loop->lease->id && !loop->over && lease_phase(loop->lease, lease_clock()) == LEASE_OVER &&
+	    !is_told_over(loop))
 		loop_lose(loop);
 }
 

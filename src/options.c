@@ -44,6 +44,8 @@ static const struct option {	// NOLINT(clang-analyzer-optin.performance.Padding)
 	{ 0, "key", NEEDED, CONFIG_PREFIX "CLUSTER_KEY", { NULL, NULL }, ABOUT_CLUSTER },
 	{ 0, "cluster-user", NEEDED, CONFIG_PREFIX "CLUSTER_USER", { NULL, NULL }, ABOUT_CLUSTER },
 	{ 0, "password-file", NEEDED, CONFIG_PREFIX "CLUSTER_PASSWORD_FILE", { NULL, NULL }, ABOUT_CLUSTER },
+	{ 0, "at-least", NEEDED, CONFIG_PREFIX "CLUSTER_AT_LEAST", { NULL, NULL }, ABOUT_CLUSTER },
+	{ 0, "even-on-failure", NONE, NULL, { CONFIG_PREFIX "CLUSTER_EVEN_ON_FAILURE", "1" }, ABOUT_CLUSTER },
 	{ 'h', "help", NONE, NULL, { NULL, NULL }, HELP },
 	{ 'V', "version", NONE, NULL, { NULL, NULL }, VERSION },
 };

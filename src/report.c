@@ -146,14 +146,17 @@ static void add_visible_string(struct message *message, const char *string)
 	add_visible(message, string, strlen(string));
 }
 
-// HOST may be NULL.
-static void refused(const struct lockname *name, pid_t pid, const char *host)
+#define RUNNING "is already running"
+
+// "Another 'NAME' process WORDS (pid PID on HOST)END". HOST may be NULL.
+static void refused(const struct lockname *name, const char *words, pid_t pid, const char *host, const char *end)
 {
 	struct message message = message_to(STDERR_FILENO);
 
 	add(&message, "Another '");
 	lockname_walk(name, add_visible, &message);
-	add(&message, "' process is already running");
+	add(&message, "' process ");
+	add(&message, words);
 	if (pid > 0) {
 		add(&message, " (pid ");
 		add_number(&message, (uint64_t)pid);
@@ -163,18 +166,23 @@ static void refused(const struct lockname *name, pid_t pid, const char *host)
 		}
 		add(&message, ")");
 	}
-	add(&message, ".");
+	add(&message, end);
 	finish(&message);
 }
 
 void report_refused(const struct lockname *name, pid_t pid)
 {
-	refused(name, pid, NULL);
+	refused(name, RUNNING, pid, NULL, ".");
 }
 
 void report_refused_by_host(const struct lockname *name, pid_t pid, const char *host)
 {
-	refused(name, pid, host[0] ? host : NULL);
+	refused(name, RUNNING, pid, host[0] ? host : NULL, ".");
+}
+
+void report_has_run(const struct lockname *name, pid_t pid, const char *host)
+{
+	refused(name, "has already run", pid, host[0] ? host : NULL, ", and its name is still held.");
 }
 
 void report_error(const char *what, int error, const char *why, const char *advice)

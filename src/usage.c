@@ -24,6 +24,9 @@ const char usage_text[] =
 	"  -p, --print-lockfile   print the path of the lock file and end\n"
 	"      --cluster[=ENDPOINTS]  in a whole cluster, by etcd; see exlock-cluster(7)\n"
 	"      --cluster-prefix, --ttl, --cacert, --cert, --key, --cluster-user, --password-file\n"
+	"      --at-least SECONDS  keep the name in the cluster that long from the start\n"
+	"      --even-on-failure   the same where COMMAND does not end with 0\n"
 	"  -h, --help  this text  -V, --version  the version\n"
 	"\n"
-	"Exit status: COMMAND's; 1 refused, 125 error, 126 cannot be run, 127 not found.\n";
+	"Exit status: COMMAND's; 1 refused, 123 lost in the cluster, 125 error (nothing was\n"
+	"started), 126 cannot be run, 127 not found.\n";

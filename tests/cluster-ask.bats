@@ -270,13 +270,13 @@ datetime.datetime.strptime(value["start"], "%Y-%m-%dT%H:%M:%SZ")' "${lines[1]}" 
 	local lease
 	hold_on web1 "$HELPERS/hold"
 	etcdctl del --prefix "$NAME/"
-	ends_with 125 "$KEEPER"
+	ends_with 123 "$KEEPER"
 	grep -qF "exlock: etcd: somebody has deleted the lock's key (the lock was lost: the command was killed)" web1.err
 	process_has_ended "$COMMAND"
 	hold_on web1 "$HELPERS/hold"
 	lease=$(queue --keys-only | sed -n "s|^$NAME/||p")
 	etcdctl lease revoke "$lease"
-	ends_with 125 "$KEEPER"
+	ends_with 123 "$KEEPER"
 	grep -qF "exlock: etcd: etcd has ended the lease (the lock was lost: the command was killed)" web1.err
 	process_has_ended "$COMMAND"
 	[[ -z $(ls -A web1) ]]

@@ -50,7 +50,7 @@ thaw() {
 	ENDPOINTS=$others assert_next_is_alone
 	# The disk is frozen yet.
 	kill -0 "$FREEZER_PID"
-	assert_ends_with 125
+	assert_ends_with 123
 	flock -n "$ORACLE" true
 }
 

@@ -130,7 +130,7 @@ is_watched() {
 @test "a command whose key somebody deletes is killed: the name is another's by then" {
 	hold_on web1 sh -c "$STUBBORN" "$ORACLE"
 	etcdctl del --prefix "$NAME/"
-	assert_ends_with 125
+	assert_ends_with 123
 	flock -n "$ORACLE" true
 	grep -q deleted "$BATS_TEST_TMPDIR/web1.err"
 }

@@ -13,7 +13,7 @@ load cluster/hosts
 # The command ends before the next host's begins, and its lease was never moved on.
 assert_not_renewed() {
 	ENDPOINTS='' assert_next_is_alone
-	assert_ends_with 125
+	assert_ends_with 123
 	poll flock -n "$ORACLE" true
 }
 

@@ -19,7 +19,7 @@ setup() {
 		LONG = {"name": "n", "by-args": "a", "dir": "d", "user": "u", "wait": "w", "timeout": "t", "flag": "f", "exit-code": "E",
 		        "quiet": "q", "verbose": "v", "scope": "s", "no-preload": "P", "print-lockfile": "p"}
 		LONG_ONLY = {"ttl": "CLUSTER_TTL", "cacert": "CLUSTER_CACERT", "cert": "CLUSTER_CERT", "key": "CLUSTER_KEY",
-		             "cluster-user": "CLUSTER_USER", "password-file": "CLUSTER_PASSWORD_FILE"}
+		             "cluster-user": "CLUSTER_USER", "password-file": "CLUSTER_PASSWORD_FILE", "at-least": "CLUSTER_AT_LEAST"}
 		VALUED = "ndtEs"
 		LETTERS = "".join(letter + ":" * (letter in VALUED) for letter in LONG.values())
 		NAMES = [name + "=" * (letter in VALUED) for name, letter in LONG.items()] + [name + "=" for name in [*LONG_ONLY, "cluster"]]

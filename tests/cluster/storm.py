@@ -23,7 +23,7 @@ from proxy import Proxy
 
 HOSTS = 5
 TICK = 0.02
-REFUSED, WITHDRAWN, ERROR = 77, 79, 125
+REFUSED, WITHDRAWN, LOST, ERROR = 77, 79, 123, 125
 
 Holder = collections.namedtuple("Holder", "host pid parent keeper fence children is_long")
 # Whose process: HOST is None for one of etcdctl's among the contenders.
@@ -145,12 +145,12 @@ class Storm:
             host = self.running.pop(process).host
             self.count["refusals"] += status == REFUSED
             self.count["withdrawn"] += status == WITHDRAWN
-            if status == ERROR and host:
+            if status in (LOST, ERROR) and host:
                 self.count["errors"] += 1
                 # What was begun while all was not well may take a lease to show.
                 if self.calm_since and time.monotonic() - self.calm_since > 2 * self.ttl:
                     self.count["unprovoked"] += 1
-                    print(f"storm: {host} ended with {ERROR} although nothing was wrong", file=sys.stderr)
+                    print(f"storm: {host} ended with {status} although nothing was wrong", file=sys.stderr)
 
     def tick(self, starting=True):
         if starting:
