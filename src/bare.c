@@ -101,6 +101,11 @@ void exit(int status)
 	_exit(status);
 }
 
+void _exit(int status)
+{
+	rawcall_exit(status);
+}
+
 static long call(long number, long a, long b, long c, long d, long e)
 {
 	long result = rawcall(number, a, b, c, d, e, 0);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "claim.h"
 
+#include "descriptor.h"
 #include "keepers.h"
 #include "procfile.h"
 #include "scratch.h"
@@ -18,23 +19,104 @@ static int flags_of(bool block)
 	return block ? RECORD_OPEN_FLAGS & ~O_NONBLOCK : RECORD_OPEN_FLAGS;
 }
 
-bool claim_open(const char *path, bool block, struct claim *claim)
+static bool may_not_write(int error)
 {
-	*claim = (struct claim){ .fd = flopen(path, O_RDWR | flags_of(block)), .writable = true };
-	if (claim->fd != -1 || (errno != EACCES && errno != EROFS && errno != EPERM))
+	return error == EACCES || error == EROFS || error == EPERM;
+}
+
+static void close_keeping_errno(int fd)
+{
+	int error = errno;
+
+	(void)close(fd);
+	errno = error;
+}
+
+// Another file may be at the path by now: claim_judge() looks whether both are the same.
+static bool open_record(const char *path, struct claim *claim)
+{
+	claim->fd = openat(AT_FDCWD, path, O_RDWR | RECORD_OPEN_FLAGS);
+	claim->writable = claim->fd != -1;
+	if (!claim->writable && may_not_write(errno))
+		claim->fd = claim->held;
+	if (claim->fd == -1) {
+		close_keeping_errno(claim->held);
+		claim->held = -1;
+	}
+	return claim->fd != -1;
+}
+
+static bool open_apart(const char *path, bool block, struct claim *claim)
+{
+	*claim = (struct claim){ .held = flopen(path, O_RDONLY | flags_of(block)), .fd = -1 };
+	return claim->held != -1 && open_record(path, claim);
+}
+
+bool claim_open(const char *path, const struct claim_way *way, struct claim *claim)
+{
+	if (way->apart && (open_apart(path, way->block, claim) || errno != EMFILE))
 		return claim->fd != -1;
+	*claim = (struct claim){ .fd = flopen(path, O_RDWR | flags_of(way->block)), .writable = true };
 	// Another user's file, or our own from before a setuid(): what may be read can be locked and judged. If its owner has just
 	// taken it away, there is none.
-	*claim = (struct claim){ .fd = flopen(path, O_RDONLY | flags_of(block)) };
+	if (claim->fd == -1 && may_not_write(errno))
+		*claim = (struct claim){ .fd = flopen(path, O_RDONLY | flags_of(way->block)) };
+	claim->held = claim->fd;
 	return claim->fd != -1;
+}
+
+bool claim_inherit(const char *path, int held, struct claim *claim)
+{
+	struct stat status;
+
+	*claim = (struct claim){ .held = held, .fd = -1 };
+	if (flock(held, LOCK_EX | LOCK_NB) == 0 && fstat(held, &status) == 0 && claim_is_at(path, &status))
+		return open_record(path, claim);
+	(void)close(held);
+	return false;
+}
+
+// CLAIM's file for reading only; -1: it cannot be had.
+static int open_for_reading(const char *path, const struct claim *claim)
+{
+	struct stat status;
+	int fd = openat(AT_FDCWD, path, O_RDONLY | RECORD_OPEN_FLAGS);
+
+	if (fd == -1 || (fstat(fd, &status) == 0 && status.st_dev == claim->status.st_dev && status.st_ino == claim->status.st_ino))
+		return fd;
+	(void)close(fd);
+	return -1;
+}
+
+void claim_part(const char *path, struct claim *claim)
+{
+	int fd = open_for_reading(path, claim);
+
+	if (fd != -1)
+		claim->held = fd;
+}
+
+void claim_move_up(struct claim *claim)
+{
+	bool apart = claim->fd != claim->held;
+
+	claim->held = descriptor_move_up(claim->held);
+	claim->fd = apart ? descriptor_move_up(claim->fd) : claim->held;
+}
+
+void claim_close(const struct claim *claim)
+{
+	if (claim->fd != claim->held)
+		(void)close(claim->fd);
+	(void)close(claim->held);
 }
 
 // With its mode from the first instant, whatever the umask: other users, and the next one of ours if we are killed now, are to
 // read whose it is. Only where nobody else runs in this process.
-static int create(const char *path, bool block)
+static int create(const char *path)
 {
 	mode_t mask = umask(0);
-	int fd = flopen(path, O_RDWR | O_CREAT | O_EXCL | flags_of(block), 0644);
+	int fd = openat(AT_FDCWD, path, O_RDWR | O_CREAT | O_EXCL | RECORD_OPEN_FLAGS, RECORD_MODE);
 	int error = errno;
 
 	(void)umask(mask);
@@ -51,7 +133,7 @@ static int open_unnamed(const char *path)
 		struct text text = text_in(directory, SCRATCH_SIZE);
 
 		text_bytes(&text, path, (size_t)(text_basename(path) - path));
-		fd = openat(AT_FDCWD, directory, O_TMPFILE | O_RDWR | RECORD_OPEN_FLAGS, 0644);
+		fd = openat(AT_FDCWD, directory, O_TMPFILE | O_RDWR | RECORD_OPEN_FLAGS, RECORD_MODE);
 	}
 	scratch_free(directory);
 	return fd;
@@ -69,7 +151,7 @@ static int create_beside_threads(const char *path)
 		return -1;
 	text_add(&number, "/proc/self/fd/");
 	text_number(&number, (uint64_t)fd);
-	if (fchmod(fd, 0644) == 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 &&
+	if (fchmod(fd, RECORD_MODE) == 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 &&
 	    linkat(AT_FDCWD, unnamed, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0)
 		return fd;
 	error = errno;
@@ -78,22 +160,61 @@ static int create_beside_threads(const char *path)
 	return -1;
 }
 
-static bool create_claim(const char *path, bool block, bool threads, struct claim *claim)
+// The description that is to have the flock of the file that has just been created, open as FD. -1: none.
+static int open_to_lock(const char *path, bool apart, int fd)
 {
-	*claim = (struct claim){ .fd = threads ? create_beside_threads(path) : create(path, block), .writable = true, .created = true };
-	return claim->fd != -1;
+	int held = apart ? openat(AT_FDCWD, path, O_RDONLY | RECORD_OPEN_FLAGS) : fd;
+
+	if (held == -1 && errno == EMFILE)
+		return fd;
+	// It has been taken away already, and is to be made again.
+	if (held == -1 && errno == ENOENT)
+		errno = EEXIST;
+	return held;
+}
+
+// Somebody else may open the new file before we have its flock, find it empty, and let go again; `lost` tells it from another one's.
+static bool lock_created(const char *path, const struct claim_way *way, int fd, struct claim *claim)
+{
+	struct stat status;
+	int held = open_to_lock(path, way->apart, fd), error;
+
+	if (held != -1 && flock(held, way->block ? LOCK_EX : LOCK_EX | LOCK_NB) == 0) {
+		claim->fd = fd;
+		claim->held = held;
+		return true;
+	}
+	error = errno;
+	if (fstat(fd, &status) == 0)
+		claim->lost = status.st_ino;
+	if (held != -1 && held != fd)
+		(void)close(held);
+	(void)close(fd);
+	errno = error;
+	return false;
+}
+
+static bool create_claim(const char *path, const struct claim_way *way, struct claim *claim)
+{
+	int fd = way->threads ? create_beside_threads(path) : create(path);
+
+	*claim = (struct claim){ .held = -1, .fd = -1, .writable = true, .created = true };
+	if (fd == -1 || !way->threads)
+		return fd != -1 && lock_created(path, way, fd, claim);
+	claim->fd = claim->held = fd;
+	return true;
 }
 
 // Mostly there is no file, or it is about to be waited for.
-bool claim_open_or_create(const char *path, bool block, bool threads, struct claim *claim)
+bool claim_open_or_create(const char *path, const struct claim_way *way, struct claim *claim)
 {
-	bool create_first = !block && !threads;
+	bool create_first = !way->block && !way->threads;
 
 	do {
-		if (!create_first && (claim_open(path, block, claim) || errno != ENOENT))
-			return claim->fd != -1;
+		if (!create_first && (claim_open(path, way, claim) || errno != ENOENT))
+			return claim->held != -1;
 		create_first = false;
-		if (create_claim(path, block, threads, claim))
+		if (create_claim(path, way, claim))
 			return true;
 	} while (errno == EEXIST);
 	return false;
@@ -161,10 +282,13 @@ void claim_set_holder(struct claim *claim, const struct record *record)
 static enum claim_result judge_record(const char *path, const struct process_self *self, ino_t unclaimed, struct budget *budget,
 				      struct claim *claim)
 {
+	const struct stat held = claim->status;
 	struct record record;
 
 	if (record_read(claim->fd, &record, &claim->status) == -1)
 		return fail(claim, errno, NULL);
+	if (claim->status.st_dev != held.st_dev || claim->status.st_ino != held.st_ino)
+		return CLAIM_AGAIN;
 	if (record_is_of(&record, self))
 		return CLAIM_OWN;
 	// Others have had it before we got its flock: it may have been left behind like any other.
@@ -196,7 +320,7 @@ enum claim_result claim_judge(const char *path, const struct process_self *self,
 {
 	enum claim_result result;
 
-	if (fstat(claim->fd, &claim->status) == -1)
+	if (fstat(claim->held, &claim->status) == -1)
 		return fail(claim, errno, NULL);
 	if (!S_ISREG(claim->status.st_mode))
 		return fail(claim, 0, "is not a regular file");

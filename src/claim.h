@@ -22,8 +22,10 @@ enum claim_result {
 };
 
 struct claim {
-	int fd;			// -1: not open
+	int held;		// has the flock; -1: not open
+	int fd;			// the record is read and written by it. The same, or another one, where what is exec'd is to inherit the first
 	bool created;		// by us, just now
+	ino_t lost;		// what was created just now, but another one was there first to take its flock
 	bool writable;
 	bool unread;		// held as far as is known: somebody does not let go of the record's lock
 	bool left;		// the record said, when it was judged, that its process has left: RECORD_HINT_LEFT
@@ -35,12 +37,29 @@ struct claim {
 	const char *why;
 };
 
-// Opens the file at PATH and takes its flock: by flopen(3), so what is open is what is at the path. A file that may not be
-// written is opened for reading. BLOCK waits for the flock. False and errno: EWOULDBLOCK: it is taken.
-bool claim_open(const char *path, bool block, struct claim *claim);
+// How a lock file is opened.
+struct claim_way {
+	bool block;		// wait for the flock
+	bool apart;		// the flock is taken on a description that is open for reading only, the record written through another one
+	bool threads;		// the process may have others, whose umask is to be left alone
+};
 
-// The same, and creates the file where there is none. THREADS: the process may have others, whose umask is to be left alone.
-bool claim_open_or_create(const char *path, bool block, bool threads, struct claim *claim);
+// Opens the file at PATH and takes its flock: by flopen(3), so what is open is what is at the path. A file that may not be
+// written is opened for reading. False and errno: EWOULDBLOCK: it is taken.
+bool claim_open(const char *path, const struct claim_way *way, struct claim *claim);
+
+// The same, and creates the file where there is none.
+bool claim_open_or_create(const char *path, const struct claim_way *way, struct claim *claim);
+
+// The same by the inherited descriptor HELD, which is to have the flock of the file at PATH. Where it has not: closes it, and returns false.
+bool claim_inherit(const char *path, int held, struct claim *claim);
+
+// Has the flock of CLAIM taken on a description of its own, as with `apart`, where it is not taken yet.
+void claim_part(const char *path, struct claim *claim);
+
+// Moves what is open above the standard descriptors; closes it.
+void claim_move_up(struct claim *claim);
+void claim_close(const struct claim *claim);
 
 // Looks whose the open file is and, if nobody's, writes SELF into its record. An empty file is nobody's if its inode is UNCLAIMED.
 // Leaves the file open whatever the result.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Where the loader enters the shim, and what the launcher knows the shim's file by.
+#include "exits.h"
 #include "exlock.h"
 #include "seccomp.h"
 #include "shimfile.h"
@@ -13,5 +14,6 @@ __attribute__((section(".note.exlock"), aligned(4), used)) static const struct s
 __attribute__((constructor)) static void start(void)
 {
 	seccomp_prepare();
-	exlock_start(true);
+	exits_prepare();
+	exlock_start();
 }

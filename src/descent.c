@@ -46,7 +46,7 @@ static bool names(const struct record *record, const struct mark *mark)
 
 static pid_t find_taker(const char *path, const struct mark *mark)
 {
-	const struct mapped_file file = { .device = mark->device, .inode = mark->inode, .path = path };
+	const struct mapped_file file = { .device = mark->lock.device, .inode = mark->lock.inode, .path = path };
 
 	return keepers_find_taker(&file);
 }
@@ -79,19 +79,15 @@ struct keeper_search {
 static bool may_keep(pid_t pid, const void *context)
 {
 	const struct keeper_search *search = context;
-	enum mappings mappings;
-
-	if (!process_began_since(pid, search->start))
-		return false;
-	mappings = keepers_look(pid, search->file);
-	return mappings == MAPPINGS_WITH || mappings == MAPPINGS_UNSEEN;
+	return process_began_since(pid, search->start) &&
+	       (keepers_keeps(pid, search->file) || keepers_look(pid, search->file) == MAPPINGS_UNSEEN);
 }
 
 // The instance has ended beyond doubt, and something that it forked keeps the flock, which no record names. A replayed environment has
 // that mark, too. So has what somebody else starts whom the instance left behind; a mark without a session tells that.
 static bool descends_from_keeper(const struct mark *mark, const char *path)
 {
-	const struct mapped_file file = { .device = mark->device, .inode = mark->inode, .path = path };
+	const struct mapped_file file = { .device = mark->lock.device, .inode = mark->lock.inode, .path = path };
 	const struct keeper_search search = { &file, mark->start };
 
 	return process_find_ancestor(may_keep, &search) != 0 || (mark->session != 0 && process_lost_parent_since(mark->start));

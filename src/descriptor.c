@@ -23,8 +23,7 @@ int descriptor_move_up(int fd)
 int descriptor_move_aside(int fd)
 {
 	// In every process' first table of descriptors: threads that share one would all be waited for before a larger one is used.
-	const int lowest = 50;
-	int copy = fd >= lowest ? -1 : move(fd, lowest, F_DUPFD_CLOEXEC);
+	int copy = fd >= DESCRIPTOR_ASIDE ? -1 : move(fd, DESCRIPTOR_ASIDE, F_DUPFD_CLOEXEC);
 
 	return copy == -1 ? descriptor_move_up(fd) : copy;
 }
@@ -32,7 +31,7 @@ int descriptor_move_aside(int fd)
 int descriptor_move_high(int fd, bool inheritable)
 {
 	// The usual soft limit is 1024; a table that reaches no further than that costs next to nothing.
-	static const int lowest[] = { 1000, 200, 50, STDERR_FILENO + 1 };
+	static const int lowest[] = { 1000, 200, DESCRIPTOR_ASIDE, STDERR_FILENO + 1 };
 
 	for (unsigned i = 0; i < sizeof(lowest) / sizeof(*lowest); i++) {
 		int copy = move(fd, lowest[i], inheritable ? F_DUPFD : F_DUPFD_CLOEXEC);

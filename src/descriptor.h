@@ -8,6 +8,9 @@
 // a copy above them (FD is closed then); FD itself if there is no room for a copy.
 int descriptor_move_up(int fd);
 
+// Below this a number may be one that the program counts on.
+#define DESCRIPTOR_ASIDE 50
+
 // Moves FD to a number that the program does not use, close-on-exec, at no great cost. Returns the number that it has now.
 int descriptor_move_aside(int fd);
 

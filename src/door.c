@@ -310,12 +310,6 @@ int getrusage(enum __rusage_who who, struct rusage *usage)
 	return (int)CALL2(SYS_getrusage, who, usage);
 }
 
-void _exit(int status)
-{
-	for (;;)
-		(void)CALL1(SYS_exit_group, status);
-}
-
 int ppoll(struct pollfd *files, nfds_t count, const struct timespec *timeout, const sigset_t *mask)
 {
 	struct timespec left = timeout ? *timeout : (struct timespec){ 0 };	// the kernel writes to it
@@ -365,6 +359,12 @@ int timer_delete(timer_t timer)
 int sigemptyset(sigset_t *set)
 {
 	set->__val[0] = 0;
+	return 0;
+}
+
+int sigfillset(sigset_t *set)
+{
+	set->__val[0] = ~0ul;
 	return 0;
 }
 
@@ -459,6 +459,6 @@ void *__stack_chk_guard;
 void __stack_chk_fail(void);
 void __stack_chk_fail(void)
 {
-	_exit(127);
+	rawcall_exit(127);
 }
 #pragma GCC visibility pop

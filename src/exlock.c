@@ -5,11 +5,14 @@
 #include "config.h"
 #include "descent.h"
 #include "environment.h"
+#include "handover.h"
+#include "hold.h"
 #include "lockfile.h"
 #include "lockname.h"
 #include "mark.h"
 #include "pattern.h"
 #include "pause.h"
+#include "rawcall.h"
 #include "report.h"
 #include "seccomp.h"
 #include "start.h"
@@ -17,6 +20,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -51,6 +55,7 @@ struct guard {
 __attribute__((common)) struct {
 	struct lockfile lock;
 	struct config config;
+	bool registered;	// there is a lock to give back at the end
 	bool left;
 	char *lock_path;
 	char texts[2 * PATH_MAX + ROOM];	// the program's path, the lock file's, new variables of the environment: one behind the other
@@ -70,6 +75,13 @@ static char *place_lock_path(void)
 	return kept.lock_path;
 }
 
+// Once: a second thread that ends the process meanwhile may leave a stale file.
+static void give_back(void)
+{
+	if (!__atomic_exchange_n(&kept.left, true, __ATOMIC_RELAXED) && lockfile_leave(&kept.lock))
+		report_log(&kept.config, "Released lock at", kept.lock_path);
+}
+
 static void leave(void *unused, int status)
 {
 	(void)unused;
@@ -80,11 +92,31 @@ static void leave(void *unused, int status)
 	// parent's own end. So this one, the last of all, is put back, and the child ends here; the parent writes what stdio still has.
 	if (gnu_get_libc_version && getpid() != kept.lock.self.pid && process_shares_memory()) {
 		(void)__cxa_atexit(leave, NULL, NULL);
-		_exit(status);
+		rawcall_exit(status);
 	}
-	kept.left = true;
-	if (lockfile_leave(&kept.lock))
-		report_log(&kept.config, "Released lock at", kept.lock_path);
+	give_back();
+}
+
+// Whether this process, which ends without exit handlers, has the lock to give back. A forked child may not: most of them end so. A child by
+// vfork(2) has its parent's memory, so nothing is written here.
+static bool has_lock(void)
+{
+	pid_t pid = getpid();
+
+	// While the process that took the lock is this one's parent the record names no child.
+	return pid == kept.lock.self.pid || (getppid() != kept.lock.self.pid && lockfile_names(&kept.lock, pid));
+}
+
+void exlock_end(void)
+{
+	sigset_t all;
+
+	if (!kept.registered || kept.left || seccomp_entered() || !has_lock())
+		return;
+	// After _exit(2) no handler of the program's runs, and no signal changes the status.
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, NULL);
+	give_back();
 }
 
 static void leave_quickly(void)
@@ -94,6 +126,7 @@ static void leave_quickly(void)
 
 static void register_handlers(void)
 {
+	kept.registered = true;
 	if (__cxa_atexit)
 		(void)__cxa_atexit(leave, NULL, NULL);
 	if (__cxa_at_quick_exit)
@@ -114,16 +147,15 @@ static bool apply(const struct guard *guard, const struct setting *settings, int
 	return environment != NULL;
 }
 
-static void export_taken(const struct guard *guard)
+static unsigned flags(void)
 {
-	struct mark mark = {
-		.pid = kept.lock.self.pid,
-		.start = kept.lock.self.start,
-		.device = kept.lock.device,
-		.inode = kept.lock.inode,
-		.session = kept.lock.self.session,
-		.descriptor = kept.lock.keep_descriptor ? kept.lock.descriptor : -1,
-	};
+	return (kept.config.scope_tree ? MARK_TREE : 0) | (kept.lock.unwritable ? MARK_STAYS : 0) | (kept.lock.layered ? MARK_LAYERED : 0);
+}
+
+static void export_taken(struct guard *guard)
+{
+	struct mark *mark = &guard->mark;
+	bool stays_open = kept.lock.keep_descriptor || kept.lock.hands_over;
 	char instance[MARK_MAX], pid[TEXT_NUMBER_MAX];
 	struct text text = text_in(pid, sizeof(pid));
 	const struct setting settings[] = {
@@ -134,8 +166,13 @@ static void export_taken(const struct guard *guard)
 		{ CONFIG_PREFIX "HOLDER", "" },
 	};
 
-	text_number(&text, (uint64_t)mark.pid);
-	mark_write(&mark, instance);
+	mark->pid = kept.lock.self.pid;
+	mark->start = kept.lock.self.start;
+	mark->session = kept.lock.self.session;
+	mark->space = kept.lock.self.space;
+	mark->lock = (struct mark_descriptor){ stays_open ? kept.lock.descriptor : -1, flags(), kept.lock.device, kept.lock.inode };
+	text_number(&text, (uint64_t)mark->pid);
+	mark_write(mark, instance);
 	// Without it descendants have no mark, and are known by their ancestors.
 	(void)apply(guard, settings, sizeof(settings) / sizeof(*settings));
 }
@@ -157,16 +194,31 @@ static bool export_flagged(const struct guard *guard, pid_t holder)
 	return apply(guard, settings, sizeof(settings) / sizeof(*settings));
 }
 
-// Whether EXCLUSIVELOCK_ONLY leaves this program to us. Our own launcher is never to be exclusive, with a preload of the user's
-// for what it launches.
+// Our own launcher is never to be exclusive, with a preload of the user's for what it launches.
+static bool is_launcher(const struct guard *guard)
+{
+	return guard->start.execfn && strcmp(text_basename(guard->start.execfn), LAUNCHER) == 0;
+}
+
+// Whether EXCLUSIVELOCK_ONLY leaves this program to us.
 static bool is_selected(struct guard *guard)
 {
 	const char *only = config_get(guard->environment, CONFIG_PREFIX "ONLY");
 
-	if (guard->start.execfn && strcmp(text_basename(guard->start.execfn), LAUNCHER) == 0)
-		return false;
 	return !only || lockname_of_program(guard->start.execfn, guard->start.argv, kept.texts, &guard->script) == -1 ||
 	       pattern_selects(only, kept.texts);
+}
+
+static bool read_mark(struct mark *mark, const char *text)
+{
+	bool parsed = mark_parse(text, mark);
+
+	if (!parsed) {
+		mark->pid = 0;
+		mark->lock.number = -1;
+		mark->outers = 0;
+	}
+	return parsed;
 }
 
 static void read_config(struct guard *guard)
@@ -175,7 +227,7 @@ static void read_config(struct guard *guard)
 
 	if (!config_parse(guard->environment, &kept.config, &error)) {
 		report_config_error(&error);
-		_exit(CONFIG_EXIT_ERROR);
+		rawcall_exit(CONFIG_EXIT_ERROR);
 	}
 	// The program may write over its environment before we log for the last time.
 	if (kept.config.log_path) {
@@ -184,7 +236,6 @@ static void read_config(struct guard *guard)
 		text_add(&text, kept.config.log_path);
 		kept.config.log_path = kept.log_path;
 	}
-	guard->marked = mark_parse(config_get(guard->environment, CONFIG_PREFIX "INSTANCE"), &guard->mark);
 }
 
 // The lock cannot be judged. Returns if the user would rather run unguarded: then with all children, which are not to take the
@@ -193,7 +244,7 @@ static void stop(const struct guard *guard, const char *what, int error, const c
 {
 	report_error(what, error, why, kept.config.run_on_error ? UNGUARDED_ADVICE : advice);
 	if (!kept.config.run_on_error)
-		_exit(CONFIG_EXIT_ERROR);
+		rawcall_exit(CONFIG_EXIT_ERROR);
 	environment_strip_preload(*guard->start.environment, LIBRARY);
 }
 
@@ -223,35 +274,56 @@ static bool find_path(struct guard *guard)
 	return true;
 }
 
+// Whether PATH, of the lock that is asked for, and the MARKED one are of the same name in the default directory, which a chroot may not have.
+static bool is_same_name(const char *path, const char *marked)
+{
+	const char *own = text_basename(path), *other = text_basename(marked), *end = strrchr(own, '.');
+	size_t length = end ? (size_t)(end - own) : 0;
+
+	return (!kept.config.dir || kept.config.dir[0] != '/') && length > 0 && strncmp(own, other, length) == 0 && other[length] == '.' &&
+	       !strchr(other + length + 1, '.');
+}
+
+// Whether the lock that this program asks for by name is that of its mark. HANDED: the mark is beyond doubt, and so is its file, though its
+// path may be out of reach.
+static bool asks_for_marked(struct guard *guard, const char *marked, bool handed)
+{
+	struct stat status;
+
+	return find_path(guard) && (strcmp(kept.lock_path, marked) == 0 ||
+				    (fstatat(AT_FDCWD, kept.lock_path, &status, AT_SYMLINK_NOFOLLOW) == 0 && mark_is_of(&guard->mark, &status)) ||
+				    (handed && is_same_name(kept.lock_path, marked)));
+}
+
 // Whether the mark is about the lock that this program asks for: by that lock's name, or by none. Leaves its path.
-static bool find_marked_path(struct guard *guard)
+static bool find_marked_path(struct guard *guard, bool handed)
 {
 	const char *marked = config_get(guard->environment, CONFIG_PREFIX "LOCKFILE");
-	struct text text = text_in(place_lock_path(), PATH_MAX);
-	struct stat status;
+	struct text text;
 
 	if (!guard->marked || !marked)
 		return false;
-	if (kept.config.name)
-		return find_path(guard) && (strcmp(kept.lock_path, marked) == 0 ||
-					    (fstatat(AT_FDCWD, kept.lock_path, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
-					     mark_is_of(&guard->mark, &status)));
-	if (marked[0] != '/' || !text_begins(text_basename(marked), "py_exclusivelock_"))
+	if (kept.config.name && !handed)
+		return asks_for_marked(guard, marked, false);
+	if (marked[0] != '/' || !text_begins(text_basename(marked), "py_exclusivelock_") ||
+	    (kept.config.name && !asks_for_marked(guard, marked, true)))
 		return false;
+	text = text_in(place_lock_path(), PATH_MAX);
 	text_add(&text, marked);
-	guard->name.text = kept.lock_path;
+	if (!kept.config.name)
+		guard->name.text = kept.lock_path;
 	return !text.cut;
 }
 
 static bool is_in_tree(const struct guard *guard)
 {
-	return kept.config.scope_tree && guard->mark.descriptor >= 0;
+	return kept.config.scope_tree && guard->mark.lock.number >= 0;
 }
 
 // Whether this process belongs to the holder that marked it, so that there is nothing to take.
 static bool is_descendant(struct guard *guard)
 {
-	if (guard->mark.pid == getpid() || !find_marked_path(guard))
+	if (!guard->marked || guard->mark.pid == getpid() || !find_marked_path(guard, false))
 		return false;
 	if (!is_in_tree(guard))
 		return descent_by_mark(&guard->mark, kept.lock_path);
@@ -272,7 +344,7 @@ static void export_passed(const struct guard *guard)
 	char instance[MARK_MAX];
 
 	mark.session = 0;
-	mark.descriptor = -1;
+	mark.lock.number = -1;
 	mark_write(&mark, instance);
 	(void)apply(guard, &(struct setting){ CONFIG_PREFIX "INSTANCE", instance }, 1);
 }
@@ -283,36 +355,15 @@ static void pass_by(const struct guard *guard)
 {
 	if (is_in_tree(guard))
 		return;
-	if (guard->marked) {
-		lockfile_disown(&guard->mark);
+	if (guard->marked)
 		export_passed(guard);
-	}
 	environment_strip_preload(*guard->start.environment, LIBRARY);
-}
-
-// A stranger by now, whose holder has gone: with the descriptor that it inherited it would wait for itself.
-static void disown_orphaned(const struct guard *guard)
-{
-	struct stat status;
-
-	if (guard->marked && guard->mark.descriptor >= 0 && !is_in_tree(guard) &&
-	    fstatat(AT_FDCWD, kept.lock_path, &status, AT_SYMLINK_NOFOLLOW) == 0 && mark_is_of(&guard->mark, &status))
-		lockfile_disown(&guard->mark);
 }
 
 // Whether this process took the lock before it called exec, and asks for no other: whatever it runs now, it goes on.
 static bool is_own(struct guard *guard)
 {
-	return guard->mark.pid == kept.lock.self.pid && guard->mark.start == kept.lock.self.start && find_marked_path(guard);
-}
-
-// Whether the lock that it took goes on, by the descriptor that it kept or by the flock, taken again.
-static bool resumes(const struct guard *guard)
-{
-	if (!lockfile_adopt(&kept.lock, &guard->mark))
-		return lockfile_resume(&kept.lock);
-	kept.lock.keep_descriptor = true;
-	return true;
+	return guard->mark.pid == kept.lock.self.pid && guard->mark.start == kept.lock.self.start && find_marked_path(guard, false);
 }
 
 // A process that lost its mark must not be refused by its own ancestors' lock, nor by its siblings.
@@ -325,7 +376,7 @@ static void refuse(const struct guard *guard, pid_t holder)
 {
 	if (!kept.config.quiet)
 		report_refused(&guard->name, holder);
-	_exit(kept.config.exit_code);
+	rawcall_exit(kept.config.exit_code);
 }
 
 static void held(struct guard *guard, pid_t holder)
@@ -341,7 +392,7 @@ static void held(struct guard *guard, pid_t holder)
 	environment_strip_preload(*guard->start.environment, LIBRARY);
 }
 
-static void taken(const struct guard *guard)
+static void taken(struct guard *guard)
 {
 	export_taken(guard);
 	register_handlers();
@@ -361,8 +412,8 @@ static void take(struct guard *guard, bool own)
 	// the lock all the same.
 	if (result == LOCKFILE_ERROR && own) {
 		kept.lock.resumed = true;
-		kept.lock.device = guard->mark.device;
-		kept.lock.inode = guard->mark.inode;
+		kept.lock.device = guard->mark.lock.device;
+		kept.lock.inode = guard->mark.lock.inode;
 		result = LOCKFILE_TAKEN;
 	}
 	if (result != LOCKFILE_TAKEN && is_lost_descendant(&outcome)) {
@@ -379,37 +430,105 @@ static void take(struct guard *guard, bool own)
 		stop(guard, kept.lock_path, outcome.error, outcome.why, DIRECTORY_ADVICE);
 }
 
-void exlock_start(bool preloaded)
+// This process is not to keep the lock of another one.
+static void disown(struct mark *mark)
 {
-	struct guard guard = { .mark = { .descriptor = -1 } };
-	bool own;
+	if (handover_look(mark, &mark->lock) == HANDOVER_INHERITED)
+		(void)close(mark->lock.number);
+	mark->lock.number = -1;
+}
 
-	if (!start_find(&guard.start) || guard.start.secure)
+// What a launcher left open for this process is taken over whoever is meant, and closed where it is another process'. Returns whether the
+// innermost lock was handed over.
+static bool receive(struct guard *guard)
+{
+	struct mark *mark = &guard->mark;
+	enum handover whose;
+
+	handover_settle_outer(mark);
+	whose = handover_look(mark, &mark->lock);
+	if (whose == HANDOVER_OWN) {
+		kept.lock.self = (struct process_self){ .pid = mark->pid, .session = mark->session, .start = mark->start, .space = mark->space };
+		hold_adopt(&kept.lock, &mark->lock);
+	} else if (!(mark->lock.flags & MARK_TREE)) {
+		disown(mark);
+	}
+	return whose == HANDOVER_OWN;
+}
+
+// Another lock is asked for; the one that was handed over stays this process' until it ends, or that of all descendants.
+static void set_aside(struct guard *guard)
+{
+	if (kept.lock.keep_descriptor)
+		(void)mark_add_outer(&guard->mark, &guard->mark.lock);
+	kept.lock = (struct lockfile){ .descriptor = -1 };
+	guard->marked = false;
+	guard->mark.pid = 0;
+	guard->mark.lock.number = -1;
+}
+
+static void begin(void)
+{
+	kept.lock.self = process_self();
+	kept.lock.keep_descriptor = kept.config.scope_tree;
+	kept.lock.asked_to_end = kept.config.replaced;
+}
+
+void exlock_start(void)
+{
+	struct guard guard = { .mark = { .lock.number = -1 } };
+	bool handed = false, own;
+
+	if (!start_find(&guard.start) || guard.start.secure || is_launcher(&guard))
 		return;
 	guard.environment = config_own(*guard.start.environment, guard.own);
-	if (preloaded && !is_selected(&guard))
+	guard.marked = read_mark(&guard.mark, config_get(guard.environment, CONFIG_PREFIX "INSTANCE"));
+	kept.lock.descriptor = -1;
+	if (guard.marked)
+		handed = receive(&guard);
+	if (!handed && !is_selected(&guard))
 		return;
 	read_config(&guard);
-	kept.lock.descriptor = -1;
+	if (handed && find_marked_path(&guard, true)) {
+		taken(&guard);
+		return;
+	}
+	if (handed)
+		set_aside(&guard);
+	else if (!kept.config.scope_tree)
+		disown(&guard.mark);
 	if (is_descendant(&guard)) {
 		pass_by(&guard);
 		return;
 	}
-	kept.lock.self = process_self();
-	kept.lock.keep_descriptor = kept.config.scope_tree;
-	kept.lock.brief = !preloaded;
-	kept.lock.asked_to_end = kept.config.replaced;
+	begin();
 	own = is_own(&guard);
-	if (own && resumes(&guard)) {
+	if (own && lockfile_resume(&kept.lock)) {
 		taken(&guard);
 		return;
 	}
 	own = own && descent_own(kept.lock_path, &kept.lock.self);
-	if (!own && !find_path(&guard))
+	if (own || find_path(&guard))
+		take(&guard, own);
+}
+
+void exlock_take(const char *outer, bool hands_over)
+{
+	struct guard guard = { .mark = { .lock.number = -1 } };
+	struct mark around;
+
+	if (!start_find(&guard.start) || guard.start.secure)
 		return;
-	if (!own)
-		disown_orphaned(&guard);
-	take(&guard, own);
+	guard.environment = config_own(*guard.start.environment, guard.own);
+	read_config(&guard);
+	kept.lock.descriptor = -1;
+	begin();
+	kept.lock.hands_over = hands_over;
+	if (!find_path(&guard))
+		return;
+	if (mark_parse(outer, &around))
+		kept.lock.inherited = handover_bring(&around, kept.lock_path, &guard.mark);
+	take(&guard, false);
 }
 
 bool exlock_lasts(void)

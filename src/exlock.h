@@ -4,12 +4,20 @@
 
 #include <stdbool.h>
 
-// Takes the lock that the environment asks for, leaves its marks there, and sees to it that the lock is given back at the end; or lets
-// this process pass by; or ends it. PRELOADED: the process is a program of which it has to be asked first whether it is meant; otherwise
-// it is the launcher, which becomes the one that is.
-void exlock_start(bool preloaded);
+// Before a program begins that has loaded the library, and may be meant: takes the lock that the environment asks for, or goes on with the
+// one that was handed over to it, leaves its marks there, and sees to it that the lock is given back at the end; or lets this process pass
+// by; or ends it.
+void exlock_start(void);
 
-// Whether the lock that exlock_start() took outlasts exec, by the record or by a descriptor that is inherited.
+// For a process that is about to end without exit handlers, by _exit(2): gives the lock back if this process took it or the record names
+// this process by now. Any thread, a signal handler, and a child by vfork(2) may call it.
+void exlock_end(void);
+
+// The same for the launcher, which becomes the program that is meant. OUTER is the mark that it inherited, or NULL; the locks of it that are
+// this process' own go on to the program. HANDS_OVER: so does the descriptor of the new one.
+void exlock_take(const char *outer, bool hands_over);
+
+// Whether the lock that exlock_take() took outlasts exec, by the record or by a descriptor that stays open.
 bool exlock_lasts(void);
 
 #endif

@@ -290,13 +290,14 @@ static uint64_t wait_end(const struct launch *launch)
 
 static void take_lock(struct launch *launch)
 {
+	launch->outer = config_get(environ, CONFIG_PREFIX "INSTANCE");
 	forget_outer_marks();
 	set_name(launch);
 	// Nobody is to end its own ancestors.
 	if (launch->options.replace && !launch_is_descendant(launch))
 		launch_replace(launch);
 	else
-		exlock_start(false);
+		launch_take_lock(launch);
 }
 
 int main(int argc, char **argv)
@@ -314,6 +315,8 @@ int main(int argc, char **argv)
 	if (cluster)
 		check_cluster(&launch);
 	read_config(&launch);
+	if (launch.options.close && launch.config.scope_tree)
+		FAIL("--close and --scope tree do not go together: a tree keeps the lock by that descriptor");
 	find_name(&launch);
 	if (launch.options.print)
 		print(LAUNCH_JOIN(&launch, launch.lock_path, "\n"));

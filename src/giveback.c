@@ -75,7 +75,7 @@ void lockfile_release(struct lockfile *lock)
 	lock->budget.end = 0;
 	hold_end(lock);
 	// Busy: a contender has the flock for an instant, or a child that was forked from us has it for good.
-	alone = claim_open(lock->path, false, &claim);
+	alone = claim_open(lock->path, &(struct claim_way){ .block = false }, &claim);
 	if (!alone)
 		claim.fd = record_open(lock->path, O_RDWR, &status);
 	if (claim.fd == -1)
@@ -202,6 +202,15 @@ static bool let_go(struct lockfile *lock, const struct own_file *own, const stru
 	if (await_family(lock, own->status.st_uid))
 		(void)claim_delete(lock->path, own->fd, lock->device, lock->inode, &own->record);
 	return true;
+}
+
+bool lockfile_names(const struct lockfile *lock, pid_t pid)
+{
+	struct record record;
+	struct stat status;
+
+	return record_peek(lock->path, &record, &status) == 0 && record.pid == pid && status.st_dev == lock->device &&
+	       status.st_ino == lock->inode;
 }
 
 bool lockfile_leave(struct lockfile *lock)

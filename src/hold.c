@@ -4,7 +4,9 @@
 #include "descriptor.h"
 #include "record.h"
 
+#include <fcntl.h>
 #include <linux/magic.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -34,30 +36,69 @@ static bool mapping_keeps(int fd, dev_t device)
 	return true;
 }
 
-// Keeps the flock beyond the descriptor. A mapping holds the open file description, survives every close() and fork, and
-// is gone with exec. Without memory for it, or where it would not do, the descriptor stays, out of the way.
-void hold_keep(struct lockfile *lock, int fd, const struct stat *status)
+// Gives FD a high number for what is exec'd. That is to know whose it was: a process of another PID namespace may have our PID, and a mark
+// is replayed as easily as any variable. With hardly a number to spare it would be in the command's way.
+static void leave_open(struct lockfile *lock, int fd)
 {
-	bool mapping_suffices;
-
-	lock->device = status->st_dev;
-	lock->inode = status->st_ino;
-	lock->recorded = status->st_size > 0;
-	if (lock->brief && !lock->keep_descriptor) {
-		lock->descriptor = fd;
+	lock->descriptor = descriptor_move_high(fd, true);
+	if (!lock->keep_descriptor && lock->descriptor < DESCRIPTOR_ASIDE) {
+		lock->hands_over = false;
+		(void)fcntl(lock->descriptor, F_SETFD, FD_CLOEXEC);
 		return;
 	}
-	mapping_suffices = !lock->keep_descriptor && mapping_keeps(fd, status->st_dev);
+	(void)fcntl(lock->descriptor, F_SETOWN, lock->self.pid);
+}
 
-	// In a tree even those are to hold who lose the descriptor between fork and exec; they may not be able to say so. So are
-	// those who close it, a daemon for one, where the mapping alone does not hold the flock.
-	if (!mapping_suffices)
-		record_hint(fd, status, RECORD_HINT_MAPPED);
+// A mapping holds the open file description, survives every close() and fork, and is gone with exec. Without memory for it, or where it
+// would not do, the descriptor stays, out of the way.
+static void keep(struct lockfile *lock, int fd)
+{
 	lock->mapping = hold_map(fd);
-	if (!lock->mapping || !mapping_suffices)
-		lock->descriptor = descriptor_move_high(fd, lock->keep_descriptor);
+	if (!lock->mapping || lock->layered)
+		lock->descriptor = descriptor_move_high(fd, false);
 	else
 		(void)close(fd);
+}
+
+void hold_keep(struct lockfile *lock, const struct claim *claim)
+{
+	lock->device = claim->status.st_dev;
+	lock->inode = claim->status.st_ino;
+	lock->recorded = claim->status.st_size > 0;
+	lock->layered = !mapping_keeps(claim->held, claim->status.st_dev);
+	// In a tree even those are to hold who lose the descriptor between fork and exec; they may not be able to say so. So are
+	// those who close it, a daemon for one, where the mapping alone does not hold the flock.
+	if (lock->keep_descriptor || lock->layered)
+		record_hint(claim->fd, &claim->status, RECORD_HINT_MAPPED);
+	if (claim->fd != claim->held)
+		(void)close(claim->fd);
+	if (!lock->keep_descriptor && !lock->hands_over) {
+		keep(lock, claim->held);
+		return;
+	}
+	if (!lock->hands_over)
+		lock->mapping = hold_map(claim->held);
+	leave_open(lock, claim->held);
+}
+
+void hold_adopt(struct lockfile *lock, const struct mark_descriptor *descriptor)
+{
+	lock->device = descriptor->device;
+	lock->inode = descriptor->inode;
+	lock->layered = (descriptor->flags & MARK_LAYERED) != 0;
+	lock->unwritable = (descriptor->flags & MARK_STAYS) != 0;
+	lock->keep_descriptor = (descriptor->flags & (MARK_STAYS | MARK_TREE)) != 0;
+	lock->resumed = true;
+	// The record alone may have been had, while somebody looks at a dead holder's memory.
+	lock->shares = flock(descriptor->number, LOCK_EX | LOCK_NB) == -1;
+	lock->mapping = hold_map(descriptor->number);
+	if (lock->mapping && !lock->layered && !lock->keep_descriptor) {
+		(void)close(descriptor->number);
+		return;
+	}
+	lock->descriptor = descriptor->number;
+	if (!lock->keep_descriptor)
+		(void)fcntl(lock->descriptor, F_SETFD, FD_CLOEXEC);
 }
 
 // The program may have closed every descriptor, and have another file under this number.

@@ -4,16 +4,17 @@
 #ifndef EXLOCK_HOLD_H
 #define EXLOCK_HOLD_H
 
+#include "claim.h"
 #include "lockfile.h"
-
-#include <sys/stat.h>
 
 // A mapping that holds the open file description of FD; NULL: none is to be had.
 void *hold_map(int fd);
 
-// Keeps the flock that FD has, of the file of STATUS; FD is LOCK's now. Always succeeds: where no mapping will do, the descriptor
-// stays.
-void hold_keep(struct lockfile *lock, int fd, const struct stat *status);
+// Keeps the flock that CLAIM has, whose descriptors are LOCK's now. Always succeeds: where no mapping will do, the descriptor stays.
+void hold_keep(struct lockfile *lock, const struct claim *claim);
+
+// Keeps the flock of an inherited DESCRIPTOR, this process' own from before exec, which is closed if a mapping will do. FLAGS are the mark's.
+void hold_adopt(struct lockfile *lock, const struct mark_descriptor *descriptor);
 
 // Closes LOCK's descriptor, if it has one that is still its file's.
 void hold_close(struct lockfile *lock);

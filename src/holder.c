@@ -40,8 +40,8 @@ static void replace(const struct mapped_file *file, const struct record *old, pi
 	if (fd == -1)
 		return;
 	if (status.st_dev == file->device && status.st_ino == file->inode && record_lock(fd, F_WRLCK, &writer) == 0) {
-		// Still mapped, now that nobody else can write: otherwise a process that has let go would be recorded.
-		if (record_read(fd, &record, &status) == 0 && record_is_same(&record, old) && keepers_maps(to, file) &&
+		// It still keeps the flock, now that nobody else can write: otherwise a process that has let go would be recorded.
+		if (record_read(fd, &record, &status) == 0 && record_is_same(&record, old) && keepers_keeps(to, file) &&
 		    process_read_stat(to, &process) == 0)
 			(void)record_write(fd, to, process_start(&process), &status);
 		record_unlock(fd);
@@ -76,31 +76,65 @@ static bool is_there_to_stay(pid_t pid, struct sleeper *sleeper)
 	return true;
 }
 
-pid_t holder_find(const char *path, struct budget *budget, bool *stays)
+// Reads the record of FILE, whose path alone is known. False: there is no file, or the recorded process lives; *STAYS tells.
+static bool names_nobody(struct mapped_file *file, struct record *record, uid_t *owner, bool *stays)
 {
-	struct sleeper sleeper = { 0 };
-	struct mapped_file file = { .path = path, .budget = budget };
-	struct record record;
 	struct stat status;
-	pid_t pid;
 
 	*stays = false;
-	if (record_peek(path, &record, &status) == -1)
-		return 0;
-	*stays = record_is_alive(&record);
-	if (*stays)
-		return record.pid;
-	file.device = status.st_dev;
-	file.inode = status.st_ino;
+	if (record_peek(file->path, record, &status) == -1)
+		return false;
+	*stays = record_is_alive(record);
+	file->device = status.st_dev;
+	file->inode = status.st_ino;
+	*owner = status.st_uid;
+	return !*stays;
+}
+
+// Whether PID, which keeps FILE, is there to stay. Then it is recorded if it is root's or OWNER's.
+static bool record_if_it_stays(const struct mapped_file *file, const struct record *old, uid_t owner, pid_t pid)
+{
+	struct sleeper sleeper = { 0 };
+
+	if (pid == 0 || process_is_ending(pid) || !is_there_to_stay(pid, &sleeper))
+		return false;
+	if (keepers_is_credible(pid, owner))
+		replace(file, old, pid);
+	return true;
+}
+
+pid_t holder_find(const char *path, struct budget *budget, bool *stays)
+{
+	struct mapped_file file = { .path = path, .budget = budget };
+	struct record record = { .pid = 0 };
+	uid_t owner;
+	pid_t locker, pid;
+
+	if (!names_nobody(&file, &record, &owner, stays))
+		return *stays ? record.pid : 0;
 	budget_owe(budget);
-	pid = keepers_find_credible(&file, status.st_uid);
-	*stays = pid != 0 && is_there_to_stay(pid, &sleeper);
-	if (*stays)
-		replace(&file, &record, pid);
-	// What a stranger maps is not kept by that. But it may have been forked, with the flock, by a program of another user.
+	locker = keepers_find_locker(&file, owner, KEEPERS_ALL);
+	pid = locker != 0 && keepers_is_credible(locker, owner) ? locker : keepers_find_credible(&file, owner);
+	*stays = record_if_it_stays(&file, &record, owner, pid);
+	// What a stranger maps is not kept by that. But a program of another user may have forked it, with the flock.
 	if (pid == 0)
-		pid = keepers_find_locker(&file);
+		pid = locker;
 	return pid != 0 ? pid : keepers_find_mapper(&file);
+}
+
+pid_t holder_find_inherited(const char *path, struct budget *budget, bool *stays)
+{
+	struct mapped_file file = { .path = path, .budget = budget };
+	struct record record = { .pid = 0 };
+	uid_t owner;
+	pid_t pid;
+
+	if (!names_nobody(&file, &record, &owner, stays))
+		return *stays ? record.pid : 0;
+	budget_owe(budget);
+	pid = keepers_find_locker(&file, owner, KEEPERS_INHERITED);
+	*stays = record_if_it_stays(&file, &record, owner, pid);
+	return pid;
 }
 
 bool holder_flock_is_free(const char *path)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Who really holds, where the record does not say: a daemon, whose recorded parent has ended.
+// Which process really holds, where the record does not say: a daemon, whose recorded parent has ended.
 #ifndef EXLOCK_HOLDER_H
 #define EXLOCK_HOLDER_H
 
@@ -9,11 +9,15 @@
 
 #include <stdbool.h>
 
-// The PID of who holds the lock file at PATH: the recorded process if it lives; else one that maps the file, or that took the flock.
-// 0: not known. A process of root's or of the file's owner that maps the file and is there to stay is recorded, if we may write:
-// peers know only the record. Nobody else ever is: anybody may map what he may read.
+// The PID of the process that holds the lock file at PATH: the recorded process if it lives; else one that has the flock by a descriptor, or
+// maps the file. 0: not known. A process of root's or of the file's owner that keeps the flock and is there to stay is recorded, if this
+// process may write: peers know only the record. Nobody else ever is: anybody may map, and take the flock of, a file that they may read.
 // *STAYS: it was recorded by now, or is there to stay.
 pid_t holder_find(const char *path, struct budget *budget, bool *stays);
+
+// The same, but of those that the record does not name only one that has the flock by a descriptor that stays open in exec. A start that
+// looks at the file has no such one, nor has a child of a guarded program that is about to call exec. So this may be asked at once.
+pid_t holder_find_inherited(const char *path, struct budget *budget, bool *stays);
 
 // Whether nobody has the flock on the file at PATH. Takes it for an instant.
 bool holder_flock_is_free(const char *path);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "keepers.h"
 
+#include "fdinfo.h"
 #include "process.h"
 #include "procfile.h"
 #include "record.h"
@@ -183,6 +184,16 @@ bool keepers_maps(pid_t pid, const struct mapped_file *file)
 	return keepers_look(pid, file) == MAPPINGS_WITH;
 }
 
+bool keepers_keeps(pid_t pid, const struct mapped_file *file)
+{
+	enum fdinfo_result result;
+
+	if (keepers_maps(pid, file))
+		return true;
+	result = fdinfo_look(pid, file);
+	return result == FDINFO_STAYS || result == FDINFO_CLOSES;
+}
+
 bool keepers_is_credible(pid_t pid, uid_t owner)
 {
 	char path[PROCFILE_PATH];
@@ -264,13 +275,17 @@ bool keepers_parse_flock_line(const char *line, size_t length, struct flock_line
 	return true;
 }
 
+bool keepers_is_of(const struct flock_line *lock, const struct mapped_file *file)
+{
+	return lock->inode == file->inode && (lock->device == file->device || shows_as(file, lock->device));
+}
+
 static bool visit_locks_line(void *context, const char *line, size_t length)
 {
 	struct line_search *search = context;
 	struct flock_line lock;
 
-	if (!keepers_parse_flock_line(line, length, &lock) || lock.inode != search->file->inode ||
-	    lock.device != search->file->device || lock.waits != search->waits)
+	if (!keepers_parse_flock_line(line, length, &lock) || lock.waits != search->waits || !keepers_is_of(&lock, search->file))
 		return is_beyond(&search->extent, length);
 	search->locker = lock.pid;
 	search->found = true;
@@ -306,8 +321,7 @@ static bool visit_line_place(void *context, const char *line, size_t length)
 	struct line_place *place = context;
 	struct flock_line lock;
 
-	place->found = keepers_parse_flock_line(line, length, &lock) && lock.inode == place->file->inode &&
-		       lock.device == place->file->device && lock.pid == place->pid;
+	place->found = keepers_parse_flock_line(line, length, &lock) && lock.pid == place->pid && keepers_is_of(&lock, place->file);
 	return place->found || is_beyond(&place->extent, length);
 }
 
@@ -323,11 +337,72 @@ bool keepers_is_locked(const struct mapped_file *file)
 	return find_flock(file).found;
 }
 
-pid_t keepers_find_locker(const struct mapped_file *file)
-{
-	pid_t taker = process_proc_is_foreign() ? 0 : keepers_find_taker(file);
+struct descriptor_search {
+	const struct mapped_file *file;
+	uid_t owner;
+	enum keepers_descriptors count;
+	bool strangers;		// those alone, or all others alone
+	pid_t self, found;
+};
 
-	return taker > 0 && process_alive(taker, PROCESS_NO_STAMP) ? taker : 0;
+static bool has_counted(pid_t pid, const struct mapped_file *file, enum keepers_descriptors count)
+{
+	enum fdinfo_result result = fdinfo_look(pid, file);
+
+	return result == FDINFO_STAYS || (result == FDINFO_CLOSES && count == KEEPERS_ALL);
+}
+
+static bool is_stranger(pid_t pid, uid_t owner)
+{
+	return !keepers_is_credible(pid, owner) && !keepers_is_credible(pid, geteuid());
+}
+
+static bool visit_for_descriptor(void *context, pid_t pid)
+{
+	struct descriptor_search *search = context;
+
+	if (pid == search->self || is_stranger(pid, search->owner) != search->strangers)
+		return false;
+	if (has_counted(pid, search->file, search->count))
+		search->found = pid;
+	return search->found != 0 || budget_cuts(search->file->budget);
+}
+
+// A process that was forked by TAKER has a larger number, mostly, and not by much.
+static pid_t find_descriptor(struct descriptor_search *search, pid_t taker)
+{
+	if (taker > 0)
+		(void)procfile_search("/proc", taker, visit_for_descriptor, search);
+	if (search->found == 0)
+		(void)procfile_search("/proc", 0, visit_for_descriptor, search);
+	return search->found;
+}
+
+// Whether TAKER, which is alive, may still have the flock: a process that forked another one may have closed its own descriptor.
+static bool may_have(pid_t taker, const struct mapped_file *file, enum keepers_descriptors count)
+{
+	enum mappings mappings;
+
+	if (count == KEEPERS_INHERITED)
+		return has_counted(taker, file, count);
+	mappings = keepers_look(taker, file);
+	return mappings == MAPPINGS_WITH || mappings == MAPPINGS_UNSEEN || fdinfo_look(taker, file) != FDINFO_WITHOUT;
+}
+
+pid_t keepers_find_locker(const struct mapped_file *file, uid_t owner, enum keepers_descriptors count)
+{
+	struct descriptor_search search = { .file = file, .owner = owner, .count = count, .self = getpid() };
+	pid_t taker;
+
+	if (process_proc_is_foreign())
+		return 0;
+	taker = keepers_find_taker(file);
+	if (taker > 0 && taker != search.self && process_alive(taker, PROCESS_NO_STAMP) && may_have(taker, file, count))
+		return taker;
+	if (find_descriptor(&search, taker) != 0)
+		return search.found;
+	search.strangers = true;
+	return find_descriptor(&search, taker);
 }
 
 struct waiter_search {
@@ -341,7 +416,7 @@ static bool visit_waiter_line(void *context, const char *line, size_t length)
 	struct waiter_search *search = context;
 	struct flock_line lock;
 
-	if (keepers_parse_flock_line(line, length, &lock) && lock.inode == search->file->inode && lock.device == search->file->device) {
+	if (keepers_parse_flock_line(line, length, &lock) && keepers_is_of(&lock, search->file)) {
 		search->listed = true;
 		search->waits = search->waits || lock.waits;
 	}

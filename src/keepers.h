@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Which processes keep a lock file's flock, by what /proc says: who maps the file, who took the flock, who waits for it.
+// Which processes keep a lock file's flock, by what /proc says: which map the file or have it open, which took the flock, which wait for it.
 #ifndef EXLOCK_KEEPERS_H
 #define EXLOCK_KEEPERS_H
 
@@ -30,6 +30,9 @@ enum mappings keepers_look(pid_t pid, const struct mapped_file *file);
 // The same. False where that cannot be seen.
 bool keepers_maps(pid_t pid, const struct mapped_file *file);
 
+// Whether PID keeps FILE's flock: by a mapping as above, or by an open descriptor. False where that cannot be seen.
+bool keepers_keeps(pid_t pid, const struct mapped_file *file);
+
 // Whether PID's user is root or OWNER: the owner of a lock file may have any process in its record, a stranger none.
 bool keepers_is_credible(pid_t pid, uid_t owner);
 
@@ -53,13 +56,24 @@ struct flock_line {
 // Pure. False: the line is about something else.
 bool keepers_parse_flock_line(const char *line, size_t length, struct flock_line *lock);
 
+// Whether LOCK is on FILE. Compared as in keepers_look().
+bool keepers_is_of(const struct flock_line *lock, const struct mapped_file *file);
+
 // What follows reads /proc/locks: within the budget, and not more than an eighth of a megabyte of it.
 
 // The PID under which the flock on FILE was taken, whether that process lives or not; 0 if it is not told, -1 if there is too much to read.
 pid_t keepers_find_taker(const struct mapped_file *file);
 
-// The process that took the flock on FILE; 0 if it is not told, or has ended.
-pid_t keepers_find_locker(const struct mapped_file *file);
+// Which descriptors count in a search for the process that has the flock by one.
+enum keepers_descriptors {
+	KEEPERS_ALL,
+	KEEPERS_INHERITED,	// those that stay open in exec
+};
+
+// A process that has the flock on FILE, whose owner is OWNER: the one that took it, if that still has it or does not let anybody look; else one
+// that has it by an open descriptor of those that COUNT. Processes of root, this user and OWNER are looked at first; among them the ones
+// that began soon after the one that took the flock. 0: none is seen.
+pid_t keepers_find_locker(const struct mapped_file *file, uid_t owner, enum keepers_descriptors count);
 
 // Whether PID has the flock on FILE, or waits for it; false if that cannot be read.
 bool keepers_is_in_line(const struct mapped_file *file, pid_t pid);

@@ -3,6 +3,7 @@
 
 #include "complain.h"
 #include "descent.h"
+#include "exlock.h"
 #include "text.h"
 
 #include <errno.h>
@@ -58,6 +59,12 @@ char *launch_preload(struct launch *launch)
 
 	environment_strip_entries(list, text_basename(launch->shim));
 	return list;
+}
+
+// The keeper of a cluster's lock takes the flock again: who waits for it is to find the keeper's child by it, not the keeper.
+void launch_take_lock(const struct launch *launch)
+{
+	exlock_take(launch->outer, !launch->options.close && !launch->options.cluster);
 }
 
 // The marks that this process inherited may be gone: by its ancestors.

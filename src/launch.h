@@ -19,6 +19,7 @@ struct launch {
 	const char *shim;
 	const char *keeper;	// what takes a cluster's lock; "": it was not built
 	const char *file;	// of the command
+	const char *outer;	// the mark of the locks around this one; NULL: there is none
 	struct config config;
 	struct lockname lock_name;
 	char *lock_path;
@@ -46,7 +47,10 @@ char *launch_preload(struct launch *launch);
 // Whether this process descends from the lock's holder.
 bool launch_is_descendant(const struct launch *launch);
 
-// Takes the lock, after the holder was asked to end.
+// Takes the lock, with all that goes on to the command.
+void launch_take_lock(const struct launch *launch);
+
+// The same, after the holder was asked to end.
 void launch_replace(struct launch *launch);
 
 // What to do about a cluster's lock. TAKES_PART: the machine's lock is this process'. It becomes the keeper then, which waits until

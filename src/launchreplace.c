@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // exlock-launch --replace: the lock is waited for in its queue while the holder ends, so nobody who comes later gets in between.
 #include "complain.h"
-#include "exlock.h"
 #include "launch.h"
 #include "replace.h"
 #include "text.h"
@@ -55,7 +54,7 @@ void launch_replace(struct launch *launch)
 	if (replacement.killer || replacement.waits)
 		wait_for(launch, holder, grace);
 	asked = replacement.killer > 0;
-	exlock_start(false);
+	launch_take_lock(launch);
 	killed = replace_finish(&replacement);
 	environment_remove(environ, CONFIG_PREFIX "ON_HELD");
 	environment_remove(environ, CONFIG_PREFIX "TIMEOUT");

@@ -9,6 +9,7 @@
 #include "text.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -22,8 +23,8 @@ bool localhold_resume(struct localhold *hold)
 	*hold = (struct localhold){ .lock = { .path = path, .self = process_self(), .descriptor = -1 } };
 	if (!path || !mark_parse(getenv(CONFIG_PREFIX "INSTANCE"), &hold->mark) || hold->mark.pid != hold->lock.self.pid)
 		return false;
-	hold->lock.keep_descriptor = hold->mark.descriptor >= 0;
-	if (hold->mark.descriptor >= 0)
+	hold->lock.keep_descriptor = (hold->mark.lock.flags & (MARK_TREE | MARK_STAYS)) != 0;
+	if (hold->mark.lock.number >= 0)
 		return lockfile_adopt(&hold->lock, &hold->mark);
 	return lockfile_try(&hold->lock, false, &outcome) == LOCKFILE_TAKEN && hold->lock.resumed;
 }
@@ -37,7 +38,7 @@ static int write_record(const struct localhold *hold, const struct process_self 
 	int result = -1, error;
 
 	if (fd == -1)
-		return hold->mark.descriptor >= 0 ? 0 : -1;
+		return hold->mark.lock.number >= 0 ? 0 : -1;
 	errno = ESTALE;
 	if (status.st_dev == hold->lock.device && status.st_ino == hold->lock.inode && record_lock(fd, F_WRLCK, &writer) == 0) {
 		result = record_write(fd, self->pid, self->start, &status);
@@ -60,6 +61,10 @@ int localhold_take_over(struct localhold *hold)
 	hold->mark.pid = self.pid;
 	hold->mark.start = self.start;
 	hold->mark.session = self.session;
+	hold->mark.space = self.space;
+	// By that the command's library knows that it is its own.
+	if (hold->mark.lock.number >= 0)
+		(void)fcntl(hold->mark.lock.number, F_SETOWN, self.pid);
 	mark_write(&hold->mark, instance);
 	(void)snprintf(pid, sizeof(pid), "%ld", (long)self.pid);
 	return setenv(CONFIG_PREFIX "INSTANCE", instance, 1) == -1 || setenv(CONFIG_PREFIX "PID", pid, 1) == -1 ? -1 : 0;

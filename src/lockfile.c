@@ -2,7 +2,6 @@
 #include "lockfile.h"
 
 #include "claim.h"
-#include "descriptor.h"
 #include "hold.h"
 #include "holder.h"
 #include "keepers.h"
@@ -25,6 +24,8 @@
 
 // How long a waiter keeps the flock, and with it its turn, while the process that gave it up is still dying.
 #define LINGER_NS (1000 * MILLISECOND)
+// From when on a process is looked for that has a busy flock by a descriptor that it inherited, as a command without the shim has it.
+#define HEIR_SHOWS_NS (2 * MILLISECOND)
 // From when on it is looked who has a busy flock whose recorded process is dead. A keeper that is seen by then and stays is one.
 #define KEEPER_SHOWS_NS (100 * MILLISECOND)
 // From when on a dead process that keeps its flock is no longer just ending: its memory is being looked at.
@@ -132,32 +133,48 @@ static enum claim_result keep_turn(struct lockfile *lock, uint64_t deadline, ino
 	return result;
 }
 
+// What is to be inherited is open for reading only: a command that drops its privileges must not be able to write the record with it, nor to cut
+// the file.
+static bool is_apart(const struct lockfile *lock)
+{
+	return lock->hands_over || lock->keep_descriptor;
+}
+
+static bool open_claim(struct lockfile *lock, bool block, struct claim *claim)
+{
+	const struct claim_way way = { .block = block, .apart = is_apart(lock), .threads = lock->threads };
+	int inherited = lock->inherited;
+
+	lock->inherited = 0;
+	return (inherited && claim_inherit(lock->path, inherited, claim)) || claim_open_or_create(lock->path, &way, claim);
+}
+
 // One attempt. With a DEADLINE it blocks until the flock is ours; watch_arm() ends that. CLAIM says what came of it.
 static enum claim_result attempt(struct lockfile *lock, uint64_t deadline, ino_t unclaimed, struct claim *claim)
 {
 	enum claim_result result;
 
-	if (!claim_open_or_create(lock->path, deadline != 0, lock->threads, claim)) {
+	if (!open_claim(lock, deadline != 0, claim)) {
 		claim->error = errno;
 		if (errno == ELOOP)
 			claim->why = "is a symbolic link";
 		return errno == EWOULDBLOCK || errno == EINTR ? CLAIM_BUSY : CLAIM_FAILED;
 	}
-	claim->fd = descriptor_move_up(claim->fd);
+	claim_move_up(claim);
 	result = claim_judge(lock->path, &lock->self, unclaimed, &lock->budget, claim);
 	if (deadline && result == CLAIM_HELD)
 		result = keep_turn(lock, deadline, unclaimed, claim);
 	else
 		claim->left = false;
 	if (result != CLAIM_TAKEN && result != CLAIM_OWN) {
-		(void)close(claim->fd);
+		claim_close(claim);
 		return result;
 	}
 	lock->resumed = result == CLAIM_OWN;
 	// Another user's stale file: without a record nothing would hold the lock across exec but a descriptor.
-	if (!lock->resumed && !claim->writable)
-		lock->keep_descriptor = true;
-	hold_keep(lock, claim->fd, &claim->status);
+	lock->unwritable = !lock->resumed && !claim->writable;
+	lock->keep_descriptor = lock->keep_descriptor || lock->unwritable;
+	hold_keep(lock, claim);
 	return lock->resumed ? CLAIM_OWN : await_predecessor(lock, deadline, claim);
 }
 
@@ -206,7 +223,7 @@ static struct mapped_file file_of(struct lockfile *lock, const struct stat *stat
 
 bool lockfile_share(struct lockfile *lock, const struct mark *mark)
 {
-	return share(lock, mark->device, mark->inode);
+	return share(lock, mark->lock.device, mark->lock.inode);
 }
 
 // The record is our own, from before exec, but the flock is busy. Mostly a contender has it for an instant; a child of ours
@@ -233,18 +250,20 @@ static void resume(struct lockfile *lock, const struct stat *status)
 
 bool lockfile_resume(struct lockfile *lock)
 {
+	const struct claim_way way = { .apart = is_apart(lock) };
 	struct record record;
 	struct claim claim;
 
-	if (!claim_open(lock->path, false, &claim))
+	if (!claim_open(lock->path, &way, &claim))
 		return false;
 	if (record_read(claim.fd, &record, &claim.status) == -1 || !S_ISREG(claim.status.st_mode) || claim.status.st_nlink != 1 ||
 	    !record_is_of(&record, &lock->self)) {
-		(void)close(claim.fd);
+		claim_close(&claim);
 		return false;
 	}
 	lock->resumed = true;
-	hold_keep(lock, descriptor_move_up(claim.fd), &claim.status);
+	claim_move_up(&claim);
+	hold_keep(lock, &claim);
 	return true;
 }
 
@@ -273,11 +292,13 @@ static bool is_time(struct looks *looks)
 // The record is ours, and the flock is a dead process' memory's.
 static enum claim_result keep_by_record(struct lockfile *lock, struct claim *claim)
 {
-	while ((lock->shares = flock(claim->fd, LOCK_EX | LOCK_NB) == -1) && !budget_is_over(&lock->budget))
+	if (is_apart(lock))
+		claim_part(lock->path, claim);
+	while ((lock->shares = flock(claim->held, LOCK_EX | LOCK_NB) == -1) && !budget_is_over(&lock->budget))
 		pause_us(LOOK_AGAIN_US);
 	if (lock->shares)
 		record_hint(claim->fd, &claim->status, RECORD_HINT_MAPPED);
-	hold_keep(lock, claim->fd, &claim->status);
+	hold_keep(lock, claim);
 	return await_predecessor(lock, 0, claim);
 }
 
@@ -289,13 +310,14 @@ static enum claim_result find_keeper(struct lockfile *lock, struct looks *looks,
 	bool over = budget_is_over(&lock->budget), stays = false;
 	uint64_t spent = budget_spent(&lock->budget);
 
-	if (spent > IS_PINNED_NS && (is_time(looks) || (over && looks->keeper == 0))) {
-		if (record->pid > 0 && record_hints(&claim->status) != 0 && pinned_look(&looks->pinned, &file)) {
+	if (spent > HEIR_SHOWS_NS && (is_time(looks) || (over && looks->keeper == 0))) {
+		looks->keeper = holder_find_inherited(lock->path, &lock->budget, &stays);
+		if (!stays && spent > IS_PINNED_NS && record->pid > 0 && record_hints(&claim->status) != 0 && pinned_look(&looks->pinned, &file)) {
 			enum claim_result result = pinned_take(&looks->pinned, &file, &lock->self, claim);
 
 			return result == CLAIM_TAKEN ? keep_by_record(lock, claim) : result;
 		}
-		if (spent > KEEPER_SHOWS_NS || over)
+		if (!stays && (spent > KEEPER_SHOWS_NS || over))
 			looks->keeper = holder_find(lock->path, &lock->budget, &stays);
 	}
 	claim->holder = looks->keeper;
@@ -395,6 +417,8 @@ enum lockfile_result lockfile_try(struct lockfile *lock, bool patient, struct lo
 		struct claim claim;
 		enum claim_result result = attempt(lock, 0, looks.unclaimed, &claim);
 
+		if (claim.lost)
+			looks.unclaimed = claim.lost;
 		if (result == CLAIM_BUSY)
 			result = judge_busy(lock, patient, &looks, &claim);
 		else if (result == CLAIM_EMPTY)
@@ -451,6 +475,8 @@ enum lockfile_result lockfile_wait(struct lockfile *lock, uint64_t deadline, str
 		blocks = watch_arm(&alarm, wake) == 0 || watch_arm(&alarm, deadline) == 0;
 		result = attempt(lock, blocks ? deadline : 0, looks.unclaimed, &claim);
 		watch_disarm(&alarm);
+		if (claim.lost)
+			looks.unclaimed = claim.lost;
 		if (result == CLAIM_EMPTY)
 			result = judge_empty(lock, &looks, &claim);
 		if (result == CLAIM_BUSY && pause_clock() >= wake)
@@ -474,30 +500,17 @@ enum lockfile_result lockfile_wait(struct lockfile *lock, uint64_t deadline, str
 	return conclude(CLAIM_HELD, &claim, outcome);
 }
 
-// Whether the descriptor that MARK names still is the holder's file.
-static bool is_marked_file(const struct mark *mark, struct stat *status)
-{
-	return mark->descriptor >= 0 && fstat(mark->descriptor, status) == 0 && mark_is_of(mark, status);
-}
-
 bool lockfile_adopt(struct lockfile *lock, const struct mark *mark)
 {
+	int fd = mark->lock.number;
 	struct stat status;
 
 	// Only the holder's own open file description gets the flock here.
-	if (!is_marked_file(mark, &status) || !claim_is_at(lock->path, &status) || flock(mark->descriptor, LOCK_EX | LOCK_NB) == -1)
+	if (fd < 0 || fstat(fd, &status) == -1 || !mark_is_of(mark, &status) || !claim_is_at(lock->path, &status) ||
+	    flock(fd, LOCK_EX | LOCK_NB) == -1)
 		return false;
 	remember(lock, &status);
-	lock->mapping = hold_map(mark->descriptor);
-	lock->descriptor = mark->descriptor;
+	lock->mapping = hold_map(fd);
+	lock->descriptor = fd;
 	return true;
 }
-
-void lockfile_disown(const struct mark *mark)
-{
-	struct stat status;
-
-	if (is_marked_file(mark, &status))
-		(void)close(mark->descriptor);
-}
-

@@ -18,7 +18,9 @@ struct lockfile {
 	struct process_self self;
 	bool keep_descriptor;		// an open descriptor for what is exec'd: scope tree; set where no record could be written
 	pid_t asked_to_end;		// who was asked to end so that this process takes the lock; 0: nobody
-	bool brief;			// exec follows: nothing here closes a descriptor, and what is exec'd has the record
+	bool hands_over;		// exec follows, and what is exec'd is to inherit the descriptor
+	int inherited;			// a descriptor from the process that started this one, which may have the file's flock. The next attempt to
+					// take the lock takes it up or closes it; 0: none
 	bool threads;			// other threads may be at work: nothing of the whole process may be changed
 
 	// Set when the lock is taken or adopted.
@@ -27,6 +29,8 @@ struct lockfile {
 	void *mapping;			// NULL: none. It keeps the flock without a descriptor
 	int descriptor;			// -1: none
 	bool recorded;			// the file has a record: of this process, if it could write one
+	bool unwritable;		// the record is another process': this one could not write
+	bool layered;			// a mapping does not keep the flock: a file system that lies over others
 	bool resumed;			// it was this process' own before it called exec
 	bool shares;			// the mapping has not got the flock
 
@@ -51,8 +55,8 @@ struct lockfile_outcome {
 // again until the budget is used up before it says held.
 enum lockfile_result lockfile_try(struct lockfile *lock, bool patient, struct lockfile_outcome *outcome);
 
-// For a process that took the lock before it called exec: takes the flock again, as lockfile_try() would, but by one look. False: the
-// flock is busy, or the record is another one; nothing has changed.
+// For a process that took the lock before it called exec, and inherited no descriptor: takes the flock again, as lockfile_try() would, but
+// by one look. False: the flock is busy, or the record is another one; nothing has changed.
 bool lockfile_resume(struct lockfile *lock);
 
 // Waits for the lock until DEADLINE (pause_clock; UINT64_MAX: for ever), woken by the kernel, in its order. OUTCOME is what
@@ -67,12 +71,11 @@ bool lockfile_adopt(struct lockfile *lock, const struct mark *mark);
 // for where no other holder is found. False: it cannot.
 bool lockfile_share(struct lockfile *lock, const struct mark *mark);
 
-// Closes the descriptor of MARK, inherited from the holder, if it is open on the file that MARK names: this process is not to keep
-// the lock.
-void lockfile_disown(const struct mark *mark);
-
 // Gives the lock back while the process goes on: deletes the file, or leaves it to those who wait for it.
 void lockfile_release(struct lockfile *lock);
+
+// Whether the record of LOCK's file names the process PID.
+bool lockfile_names(const struct lockfile *lock, pid_t pid);
 
 // Gives the lock back at exit: deletes the file if nobody else has the lock, so that the name is free once this process
 // has ended, not before; hands the record on if a process forked from this one keeps the lock. Returns whether the lock

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "openers.h"
 
+#include "fdinfo.h"
 #include "process.h"
 #include "procfile.h"
 #include "rawcall.h"
@@ -42,19 +43,6 @@ static const char *path_of(char path[PATH_SIZE], const struct search *search, co
 	return path;
 }
 
-// Whether TEXT, what a descriptor links to, ends in the name of PATH. A deleted file has words behind its name. Nothing is asked of the
-// file's own file system, which may be somebody's who never answers.
-static bool has_name_of(const char *text, size_t length, const char *path)
-{
-	static const char deleted[] = " (deleted)";
-	const size_t size = sizeof(deleted) - 1;
-	const char *name = text_basename(path) - 1;
-
-	if (length > size && memcmp(text + length - size, deleted, size) == 0)
-		length -= size;
-	return length >= strlen(name) && memcmp(text + length - strlen(name), name, strlen(name)) == 0;
-}
-
 static bool visit_descriptor(void *context, pid_t descriptor)
 {
 	struct search *search = context;
@@ -66,7 +54,7 @@ static bool visit_descriptor(void *context, pid_t descriptor)
 		search->unseen = search->unseen || (errno != ENOENT && errno != ESRCH);
 	else if (length == sizeof(text))
 		search->unseen = true;
-	else if (has_name_of(text, (size_t)length, search->file->path) &&
+	else if (fdinfo_has_name(text, (size_t)length, search->file->path) &&
 		 (fstatat(AT_FDCWD, path, &status, 0) == -1 ? errno != ENOENT && errno != ESRCH :
 		  status.st_dev == search->file->device && status.st_ino == search->file->inode))
 		search->found = search->pid;	// not one that has just closed a file of that name

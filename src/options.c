@@ -12,7 +12,7 @@
 #define WORD_MAX 256
 
 enum value { NONE, NEEDED, POSSIBLE };
-enum special { VARIABLE, NAME, USER, REPLACE, NO_PRELOAD, PRINT, CLUSTER, ABOUT_CLUSTER, HELP, VERSION };
+enum special { VARIABLE, NAME, USER, REPLACE, CLOSE, NO_PRELOAD, PRINT, CLUSTER, ABOUT_CLUSTER, HELP, VERSION };
 
 static const struct option {	// NOLINT(clang-analyzer-optin.performance.Padding): in the order in which the table reads
 	char letter;		// 0: none
@@ -34,6 +34,7 @@ static const struct option {	// NOLINT(clang-analyzer-optin.performance.Padding)
 	{ 'q', "quiet", NONE, NULL, { CONFIG_PREFIX "QUIET", "1" }, VARIABLE },
 	{ 'v', "verbose", NONE, NULL, { CONFIG_PREFIX "LOG", "stderr" }, VARIABLE },
 	{ 's', "scope", NEEDED, CONFIG_PREFIX "SCOPE", { NULL, NULL }, VARIABLE },
+	{ 0, "close", NONE, NULL, { NULL, NULL }, CLOSE },
 	{ 'P', "no-preload", NONE, NULL, { NULL, NULL }, NO_PRELOAD },
 	{ 'p', "print-lockfile", NONE, NULL, { NULL, NULL }, PRINT },
 	{ 0, "cluster", POSSIBLE, NULL, { NULL, NULL }, CLUSTER },
@@ -85,6 +86,7 @@ static enum options_request apply(struct options *options, const struct option *
 	switch (option->special) {
 	case NAME: options->name = value && value[0] ? value : NULL; break;
 	case REPLACE: options->replace = value && value[0] ? value : REPLACE_SECONDS; break;
+	case CLOSE: options->close = true; break;
 	case NO_PRELOAD: options->no_preload = true; break;
 	case PRINT: options->print = true; break;
 	case CLUSTER:

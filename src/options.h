@@ -19,6 +19,7 @@ struct options {
 	const char *name;	// NULL: none was given
 	const char *replace;	// seconds; NULL: the holder is left alone
 	bool no_preload;
+	bool close;		// the command does not inherit the lock's descriptor
 	bool print;
 	bool cluster;
 	const char *about_cluster;	// an option that goes with --cluster, and was given; NULL: none

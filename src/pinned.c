@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "pinned.h"
 
-#include "descriptor.h"
 #include "openers.h"
+#include "process.h"
 #include "record.h"
 
 #include <unistd.h>
@@ -14,7 +14,10 @@ bool pinned_look(struct pinned *pinned, const struct mapped_file *file)
 	if (pinned->looks++ == 0)
 		budget_owe(file->budget);
 	pinned->taker = keepers_find_taker(file);
-	return pinned->taker != 0 && openers_of_all(file, &keeper) == OPENERS_NONE;
+	// A taker that lives may be flock(1), which opens the file again and again, and had it closed at the look.
+	if (pinned->taker == 0 || (pinned->taker > 0 && process_alive(pinned->taker, PROCESS_NO_STAMP)))
+		return false;
+	return openers_of_all(file, &keeper) == OPENERS_NONE;
 }
 
 // An empty record is nobody's: the next start takes it.
@@ -48,9 +51,10 @@ enum claim_result pinned_take(const struct pinned *pinned, const struct mapped_f
 	struct stat status;
 
 	*claim = (struct claim){ .fd = record_open(file->path, O_RDWR, &status), .writable = true };
+	claim->held = claim->fd;
 	if (claim->fd == -1)
 		return CLAIM_BUSY;
-	claim->fd = descriptor_move_up(claim->fd);
+	claim_move_up(claim);
 	if (status.st_dev == file->device && status.st_ino == file->inode)
 		result = claim_judge(file->path, self, 0, file->budget, claim);
 	if (result == CLAIM_TAKEN && !is_still_alone(pinned, file)) {
@@ -58,6 +62,6 @@ enum claim_result pinned_take(const struct pinned *pinned, const struct mapped_f
 		result = CLAIM_AGAIN;
 	}
 	if (result != CLAIM_TAKEN)
-		(void)close(claim->fd);
+		claim_close(claim);
 	return result;
 }

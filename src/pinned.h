@@ -3,7 +3,8 @@
 // its memory, and with that its mappings, until the read is over: on a busy machine that may take seconds.
 //
 // The lock is then taken by the record alone. Nobody else can be there:
-//  1. The flock is busy, so no start that came after the holder has got in by it: /proc/locks shows the same taker all the time.
+//  1. The flock is busy, so no start that came after the holder has got in by it: /proc/locks shows the same taker all the time, and
+//     that is dead.
 //  2. The record still names the dead holder, so none has got in by the record.
 //  3. No process maps the file or has it open: neither the holder, nor any that was forked from it or got a descriptor from it. Those
 //     that are born during the look are looked at after it, for one can be forked behind its back while its parent ends.
@@ -24,7 +25,7 @@
 // What the looks of one start have shown.
 struct pinned {
 	int looks;
-	pid_t taker;		// who took the flock, dead or alive; -1: there are too many locks to see
+	pid_t taker;		// who took the flock; -1: there are too many locks to see
 };
 
 // Looks once. Whether it is certain that nobody keeps FILE's flock who could run.

@@ -242,6 +242,16 @@ static bool put_stamp(int fd, uint32_t stamp, struct stat *status)
 	return futimens(fd, times) == 0 && fstat(fd, status) == 0 && status->st_mtim.tv_nsec == (long)stamp;
 }
 
+// The mode that goes with a new record, if MODE is not right already. It is written as a whole, so it is read once more: a hint may have
+// been set since. The kernel refuses it on another user's file.
+static void put_mode(int fd, mode_t mode)
+{
+	struct stat now;
+
+	if ((mode & (S_ISVTX | RECORD_HINT_LEFT)) != S_ISVTX && fstat(fd, &now) == 0)
+		(void)fchmod(fd, (now.st_mode & 07777 & ~(mode_t)RECORD_HINT_LEFT) | S_ISVTX);
+}
+
 int record_write(int fd, pid_t pid, uint64_t start, struct stat *status)
 {
 	char content[TEXT_NUMBER_MAX + 1];
@@ -249,8 +259,7 @@ int record_write(int fd, pid_t pid, uint64_t start, struct stat *status)
 
 	text_number(&text, (uint64_t)pid);
 	text_add(&text, "\n");
-	if (status->st_mode & RECORD_HINT_LEFT)
-		(void)fchmod(fd, status->st_mode & 07777 & ~(mode_t)RECORD_HINT_LEFT);
+	put_mode(fd, status->st_mode);
 	if (put(fd, content, text.length, status->st_size) == -1)
 		return -1;
 	if (put_stamp(fd, stamp_to_write(fd, status, process_stamp(start)), status))
@@ -366,7 +375,7 @@ bool record_hint(int fd, const struct stat *status, mode_t hint)
 		return true;
 	locked = record_lock(fd, F_WRLCK, &writer) == 0;
 	if ((locked || hint == RECORD_HINT_MAPPED) && fstat(fd, &now) == 0)
-		set = fchmod(fd, (now.st_mode & 07777) | hint) == 0;
+		set = fchmod(fd, (now.st_mode & 07777) | hint | S_ISVTX) == 0;
 	if (locked)
 		record_unlock(fd);
 	return set;

@@ -17,9 +17,14 @@
 // in a sticky directory. Not blocking on a FIFO that somebody planted.
 #define RECORD_OPEN_FLAGS (O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY)
 
+// The mode of a new lock file. The sticky bit keeps cleaners off: systemd-tmpfiles(8) deletes no old file that has it, however long
+// the holder runs (tmpfiles.d(5); cleaners.bats).
+#define RECORD_MODE (0644 | S_ISVTX)
+
 // Hints in the file's mode, by bits that mean nothing on such a file; a change of mode leaves the stamp alone. Set by who may. The first
 // two are never taken back while the file exists: what they hint at is then looked at closely. The third goes with the record.
-#define RECORD_HINT_WAITERS S_ISVTX	// somebody waited for the flock
+// None is a set-ID bit: the kernel clears those when somebody writes to the file, and security scanners report them.
+#define RECORD_HINT_WAITERS S_IXOTH	// somebody waited for the flock
 #define RECORD_HINT_MAPPED S_IXUSR	// somebody keeps the lock by a mapping that has not got the flock
 #define RECORD_HINT_LEFT S_IXGRP	// the recorded process has left the flock to one who waited, and none of its own kept it. Said to that
 					// one alone: who may not write a record takes this over, too
@@ -57,14 +62,15 @@ int record_open_to_hint(const char *path, struct stat *status);
 // Writes the record of the process with PID and START to FD. STATUS is the file's, before and after that. Without a start
 // time, or where the file cannot carry it (it is not ours, or its file system drops nanoseconds), one without stamp.
 // Never half a record: with RLIMIT_FSIZE too low the file is left empty, which is no error: the flock alone has to do.
-// Returns 0, or -1 and errno: nothing of use is in the file.
+// Sets the sticky bit where it is missing and we may: a peer made the file. Returns 0, or -1 and errno: nothing of use is in the file.
 int record_write(int fd, pid_t pid, uint64_t start, struct stat *status);
 
 // Closes the record of the deleted file FD, which has STATUS and is not empty: for peers that have it open and do not look whether it
 // still is at the path it names a process that always lives. Over what it says now, so that no peer sees it empty.
 void record_close(int fd, const struct stat *status);
 
-// Sets HINT on the lock file FD, which had STATUS, if we may. Takes the record lock, for which FD is to be open for writing. Returns
+// Sets HINT, and the sticky bit, on the lock file FD, which had STATUS, if we may. A holder
+// of an earlier version, where the sticky bit was the hint of the waiters, is told by it, too. Takes the record lock, for which FD is to be open for writing. Returns
 // whether it is set.
 bool record_hint(int fd, const struct stat *status, mode_t hint);
 

@@ -79,7 +79,7 @@ static pid_t find_stranger(const char *path, const struct record *record, const 
 	if (stat(procfile_path(text, record->pid, ""), &holder) == -1)
 		return 0;
 	for (int look = 0; look < LOOKS_FOR_STRANGER; look++) {
-		stranger = keepers_find_locker(&file);
+		stranger = keepers_find_locker(&file, status->st_uid, KEEPERS_ALL);
 		if (stranger == 0 || stranger == record->pid || stat(procfile_path(text, stranger, ""), &process) == -1 ||
 		    process.st_uid == 0 || user_is_same(process.st_uid, geteuid()) || user_is_same(process.st_uid, status->st_uid) ||
 		    user_is_same(process.st_uid, holder.st_uid))

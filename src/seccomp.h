@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Whether this program has put itself under seccomp, or Syscall User Dispatch. A filter may kill for any system call, the ones of our exit handler,
-// too, and there is no way to ask without a system call. So it is learnt when it happens: by prctl() and syscall(), the
-// only symbols that the library defines for the program.
+// too, and there is no way to ask without a system call. So it is learnt when it happens: by prctl() and syscall(),
+// which the library defines for the program.
 #ifndef EXLOCK_SECCOMP_H
 #define EXLOCK_SECCOMP_H
 

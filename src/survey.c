@@ -2,6 +2,7 @@
 #include "survey.h"
 
 #include "keepers.h"
+#include "process.h"
 #include "procfile.h"
 #include "record.h"
 #include "tombstone.h"
@@ -25,14 +26,15 @@ enum survey_state survey_judge(const struct survey_facts *facts)
 	return facts->recorded ? SURVEY_STALE : SURVEY_MALFORMED;
 }
 
-// The flock's owner in /proc/locks may have ended and left it to a child, which then maps the file; of another PID namespace's
-// processes the list says nothing at all.
+// The process that took the flock may have ended and left it to a child, which then maps the file or has it open. /proc/locks lists no flock
+// that was taken in another PID namespace, unless this is the first one. A process that maps the file may keep the lock without the flock.
 static void find_keeper(const char *path, const struct stat *status, struct survey_facts *facts)
 {
 	const struct mapped_file file = { .device = status->st_dev, .inode = status->st_ino, .path = path };
 
-	facts->locker = keepers_find_locker(&file);
-	facts->locked = facts->locker != 0 || keepers_is_locked(&file);
+	facts->locked = keepers_is_locked(&file);
+	if (facts->locked || !process_sees_all())
+		facts->locker = keepers_find_locker(&file, status->st_uid, KEEPERS_ALL);
 	if (facts->locker == 0)
 		facts->locker = keepers_find_mapper(&file);
 	facts->locked = facts->locked || facts->locker != 0;

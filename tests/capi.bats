@@ -182,7 +182,7 @@ start_api() {
 @test "the umask of the program has no say in the file's mode, and is left alone" {
 	umask 077
 	start_api hold n
-	[[ $(stat -c %a "$(lock_file n)") == 644 && $(sed -n 's/^Umask:\t//p' "/proc/$HOLDER/status") == 0077 ]]
+	[[ $(stat -c %a "$(lock_file n)") == 1644 && $(sed -n 's/^Umask:\t//p' "/proc/$HOLDER/status") == 0077 ]]
 }
 
 @test "a missing directory is ENOENT, and nothing is held" {

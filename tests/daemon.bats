@@ -28,7 +28,7 @@ assert_exclusive_until_it_ends() {
 }
 
 @test "a program that calls daemon(3) is exclusive until the daemon ends, and the daemon is named" {
-	start_daemon daemon _exit
+	start_daemon daemon exit
 	assert_exclusive_until_it_ends
 }
 
@@ -49,12 +49,19 @@ assert_exclusive_until_it_ends() {
 
 @test "a daemon that forked twice and closed everything is exclusive when its parents have left by _exit()" {
 	start_daemon double _exit
+	[[ $(<"$(lock_file daemon)") == "$DAEMON" ]]
+	assert_exclusive_until_it_ends
+}
+
+@test "a daemon that forked twice and closed everything is exclusive when its parents have left by a system call of their own" {
+	start_daemon double exit_group
+	[[ $(<"$(lock_file daemon)") != "$DAEMON" ]]
 	assert_exclusive_until_it_ends
 }
 
 @test "a kernel that cannot be asked for single mappings shows the daemon by their text" {
 	command -v strace >/dev/null || skip "needs strace"
-	start_daemon daemon _exit
+	start_daemon daemon exit
 	run -1 strace -f -qq -o trace -e trace=ioctl -e inject=ioctl:error=ENOTTY env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME=daemon touch intruder
 	[[ $output == "$(refusal daemon "$DAEMON")" ]]
 	# PROCMAP_QUERY was refused: otherwise this shows nothing.
@@ -63,7 +70,7 @@ assert_exclusive_until_it_ends() {
 }
 
 @test "a killed daemon leaves the name free at once" {
-	start_daemon double _exit
+	start_daemon double exit_group
 	kill -KILL "$DAEMON"
 	poll process_has_ended "$DAEMON"
 	assert_free daemon
@@ -89,8 +96,9 @@ assert_exclusive_until_it_ends() {
 	done
 }
 
-@test "after its parent has left by _exit() the next start heals the record, and a Python program is refused, too" {
-	start_daemon double _exit
+@test "after daemon(3), whose parent ends inside libc, the next start heals the record, and a Python program is refused, too" {
+	start_daemon daemon exit
+	[[ $(<"$(lock_file daemon)") != "$DAEMON" ]]
 	assert_refused daemon "$DAEMON"
 	[[ $(<"$(lock_file daemon)") == "$DAEMON" ]]
 	run -1 timeout 10 "$SOURCE/tests/peers/exclusive.py" daemon

@@ -230,7 +230,7 @@ on_two_file_systems() {
 		EXCLUSIVELOCK_SCOPE=process sh -c "echo \$EXCLUSIVELOCK_INSTANCE; sh -c \"printenv EXCLUSIVELOCK_INSTANCE; exit 0\"; exit"; exit'
 	local mark
 	IFS=. read -ra mark <<<"${lines[0]}"
-	[[ ${#mark[@]} -eq 6 ]]
+	[[ ${#mark[@]} -eq 8 ]]
 	[[ ${lines[1]} == "${mark[0]}.${mark[1]}.${mark[2]}.${mark[3]}.0" && ${lines[2]} == "${lines[1]}" ]] || { echo "$output"; false; }
 }
 
@@ -336,7 +336,7 @@ needs_time_namespace() {
 	for holder in "" "${APART[*]}"; do
 		: >out
 		# shellcheck disable=SC2086 # words
-		$holder "$LAUNCH" -P -n job "$HELPERS/hold-static" >out 3>&- &
+		$holder "$LAUNCH" --close -n job "$HELPERS/hold-static" >out 3>&- &
 		HOLDER=$!
 		ENDLATER+=("$HOLDER")
 		poll grep -q ready out

@@ -89,8 +89,8 @@ assert_free_after() {
 	assert_free_after 0 thread gone
 }
 
-@test "_exit() leaves the name free" {
-	assert_free_after 0 _exit
+@test "_exit() leaves the name free and no file" {
+	assert_free_after 0 _exit gone
 }
 
 @test "abort() leaves the name free" {

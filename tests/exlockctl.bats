@@ -39,16 +39,16 @@ field() {
 }
 
 @test "a daemon whose recorded parent has ended is held by the daemon" {
-	guarded EXCLUSIVELOCK_NAME=d "$HELPERS/daemonize" _exit 1 "$BATS_TEST_TMPDIR/pid" 3>&-
+	guarded EXCLUSIVELOCK_NAME=d "$HELPERS/daemonize" single exit_group "$BATS_TEST_TMPDIR/pid" 3>&-
 	poll file_has_content "$BATS_TEST_TMPDIR/pid"
 	ENDLATER+=("$(<"$BATS_TEST_TMPDIR/pid")")
 	[[ $(field d state) == held && $(field d pid) == "$(<"$BATS_TEST_TMPDIR/pid")" ]]
 }
 
-@test "a Python program and a static one are held by their PID alone" {
+@test "a Python program and a static one without the descriptor are held by their PID alone" {
 	hold python /usr/bin/python3 "$BATS_TEST_DIRNAME/peers/exclusive.py" python
 	[[ $(field python state) == held-by-pid && $(field python pid) == "$HOLDER" ]]
-	hold static "$LAUNCH" -n static "$HELPERS/hold-static"
+	hold static "$LAUNCH" --close -n static "$HELPERS/hold-static"
 	[[ $(field static state) == held-by-pid && $(field static pid) == "$HOLDER" ]]
 	run -0 "$CTL" status static
 	[[ $output == "static: held, by its PID alone, by pid $HOLDER "* ]]

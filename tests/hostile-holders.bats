@@ -165,16 +165,18 @@ fcntl.fcntl(file, fcntl.F_SETLEASE, getattr(fcntl, sys.argv[1]))" "$kind"
 		echo 999999999 >"$1"
 		setpriv --reuid=65533 --regid=65533 --clear-groups \
 			unshare --user --map-root-user --mount sh -eu "$2/attack" "$1" "$2/impostor" >"$3" 3>&- &
-		trap "kill -KILL $!" EXIT
+		impostor=$!
+		trap "kill -KILL $impostor" EXIT
 		tries=0
 		until [ -s "$3" ] || [ $((tries += 1)) = 1000 ]; do sleep 0.01; done
 		[ "$(cat "$3")" = "$(stat -c %i "$1")" ]
-		grep -q "$1" /proc/$!/maps
-		# Somebody else has the flock, whom the record does not name.
-		flock "$1" env LD_PRELOAD="$2/libexlock.so" "$2/stages" 2>&1 || echo "$!"
-		cat "$1"' "$LOCK" "$PLACE" "$BATS_TEST_TMPDIR/inode"
-	[[ ${#lines[@]} == 3 && ${lines[0]} == "$(refusal_start job)"* && ${lines[0]} != *"${lines[1]}"* ]]
-	[[ ${lines[2]} == 999999999 ]]
+		grep -q "$1" /proc/$impostor/maps
+		# flock(1) has the flock, and the record does not name it.
+		flock --no-fork "$1" "$2/hold" >"$3.holder" 3>&- &
+		trap "kill -KILL $impostor $!" EXIT
+		until grep -qs ready "$3.holder"; do sleep 0.01; done
+		env LD_PRELOAD="$2/libexlock.so" "$2/stages" 2>&1 || cat "$3.holder" "$1"' "$LOCK" "$PLACE" "$BATS_TEST_TMPDIR/inode"
+	[[ ${#lines[@]} == 3 && ${lines[0]} == "$(refusal job "${lines[2]}")" && ${lines[1]} == "ready ${lines[2]}" ]]
 }
 
 @test "an attacker who maps the lock file hinders nobody, whoever's the file is" {

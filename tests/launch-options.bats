@@ -22,7 +22,7 @@ setup() {
 		             "cluster-user": "CLUSTER_USER", "password-file": "CLUSTER_PASSWORD_FILE", "at-least": "CLUSTER_AT_LEAST"}
 		VALUED = "ndtEs"
 		LETTERS = "".join(letter + ":" * (letter in VALUED) for letter in LONG.values())
-		NAMES = [name + "=" * (letter in VALUED) for name, letter in LONG.items()] + [name + "=" for name in [*LONG_ONLY, "cluster"]]
+		NAMES = [name + "=" * (letter in VALUED) for name, letter in LONG.items()] + [name + "=" for name in [*LONG_ONLY, "cluster"]] + ["close"]
 		COMMANDS = ["cat", "/bin/sh", "", "-", "no such command", "/", "/etc/passwd", "-n"]
 
 		def value():
@@ -33,6 +33,8 @@ setup() {
 		    "One option in any of its forms; now and then something that is none, or lacks its value."
 		    name, letter = random.choice([*LONG.items(), *LONG_ONLY.items()])
 		    cluster = "-" + "".join(random.choices("awfqvPp", k=random.randrange(3)))
+		    if random.randrange(30) == 0:
+		        return ["--close"]
 		    if random.randrange(30) == 0:
 		        return [random.choice(["-Z", "-qZ", "--bogus", "--quiet=1", "--=x", "---", "--wait=", "-q-", "-n", "--name"])]
 		    if name in LONG_ONLY:
@@ -61,6 +63,9 @@ setup() {
 		        if option == "--cluster":
 		            asked["CLUSTER"] = text
 		            continue
+		        if option == "--close":
+		            flags.add("close")
+		            continue
 		        if option[2:] in LONG_ONLY:
 		            asked[LONG_ONLY[option[2:]]] = text
 		            continue
@@ -81,7 +86,7 @@ setup() {
 		        command = [file, *command]
 		    elif "p" not in flags:
 		        return 125
-		    flags = ["--no-preload"] * ("P" in flags) + ["--print"] * ("p" in flags)
+		    flags = ["--close"] * ("close" in flags) + ["--no-preload"] * ("P" in flags) + ["--print"] * ("p" in flags)
 		    return [["--name=" + name] * bool(name) + flags + ["--"] + command, asked]
 
 		def launched(arguments, runtime):

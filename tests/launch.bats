@@ -126,7 +126,7 @@ assert_sets() {
 	assert_refused job "${ENDLATER[0]}"
 }
 
-@test "--no-preload guards the command by its PID alone" {
+@test "--no-preload starts the command without the library, and it is exclusive" {
 	run -0 "$LAUNCH" -n job -P sh -c 'echo "$LD_PRELOAD"; grep -c libexlock /proc/self/maps; exit 0'
 	[[ $output == $'\n0' ]]
 	start_launched --no-preload -n job "$HELPERS/hold"

@@ -41,13 +41,13 @@ nanoseconds() {
 	[[ $output == "$HOLDER" ]]
 }
 
-@test "the lock file's mode is 0644 whatever the umask" {
+@test "the lock file's mode is 1644 whatever the umask" {
 	for mask in 0777 0177 022 0; do
 		(umask "$mask" && exec env LD_PRELOAD="$SHIM" "$HELPERS/hold") 3>&- >/dev/null &
 		holder=$!
 		ENDLATER+=("$holder")
 		poll grep -qsx "$holder" "$LOCK"
-		[[ $(stat -c %a "$LOCK") == 644 ]]
+		[[ $(stat -c %a "$LOCK") == 1644 ]]
 		kill -KILL "$holder"
 		wait "$holder" || :
 		rm "$LOCK"

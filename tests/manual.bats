@@ -130,6 +130,24 @@ options_of() {
 	[[ $(sqlite3 orders.db 'SELECT token, billed FROM fence, orders') == '8|1' ]]
 }
 
+@test "recipe: a script's worker keeps the lock when the script alone is killed" {
+	printf '#!/bin/sh\n"%s" >ready\necho ended\n' "$HELPERS/hold" >backup.sh
+	chmod +x backup.sh
+	as_installed "$(block libexlock.7 'tree ./backup.sh')" >out 2>&1 3>&- &
+	ENDLATER+=("$!")
+	poll grep -qs ready ready
+	read -r _ WORKER <ready
+	HOLDER=$(sed -n 's/^PPid:\t//p' "/proc/$WORKER/status")
+	ENDLATER+=("$HOLDER" "$WORKER")
+	assert_refused "$PWD/backup.sh" "$HOLDER"
+	kill -KILL "$HOLDER"
+	poll process_has_ended "$HOLDER"
+	assert_refused "$PWD/backup.sh" "$WORKER"
+	kill "$WORKER"
+	poll process_has_ended "$WORKER"
+	assert_free "$PWD/backup.sh"
+}
+
 @test "recipe: the line of crontab ends with 0 and without a word when the last one still runs" {
 	local line
 	line=$(block libexlock.7 sync-orders | tail -n 1)
@@ -166,7 +184,7 @@ options_of() {
 
 @test "recipe: a script that guards itself runs once, and refuses itself" {
 	local script=$BATS_TEST_TMPDIR/self
-	block libexlock.7 'exec exlock-launch "$(realpath' >"$script"
+	block libexlock.7 'exec exlock-launch -s tree' >"$script"
 	chmod +x "$script"
 	run -0 as_installed "$script"
 	[[ $output == "the only one" ]]
@@ -179,14 +197,34 @@ options_of() {
 	run -0 as_installed "EXCLUSIVELOCK_ON_ERROR=run EXCLUSIVELOCK_DIR=/nowhere timeout 20 $script"
 	[[ $output == "exlock: /nowhere/"*$'\n'"the only one" ]]
 	run -1 as_installed "cd $(dirname "$script") && timeout 20 sh self"
+	kill "$HOLDER"
+	wait "$HOLDER"
+	chmod -x "$script"
+	run -0 as_installed "cd $(dirname "$script") && timeout 20 sh self"
+	[[ $output == "the only one" ]]
+	# For bash, with a feature of its own, and without a first line.
+	sed '1d; s,/bin/sh,/bin/bash,' "$script" >"$script-bash"
+	echo 'list=(1 2); echo "${#list[@]} elements"' >>"$script-bash"
+	run -0 as_installed "timeout 20 bash $script-bash"
+	[[ $output == $'the only one\n2 elements' ]]
+}
+
+@test "recipe: a script that guards itself keeps the lock as long as a command of its runs" {
+	block libexlock.7 'exec exlock-launch -s tree' | sed "s|^echo.*|'$HELPERS/hold' >ready \&|" >self
+	chmod +x self
+	as_installed ./self
+	poll grep -qs ready ready
+	read -r _ WORKER <ready
+	ENDLATER+=("$WORKER")
+	assert_refused "$PWD/self" "$WORKER"
 }
 
 @test "recipe: several programs under one name exclude one another" {
 	stand_in ./backup ./migrate
-	run -0 as_installed "$(block libexlock.7 './backup')"
+	run -0 as_installed "$(block libexlock.7 'database ./backup')"
 	[[ $output == $'backup \nmigrate ' ]]
 	start_holder EXCLUSIVELOCK_NAME=database "$HELPERS/hold"
-	run as_installed "$(block libexlock.7 './backup')"
+	run as_installed "$(block libexlock.7 'database ./backup')"
 	[[ $output == *"Another 'database' process"*$'\n'*"Another 'database' process"* ]]
 }
 
@@ -233,4 +271,17 @@ options_of() {
 	start_holder EXCLUSIVELOCK_NAME=tool "$HELPERS/hold"
 	run -1 as_installed "$(block libexlock.7 'sudo ./tool' | sed 1q)"
 	[[ ${lines[-1]} == "$(refusal tool "$HOLDER")" ]]
+}
+
+@test "recipe: behind sudo the launcher guards the program by its own name" {
+	stand_in ./tool
+	printf '#!/bin/sh\nexec "$@"\n' >sudo
+	chmod +x sudo
+	local line
+	line=$(block libexlock.7 'sudo ./tool' | sed -n 2p)
+	PATH=$PWD:$PATH run -0 as_installed "$line"
+	[[ $output == "tool " ]]
+	start_holder EXCLUSIVELOCK_NAME="$PWD/tool" "$HELPERS/hold"
+	PATH=$PWD:$PATH run -1 as_installed "$line"
+	[[ $output == "$(refusal "$PWD/tool" "$HOLDER")" ]]
 }

@@ -193,7 +193,7 @@ assert_replaces_nobody() {
 
 @test "where another user's process keeps the flock nobody is ended in vain" {
 	setup_public
-	launch_holder_of job "$HELPERS/hold-static"
+	launch_holder_of job --close "$HELPERS/hold-static"
 	start_attacking 'fd = os.open(lock, os.O_RDONLY); fcntl.flock(fd, fcntl.LOCK_EX)'
 	assert_replaces_nobody "$ATTACKER" "that is another user's process, which the lock file does not name" root
 	kill -0 "$HOLDER"

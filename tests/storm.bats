@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Starts in 8 slots that end in every way there is, for EXLOCK_STORM_SECONDS seconds (default: 10). What is mixed into them, and
-# what of it nobody could prevent, is said in helpers/storm/storm.c and gaps.c; what the stranger does in helpers/storm/stranger.h.
+# what of it nobody could prevent, is said in helpers/storm/storm.c and gaps.c; how ours are started in helpers/storm/ways.h; what the
+# stranger does in helpers/storm/stranger.h.
 
 load test_helper
 
@@ -45,8 +46,11 @@ assert_calm() {
 	}
 }
 
+# By exlock-launch, too, where no other library has to be preloaded before ours.
 assert_calm_here() {
-	assert_calm "$HELPERS/storm" "$BATS_TEST_TMPDIR" "$SHIM" "$@"
+	local launcher=("launch=$BUILT_LAUNCH")
+	[[ -z ${EXLOCK_PRELOAD_FIRST-} ]] || launcher=()
+	assert_calm "$HELPERS/storm" "$BATS_TEST_TMPDIR" "$SHIM" "$@" "${launcher[@]}"
 }
 
 # With peers; as root also from two users and in two PID namespaces.

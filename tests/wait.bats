@@ -76,7 +76,7 @@ start_holder_to() {
 }
 
 @test "a waiter enters when a daemon ends" {
-	guarded "$HELPERS/daemonize" double _exit "$PWD/daemon" 3>&-
+	guarded "$HELPERS/daemonize" double exit_group "$PWD/daemon" 3>&-
 	poll file_has_content daemon
 	HOLDER=$(<daemon)
 	ENDLATER+=("$HOLDER")

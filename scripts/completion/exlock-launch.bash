@@ -38,7 +38,7 @@ _exlock_launch() {
 	*)
 		if [[ $cur == -* ]]; then
 			mapfile -t COMPREPLY < <(compgen -W '--name --by-args --dir --user --wait --timeout --replace --flag --exit-code
-				--quiet --verbose --scope --no-preload --print-lockfile --cluster --cluster-prefix --ttl --cacert --cert --key
+				--quiet --verbose --scope --close --no-preload --print-lockfile --cluster --cluster-prefix --ttl --cacert --cert --key
 				--cluster-user --password-file --at-least --even-on-failure --help --version' -- "$cur")
 		else
 			_command_offset "$cword"

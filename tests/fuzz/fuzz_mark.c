@@ -1,74 +1,56 @@
 // SPDX-License-Identifier: MIT
-// EXCLUSIVELOCK_INSTANCE, which anybody may have written: "PID.START.DEVICE.INODE.SESSION[.DESCRIPTOR]".
+// EXCLUSIVELOCK_INSTANCE, which anybody may have written: what is a mark is exactly what would be written for it.
 #include "fuzz.h"
 #include "mark.h"
 
-#include <errno.h>
-
-static const uint64_t largest[] = { INT32_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, INT32_MAX, INT32_MAX };
-
-// The same by strtoull(3). Returns how many numbers there are, 0: it is no mark.
-static int model(const char *text, uint64_t numbers[6])
-{
-	for (int count = 0; count < 6; text++) {
-		size_t digits = strspn(text, "0123456789");
-
-		errno = 0;
-		numbers[count] = strtoull(text, NULL, 10);
-		if (digits == 0 || (digits > 1 && *text == '0') || errno == ERANGE || numbers[count] > largest[count] || numbers[0] == 0)
-			return 0;
-		text += digits;
-		count++;
-		if (*text != '.')
-			return *text == '\0' && count >= 5 ? count : 0;
-	}
-	return 0;
-}
-
-static bool same(const struct mark *a, const struct mark *b)
-{
-	return a->pid == b->pid && a->start == b->start && a->device == b->device && a->inode == b->inode &&
-	       a->session == b->session && a->descriptor == b->descriptor;
-}
-
-static void read_back(const struct mark *mark)
+static void write_as(const struct mark *mark, const char *expected)
 {
 	char *text = malloc(MARK_MAX);
 	struct mark again;
 
 	CHECK(text);
 	mark_write(mark, text);
+	CHECK(!expected || strcmp(text, expected) == 0);
 	CHECK(mark_parse(text, &again));
-	CHECK(same(mark, &again));
+	CHECK(again.pid == mark->pid && again.start == mark->start && again.session == mark->session && again.outers == mark->outers &&
+	      again.lock.number == mark->lock.number && again.lock.device == mark->lock.device && again.lock.inode == mark->lock.inode);
 	free(text);
+}
+
+static struct mark_descriptor descriptor_of(struct input *input)
+{
+	return (struct mark_descriptor){
+		.number = (int)(input_number(input, 4) & INT32_MAX),
+		.flags = (unsigned)input_number(input, 1) & MARK_FLAGS_MAX,
+		.device = input_number(input, 8),
+		.inode = input_number(input, 8),
+	};
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct input input = input_of(data, size);
 	char *text = input_string(&input);
-	uint64_t numbers[6] = { 0 };
-	int count = model(text, numbers);
 	struct mark mark;
 
-	CHECK(mark_parse(text, &mark) == (count > 0));
-	if (count > 0) {
-		const struct mark expected = { (pid_t)numbers[0], numbers[1], numbers[2], numbers[3], (pid_t)numbers[4],
-					       count == 6 ? (int)numbers[5] : -1 };
-
-		CHECK(same(&mark, &expected));
-		CHECK(mark.pid > 0 && mark.session >= 0 && mark.descriptor >= -1);
-		read_back(&mark);
+	if (mark_parse(text, &mark)) {
+		CHECK(mark.pid > 0 && mark.session >= 0 && mark.lock.number >= -1 && mark.outers <= MARK_OUTER_MAX);
+		write_as(&mark, text);
 	}
 	free(text);
 
 	input = input_of(data, size);
-	mark.pid = (pid_t)(input_number(&input, 4) & INT32_MAX) | 1;
-	mark.start = input_number(&input, 8);
-	mark.device = input_number(&input, 8);
-	mark.inode = input_number(&input, 8);
+	mark = (struct mark){ .pid = (pid_t)(input_number(&input, 4) & INT32_MAX) | 1, .start = input_number(&input, 8) };
 	mark.session = (pid_t)(input_number(&input, 4) & INT32_MAX);
-	mark.descriptor = (int)(input_number(&input, 4) & INT32_MAX) - 1;
-	read_back(&mark);
+	mark.space = input_number(&input, 8);
+	mark.lock = descriptor_of(&input);
+	if (input_number(&input, 1) & 1)
+		mark.lock.number = -1;
+	for (int i = (int)(input_number(&input, 1) & 15); i > 0; i--) {
+		struct mark_descriptor outer = descriptor_of(&input);
+
+		(void)mark_add_outer(&mark, &outer);
+	}
+	write_as(&mark, NULL);
 	return 0;
 }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
-// daemonize daemon|single|double exit|_exit FILE: goes into the background, its parents leaving by the function named
-// (daemon(3)'s own leaves by _exit); "double" also closes every descriptor. With its parents gone, it writes its PID
+// daemonize daemon|single|double exit|_exit|exit_group FILE: goes into the background, its parents leaving by the function named or by that
+// system call, as daemon(3)'s own parent does; "double" also closes every descriptor. With its parents gone, it writes its PID
 // into FILE and waits for SIGTERM.
 #define _GNU_SOURCE
 #include <string.h>
+#include <sys/syscall.h>
 
 #include "term.h"
 
@@ -21,6 +22,8 @@ static void fork_and_leave(const char *how)
 		return;
 	if (strcmp(how, "exit") == 0)
 		exit(0);
+	if (strcmp(how, "exit_group") == 0)
+		syscall(SYS_exit_group, 0);
 	_exit(0);
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// depth FILE SIZE HOW [WHO]: ends with 7 on a stack of SIZE bytes, by exit(), or HOW=quick_exit; or on an alternate one, in a handler of
-// SIGSEGV's, HOW=handler. FILE becomes the memory of that stack, so that it can be seen from outside which bytes of it were written: it is
+// depth FILE SIZE HOW [WHO]: ends with 7 on a stack of SIZE bytes, by exit(), or HOW=quick_exit, HOW=_exit; or on an alternate one, in a
+// handler of SIGSEGV's, by exit(), HOW=handler, or by _exit(), HOW=handler_exit. FILE becomes the memory of that stack, so that it can be seen from outside which bytes of it were written: it is
 // full of 0xa5 before. WHO=child leaves a child that goes on, which says "ready"; WHO=ended: a child has ended before; WHO=asked: it says
 // "ready" and ends when it is told to by a line of its standard input.
 #define _GNU_SOURCE 1
@@ -17,13 +17,11 @@
 
 enum { PAINT = 0xa5, STATUS = 7 };
 
-static bool quickly;
+static void (*end_with)(int status) = exit;
 
 static void end(void)
 {
-	if (quickly)
-		quick_exit(STATUS);
-	exit(STATUS);
+	end_with(STATUS);
 }
 
 static void handle(int signal)
@@ -103,11 +101,14 @@ int main(int argc, char **argv)
 		return 2;
 	size = strtoul(argv[2], NULL, 10);
 	stack = make_stack(argv[1], size);
-	quickly = strcmp(argv[3], "quick_exit") == 0;
+	if (strcmp(argv[3], "quick_exit") == 0)
+		end_with = quick_exit;
+	if (strstr(argv[3], "_exit") && strcmp(argv[3], "quick_exit") != 0)
+		end_with = _exit;
 	if (argc > 4)
 		prepare(argv[4]);
 	puts("output that stdio still has");
-	if (strcmp(argv[3], "handler") == 0)
+	if (strncmp(argv[3], "handler", 7) == 0)
 		end_in_handler(stack, size);
 	getcontext(&context);
 	context.uc_stack.ss_sp = stack;

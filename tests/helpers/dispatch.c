@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// dispatch prctl|syscall: lets system calls through from libc's code alone (Syscall User Dispatch, as Wine has it), asks through prctl() and
-// syscall() once more, prints a line that stdio keeps until the end, and exits with 7. Ends with 3 where the kernel has no such thing.
+// dispatch prctl|syscall [_exit]: lets system calls through from libc's code alone (Syscall User Dispatch, as Wine has it), asks through prctl() and
+// syscall() once more, prints a line that stdio keeps until the end, and exits with 7; or ends with 7 by _exit(). Ends with 3 where the kernel has no such thing.
 #define _GNU_SOURCE 1
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,6 +46,8 @@ int main(int argc, char **argv)
 	selector = BLOCK;
 	if (syscall(SYS_getpid) != getpid() || prctl(PR_SET_NAME, "dispatched", 0, 0, 0) != 0)
 		return 4;
+	if (argc > 2)
+		_exit(7);
 	puts("output that stdio still has");
 	exit(7);
 }

@@ -14,7 +14,7 @@ static void put(const char *before, const char *text)
 
 static int count_words(const struct options *options)
 {
-	int count = (options->name != NULL) + options->no_preload + options->print + 1;
+	int count = (options->name != NULL) + options->close + options->no_preload + options->print + 1;
 
 	for (char **word = options->command; *word; word++)
 		count++;
@@ -37,6 +37,8 @@ int main(int argc, char **argv)
 	printf("%d%c", count_words(&options), '\0');
 	if (options.name)
 		put("--name=", options.name);
+	if (options.close)
+		put("--close", "");
 	if (options.no_preload)
 		put("--no-preload", "");
 	if (options.print)

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
-// relay exit|_exit [COMMAND]: forks a worker that keeps the flock, execs itself meanwhile, and that image becomes a daemon, which
+// relay exit|_exit|exit_group [COMMAND]: forks a worker that keeps the flock, execs itself meanwhile, and that image becomes a daemon, which
 // says "ready PID" on standard output and waits for SIGTERM. Worker and parents leave by the way named. With a COMMAND that image has
 // ended the worker, and a child just before the daemon, which says "command PID", calls exec a little later.
+#define _GNU_SOURCE
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -12,6 +14,8 @@ static void leave(const char *way)
 {
 	if (strcmp(way, "exit") == 0)
 		exit(0);
+	if (strcmp(way, "exit_group") == 0)
+		syscall(SYS_exit_group, 0);
 	_exit(0);
 }
 

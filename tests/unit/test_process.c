@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include "fdinfo.h"
 #include "keepers.h"
 #include "process.h"
 #include "unit.h"
@@ -139,6 +140,37 @@ static void a_flock_line_tells_owner_and_waiters(void **state)
 	(void)keepers_parse_flock_line(foreign, strlen(foreign), &lock);
 }
 
+static void a_descriptor_tells_its_flock_and_whether_exec_closes_it(void **state)
+{
+	static const char inherited[] = "pos:\t0\nflags:\t0100000\nmnt_id:\t28\nino:\t5678\nlock:\t1: POSIX  ADVISORY  WRITE 7 08:01:5678 0 9\n"
+					"lock:\t2: FLOCK  ADVISORY  WRITE 0 08:01:5678 0 EOF\nlock:\t3: FLOCK  ADVISORY  READ  9 08:01:1 0 EOF\n";
+	static const char closed[] = "flags:\t02100000\nlock:\t1: FLOCK  ADVISORY  READ  7 08:01:5678 0 EOF\n";
+	struct fdinfo info = fdinfo_parse(inherited, strlen(inherited));
+
+	(void)state;
+	assert_true(info.has_flock && !info.close_on_exec);
+	assert_int_equal(info.flock.inode, 5678);
+	assert_int_equal(info.flock.pid, 0);
+	info = fdinfo_parse(closed, strlen(closed));
+	assert_true(info.has_flock && info.close_on_exec);
+	for (size_t length = 0; length < strlen(closed); length++)
+		assert_false(fdinfo_parse(closed, length).has_flock);
+}
+
+static void a_descriptor_is_known_by_its_file_s_name(void **state)
+{
+	static const char path[] = "/run/lock/x.lock", here[] = "/run/lock/x.lock", moved[] = "/chroot/x.lock", deleted[] = "/x.lock (deleted)",
+			  other[] = "/run/lock/xx.lock", socket[] = "socket:[1]";
+
+	(void)state;
+	assert_true(fdinfo_has_name(here, strlen(here), path));
+	assert_true(fdinfo_has_name(moved, strlen(moved), path));
+	assert_true(fdinfo_has_name(deleted, strlen(deleted), path));
+	assert_false(fdinfo_has_name(other, strlen(other), path));
+	assert_false(fdinfo_has_name(socket, strlen(socket), path));
+	assert_false(fdinfo_has_name(here, 0, path));
+}
+
 static void a_zombie_is_not_alive(void **state)
 {
 	pid_t child = fork();
@@ -208,6 +240,8 @@ int main(void)
 		cmocka_unit_test(a_line_of_maps_is_compared_by_inode_and_device_or_path),
 		cmocka_unit_test(large_device_numbers_agree_with_makedev),
 		cmocka_unit_test(a_flock_line_tells_owner_and_waiters),
+		cmocka_unit_test(a_descriptor_tells_its_flock_and_whether_exec_closes_it),
+		cmocka_unit_test(a_descriptor_is_known_by_its_file_s_name),
 		cmocka_unit_test(a_zombie_is_not_alive),
 		cmocka_unit_test(a_process_whose_leader_alone_has_ended_is_not_ending),
 		cmocka_unit_test(ancestors_are_found),

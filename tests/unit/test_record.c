@@ -100,7 +100,7 @@ static void a_hint_leaves_alone_what_others_have_hinted_at_since(void **state)
 	assert_int_equal(fchmod(fd, 0644 | RECORD_HINT_MAPPED), 0);
 	record_hint(fd, &before, RECORD_HINT_WAITERS);
 	assert_int_equal(fstat(fd, &now), 0);
-	assert_int_equal(now.st_mode & 07777, 0644 | RECORD_HINT_MAPPED | RECORD_HINT_WAITERS);
+	assert_int_equal(now.st_mode & 07777, RECORD_MODE | RECORD_HINT_MAPPED | RECORD_HINT_WAITERS);
 	close(fd);
 }
 
@@ -115,7 +115,7 @@ static void a_written_record_takes_the_last_word_of_the_one_before_away(void **s
 	assert_int_equal(fstat(fd, &status), 0);
 	assert_int_equal(record_write(fd, self.pid, self.start, &status), 0);
 	assert_int_equal(fstat(fd, &status), 0);
-	assert_int_equal(status.st_mode & 07777, 0644 | RECORD_HINT_WAITERS);
+	assert_int_equal(status.st_mode & 07777, RECORD_MODE | RECORD_HINT_WAITERS);
 	close(fd);
 }
 

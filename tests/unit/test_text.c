@@ -66,27 +66,56 @@ static void a_list_selects_by_path_or_base_name(void **state)
 	assert_false(pattern_selects("::", "/usr/bin/sleep"));
 }
 
-static void a_mark_is_read_as_it_was_written(void **state)
+static void a_mark_is_written_as_it_was_read(void **state)
 {
-	const struct mark marks[] = { { 1, 2, 3, 4, 5, -1 }, { INT32_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, INT32_MAX, 1000 }, { 1, 0, 0, 0, 0, 0 } };
+	static const char *const texts[] = { "1.2.3.4.5", "1.0.0.0.0", "2147483647.18446744073709551615.18446744073709551615.18446744073709551615.2147483647",
+					     "1.2.3.4.5.7.6.1000", "1.2.3.4.5.0.18446744073709551615.2147483647", "1.2.3.4.5+1.2.3.1001", "1.2.3.4.5.2.6.7+0.1.2.3+4.5.6.7",
+					     "1.2.3.4.5+0.1.1.1+0.1.1.2+0.1.1.3+0.1.1.4+0.1.1.5+0.1.1.6+0.1.1.7+7.18446744073709551615.18446744073709551615.2147483647" };
 	struct mark mark;
 	char text[MARK_MAX];
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(marks); i++) {
-		mark_write(&marks[i], text);
-		assert_true(mark_parse(text, &mark));
-		assert_true(mark.pid == marks[i].pid && mark.start == marks[i].start && mark.device == marks[i].device &&
-			    mark.inode == marks[i].inode && mark.session == marks[i].session &&
-			    mark.descriptor == marks[i].descriptor);
+	for (size_t i = 0; i < COUNT(texts); i++) {
+		assert_true(mark_parse(texts[i], &mark));
+		mark_write(&mark, text);
+		assert_string_equal(text, texts[i]);
 	}
+}
+
+static void a_mark_says_what_was_handed_over(void **state)
+{
+	struct mark mark;
+
+	(void)state;
+	assert_true(mark_parse("11.12.13.14.15.5.16.17+2.21.22.23+1.31.32.33", &mark));
+	assert_true(mark.pid == 11 && mark.start == 12 && mark.lock.device == 13 && mark.lock.inode == 14 && mark.session == 15);
+	assert_true(mark.lock.flags == (MARK_TREE | MARK_LAYERED) && mark.space == 16 && mark.lock.number == 17 && mark.outers == 2);
+	assert_true(mark.outer[0].flags == MARK_STAYS && mark.outer[0].device == 21 && mark.outer[0].inode == 22 && mark.outer[0].number == 23);
+	assert_true(mark.outer[1].flags == MARK_TREE && mark.outer[1].number == 33);
+	assert_true(mark_parse("11.12.13.14.15", &mark));
+	assert_true(mark.lock.number == -1 && mark.lock.flags == 0 && mark.outers == 0);
+}
+
+static void of_too_many_outer_locks_the_oldest_goes(void **state)
+{
+	struct mark mark = { .outers = 0 };
+
+	(void)state;
+	for (int i = 0; i < MARK_OUTER_MAX; i++)
+		assert_int_equal(mark_add_outer(&mark, &(struct mark_descriptor){ .number = 100 + i }), -1);
+	assert_int_equal(mark_add_outer(&mark, &(struct mark_descriptor){ .number = 7 }), 100);
+	assert_int_equal(mark.outers, MARK_OUTER_MAX);
+	assert_int_equal(mark.outer[0].number, 101);
+	assert_int_equal(mark.outer[MARK_OUTER_MAX - 1].number, 7);
 }
 
 static void what_is_no_mark_is_refused(void **state)
 {
-	static const char *const texts[] = { "", "1", "1.2.3.4", "1.2.", "1.2.3.4.", "1.2.3.4.5.", "1.2.3.4.5.6.7", "a.b.c.d.e", "1.2.3.4.5 ",
+	static const char *const texts[] = { "", "1", "1.2.3.4", "1.2.", "1.2.3.4.", "1.2.3.4.5.", "1.2.3.4.5.6", "1.2.3.4.5.6.7", "1.2.3.4.5.8.7.9", "1.2.3.4.5.6.7.8.9", "a.b.c.d.e", "1.2.3.4.5 ",
 					     "-1.2.3.4.5", "99999999999.1.1.1.1", "1.2.3.4.99999999999", "1.2.3.4.5.99999999999", "1..3.4.5",
-					     "0.2.3.4.5", "01.2.3.4.5", "1.2.3.4.05", "1.2.3.4.5.00", "1.18446744073709551616.3.4.5" };
+					     "0.2.3.4.5", "01.2.3.4.5", "1.2.3.4.05", "1.2.3.4.5.0.0.00", "1.2.3.4.5.0.0.2147483648", "1.2.3.4.5+", "1.2.3.4.5+1.2.3", "1.2.3.4.5+1.2.3.4.5", "1.2.3.4.5+8.2.3.4",
+					     "1.2.3.4.5+1.2.3.4+", "1.2.3.4.5+0.1.1.1+0.1.1.2+0.1.1.3+0.1.1.4+0.1.1.5+0.1.1.6+0.1.1.7+0.1.1.8+0.1.1.9",
+					     "1.18446744073709551616.3.4.5" };
 	struct mark mark;
 
 	(void)state;
@@ -272,7 +301,9 @@ int main(void)
 		cmocka_unit_test(patterns_match_as_fnmatch_does),
 		cmocka_unit_test(patterns_have_ranges_negation_and_quotes),
 		cmocka_unit_test(a_list_selects_by_path_or_base_name),
-		cmocka_unit_test(a_mark_is_read_as_it_was_written),
+		cmocka_unit_test(a_mark_is_written_as_it_was_read),
+		cmocka_unit_test(a_mark_says_what_was_handed_over),
+		cmocka_unit_test(of_too_many_outer_locks_the_oldest_goes),
 		cmocka_unit_test(what_is_no_mark_is_refused),
 		cmocka_unit_test(our_entries_alone_leave_the_preload),
 		cmocka_unit_test(settings_are_rewritten_in_place_or_added),

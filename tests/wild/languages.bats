@@ -108,6 +108,22 @@ teardown() {
 	done
 }
 
+@test "programs that end by _exit(), in other languages, leave no lock file" {
+	local file
+	file=$(lock_file wild)
+	ends_so() {
+		run -7 guarded EXCLUSIVELOCK_NAME=wild "$@"
+		file_is_gone "$file"
+	}
+	[[ ! -x /usr/bin/ruby ]] || ends_so ruby -e 'fork { exit! 3 }; Process.wait; exit!(7)'
+	[[ ! -x /usr/bin/node ]] || ends_so node -e 'process.reallyExit(7)'
+	[[ ! -x /usr/bin/busybox ]] || ends_so busybox sh -c '(exit 3); echo a | cat; exit 7'
+	[[ -x /usr/bin/javac ]] || return 0
+	printf 'public class Halt { public static void main(String[] words) { Runtime.getRuntime().halt(7); } }' >"$BATS_TEST_TMPDIR/Halt.java"
+	javac -J-XX:-UsePerfData -d "$BATS_TEST_TMPDIR" "$BATS_TEST_TMPDIR/Halt.java"
+	ends_so java -XX:-UsePerfData -cp "$BATS_TEST_TMPDIR" Halt
+}
+
 @test "programs go on as themselves by exec, and as another, and are the same holder all the way" {
 	needs python3 perl bash
 	cat >"$BATS_TEST_TMPDIR/first" <<-'PYTHON'

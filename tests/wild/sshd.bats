@@ -122,3 +122,50 @@ serve_in_foreground() {
 	grep -qx in with/seen/login.out
 	no_lock_file
 }
+
+# Logs in and leaves a master connection behind, which listens at MASTER_PATH; none with "none".
+login_with_master() {
+	login -o ControlMaster=auto -o ControlPath="$MASTER_PATH" -o ControlPersist=600 true >out 2>&1
+}
+
+login_guarded() {
+	LD_PRELOAD=$SHIM EXCLUSIVELOCK_NAME=job login_with_master
+}
+
+# Sets MASTER to the PID of the master connection.
+read_master() {
+	run -0 login -o ControlPath="$MASTER_PATH" -O check
+	[[ $output =~ "pid="([0-9]+) ]]
+	MASTER=${BASH_REMATCH[1]}
+	ENDLATER+=("$MASTER")
+}
+
+end_master() {
+	login -o ControlPath="$MASTER_PATH" -O exit
+	wait_for process_has_ended "$MASTER"
+}
+
+@test "a master connection that ssh leaves behind keeps the lock of ssh itself and of a script in scope tree, not of one in scope process" {
+	local MASTER PRELOAD=''
+	export MASTER_PATH=$PWD/master PORT WHO
+	export -f login login_with_master
+	server >out 2>&1 3>&-
+	read_pid sshd.pid
+	wait_for listens
+	login_guarded
+	read_master
+	assert_refused job "$MASTER"
+	end_master
+	assert_free job
+	MASTER_PATH=none login_guarded
+	assert_free job
+	"$LAUNCH" -n job bash -c login_with_master
+	read_master
+	assert_free job
+	end_master
+	"$LAUNCH" -n job -s tree bash -c login_with_master
+	read_master
+	assert_refused job "$MASTER"
+	end_master
+	assert_free job
+}

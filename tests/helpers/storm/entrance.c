@@ -4,26 +4,33 @@
 
 static const useconds_t LOOK_AGAIN = 300;
 static const char *const steps[] = {
-	"main", "background command", "close all", "workers", "daemon by exit", "daemon by _exit", "exec itself",
-	"exec the static twin", "exit", "_exit", "quick_exit", "abort", "SIGKILL",
+	"main", "background command", "close all", "workers", "daemon by exit", "daemon by _exit", "has a successor", "exec itself",
+	"exec the static twin", "exit", "_exit", "_Exit", "quick_exit", "abort", "SIGKILL",
 };
 static const char *const kinds[] = { "", " (Python)", " (flock)" };
 
-// The lock file by the mark: "PID.START.DEVICE.INODE.SESSION.DESCRIPTOR". Over another user's file, which it may not write, a process
-// has a descriptor, and the flock alone holds the lock: no Python program sees that.
+// The lock file by the mark: "PID.START.DEVICE.INODE.SESSION.FLAGS.SPACE.DESCRIPTOR". Over another user's file, which it may not write, a
+// process has a descriptor that stays open, and the flock alone holds the lock: no Python program sees that.
 static bool is_recorded(struct file *file)
 {
+	enum { STAYS = 2 };
 	const char *mark = getenv("EXCLUSIVELOCK_INSTANCE"), *path = getenv("EXCLUSIVELOCK_LOCKFILE");
 	unsigned long inode = 0;
+	unsigned flags = 0;
 	int descriptor = -1;
 
 	if (mark)
-		(void)sscanf(mark, "%*u.%*u.%*u.%lu.%*u.%d", &inode, &descriptor);
+		(void)sscanf(mark, "%*u.%*u.%*u.%lu.%*u.%u.%*u.%d", &inode, &flags, &descriptor);
 	if (descriptor >= 0 && find_file(descriptor, "", file))
-		return (fcntl(descriptor, F_GETFL) & O_ACCMODE) != O_RDONLY;
+		return !(flags & STAYS);
 	if (!path || !find_file(AT_FDCWD, path, file) || file->inode != inode)
 		*file = (struct file){ .inode = inode, .links = 1 };
 	return true;
+}
+
+static bool is_raw_exit(const struct tally *tally)
+{
+	return tally->step == RAW_EXIT || tally->step == CAPITAL_EXIT;
 }
 
 // A process that dies without exit(), or leaves the lock to one that it was forked from, raises no tombstone. While others read its
@@ -31,7 +38,7 @@ static bool is_recorded(struct file *file)
 // there are none to be seen in another PID namespace. Where a stranger has taken all names, no process raises a tombstone.
 static bool dies_far_away(const struct tally *tally)
 {
-	bool without_exit = tally->step == RAW_EXIT || tally->step == ABORT || tally->step == SIGKILLED;
+	bool without_exit = is_raw_exit(tally) || tally->step == ABORT || tally->step == SIGKILLED;
 
 	return tally->kind == EXLOCK && tally->space != pid_space() &&
 	       (winner_was_killed(tally) || (tally->ending && (tally->relatives > 1 || without_exit || tally->strange)));
@@ -42,7 +49,7 @@ static bool dies_far_away(const struct tally *tally)
 static bool is_unseen_here(const struct tally *tally)
 {
 	const char *path = getenv("EXCLUSIVELOCK_LOCKFILE");
-	bool without_exit = tally->step == DAEMON__EXIT || tally->step == RAW_EXIT || tally->step == ABORT || winner_was_killed(tally);
+	bool without_exit = tally->step == DAEMON__EXIT || is_raw_exit(tally) || tally->step == ABORT || winner_was_killed(tally);
 	struct stat status;
 
 	return tally->kind == EXLOCK && tally->execed && without_exit && getuid() != 0 && path && stat(path, &status) == 0 &&
@@ -95,9 +102,11 @@ __attribute__((noreturn)) static void fail(struct tally *tally, int oracle)
 		withdraw(tally, FAR_DEATH);
 	if (is_unseen_here(tally))
 		withdraw(tally, UNSEEN);
-	dprintf(STDERR_FILENO, "overlap: %ld%s started before %ld%s was gone; last seen at: %s%s%s%s; its file: %lu, ours: %lu\n",
+	if (tally->predecessor && was_killed(tally, tally->predecessor, tally->slot))
+		withdraw(tally, HEIRLESS);
+	dprintf(STDERR_FILENO, "overlap: %ld%s started before %ld%s was gone; last seen at: %s%s%s%s%s; its file: %lu, ours: %lu\n",
 		(long)getpid(), recorded ? "" : ", unrecorded,", (long)tally->winner, kinds[tally->kind], steps[tally->step],
-		tally->second_thread ? ", second thread" : "", tally->daemon ? ", daemon" : "",
+		tally->second_thread ? ", second thread" : "", tally->daemon ? ", daemon" : "", tally->predecessor ? ", successor" : "",
 		tally->unrecorded ? ", unrecorded" : "", (unsigned long)tally->inode, (unsigned long)file.inode);
 	tally->overlaps++;
 	_exit(OVERLAPPED);

@@ -7,8 +7,8 @@
 
 // What a victim begins next.
 enum step {
-	MAIN, COMMAND, CLOSE_ALL, WORKERS, DAEMON_EXIT, DAEMON__EXIT, EXEC_ITSELF, EXEC_TWIN,
-	EXIT, RAW_EXIT, QUICK_EXIT, ABORT, SIGKILLED,
+	MAIN, COMMAND, CLOSE_ALL, WORKERS, DAEMON_EXIT, DAEMON__EXIT, SUCCESSOR, EXEC_ITSELF, EXEC_TWIN,
+	EXIT, RAW_EXIT, CAPITAL_EXIT, QUICK_EXIT, ABORT, SIGKILLED,
 };
 
 // Takes the oracle without waiting, and returns its descriptor. Where somebody has it, says who, and ends the process.

@@ -4,6 +4,7 @@
 
 #include "gaps.h"
 #include "peers.h"
+#include "ways.h"
 
 #include <errno.h>
 #include <grp.h>
@@ -20,6 +21,7 @@ struct contender {
 	enum kind kind;
 	bool real;		// not our own imitation of a peer: slower to start
 	bool other_user;
+	struct way way;		// of ours
 };
 
 static struct contender choose(const struct storm *storm)
@@ -33,6 +35,8 @@ static struct contender choose(const struct storm *storm)
 	// Python's protocol has no meaning across PID namespaces: it knows PIDs alone, and sees none of the other one's.
 	if (contender.kind == PYTHON && storm->tally->apart)
 		contender.kind = FLOCK;
+	if (contender.kind == EXLOCK)
+		contender.way = ways_choose(storm);
 	return contender;
 }
 
@@ -69,7 +73,8 @@ __attribute__((noreturn)) static void become(const struct storm *storm, int slot
 	snprintf(seed, sizeof seed, "%ld", random());
 	if (contender.kind != EXLOCK)
 		gaps_prepare(storm->tally, storm->folder, storm->lock_path);
-	snprintf(program, sizeof program, "%s/%s", storm->place, contender.kind == EXLOCK ? "victim" : "storm");
+	snprintf(program, sizeof program, "%s/%s%s", storm->place, contender.kind == EXLOCK ? "victim" : "storm",
+		contender.way.image == STATIC ? "-static" : "");
 	if (contender.kind == FLOCK && contender.real)
 		peers_exec_flock(storm->lock_path, program, storm->folder, slot);
 	if (contender.kind == FLOCK)
@@ -80,8 +85,7 @@ __attribute__((noreturn)) static void become(const struct storm *storm, int slot
 	}
 	if (contender.kind == PYTHON)
 		peers_run_python(storm->tally, storm->lock_path, slot);
-	execve(program, argv, storm->environment);
-	_exit(BROKEN);
+	ways_become(storm, contender.way, slot, argv);
 }
 
 // Starts CONTENDER, which waits until the gate, if there is one, is closed.
@@ -146,6 +150,10 @@ static void judge(const struct storm *storm, int slot, struct contender contende
 
 	if (killed && signal == SIGKILL)
 		tally->kills++;
+	else if (storm->replaces && signal == SIGTERM)
+		tally->replaced++;
+	else if (contender.way.replaces && !won && code == UNREPLACED)
+		tally->unreplaced++;
 	else if (won && (code == 0 || signal == SIGKILL || signal == SIGABRT))
 		return;
 	else if (!won && code == REFUSED && storm->waiting && contender.kind == EXLOCK)
@@ -167,7 +175,8 @@ static void await_all(const struct storm *storm)
 		int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 		int signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
 
-		if (code != 0 && (code < REFUSED || code > WITHDRAWN) && code != OVERLAPPED && signal != SIGKILL && signal != SIGABRT)
+		if (code != 0 && (code < REFUSED || code > WITHDRAWN) && code != OVERLAPPED && signal != SIGKILL && signal != SIGABRT &&
+		    !(storm->replaces && signal == SIGTERM))
 			wrong(storm, "a process that was left behind", status);
 	}
 }
@@ -229,7 +238,7 @@ __attribute__((noreturn)) static void run_slot(const struct storm *storm, int nu
 		int status;
 
 		if (kills) {
-			usleep((useconds_t)(random() % 3000) << (contender.real ? 4 : 0));
+			usleep((useconds_t)(random() % 3000) << (contender.real ? 4 : contender.way.nest != SINGLE ? 1 : 0));
 			tell_kill(tally, child, number);
 			kill(child, SIGKILL);
 		}

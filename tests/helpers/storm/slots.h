@@ -10,8 +10,11 @@ struct storm {
 	const char *folder;
 	char place[4096];		// where the programs are
 	char lock_path[4096];
-	char *environment[16];		// of our programs
+	char locks[4096];		// the lock directory
+	char *environment[16];		// of our programs; the first variable is the preload
+	const char *shim, *launcher;	// LAUNCHER "": none
 	bool waiting, peers, users, namespaces, times, calm;
+	bool handover, closes, replaces, tidy;
 };
 
 // The slots of one process, FIRST to END, which it runs and waits for.

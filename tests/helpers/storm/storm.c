@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// storm FOLDER SHIM SECONDS [wait] [tree] [calm] [peers] [users] [namespaces] [times] [stranger]: starts the victim, which is next to this program,
+// storm FOLDER SHIM SECONDS [wait] [tree] [calm] [peers] [users] [namespaces] [times] [stranger]
+//	[launch=LAUNCHER] [handover] [close] [succession] [tidy] [replace]: starts the victim, which is next to this program,
 // again and again in 8 slots under SHIM (empty: without) and kills some of them at any instant. After each round, when every
 // process of the storm is gone, one start must win, and of many at once one must. Prints one line; 0 only if nothing was wrong.
 //
@@ -9,6 +10,14 @@
 //	users		every start is root's or another user's
 //	namespaces	every other round is in two PID namespaces at once, without Python
 //	times		every third start is in a time namespace of its own
+//	launch		every other start is by LAUNCHER, the exlock-launch that was built: static victims, some without the library, and inside
+//			and around locks of other names. Without "handover" not with peers: flock(1) may get in when the launcher becomes
+//			the victim
+//	handover	the launcher leaves the lock's descriptor to a victim that loads no library: its forks, too, hold the lock
+//	close		some of those are started with --close, and have none
+//	succession	some start their own copy, and leave the lock to it
+//	tidy		after starts that have ended by exit or _exit no file may be left
+//	replace		some starts ask the holder to end
 //	stranger	a user who starts nothing maps, locks, plants and squats all the time (stranger.h)
 #define _GNU_SOURCE
 #include "../words.h"
@@ -49,12 +58,9 @@ __attribute__((format(printf, 2, 3))) static void put(const char *name, const ch
 
 static void set_environment(const char *shim, bool tree)
 {
-	char directory[5000];
-
-	snprintf(directory, sizeof directory, "%s/locks", storm.folder);
 	put("LD_PRELOAD", "%s", shim);
 	put("EXCLUSIVELOCK_NAME", "storm");
-	put("EXCLUSIVELOCK_DIR", "%s", directory);
+	put("EXCLUSIVELOCK_DIR", "%s", storm.locks);
 	put("EXCLUSIVELOCK_EXIT_CODE", "%d", REFUSED);
 	put("EXCLUSIVELOCK_QUIET", "1");
 	put("EXCLUSIVELOCK_ON_HELD", "%s", storm.waiting ? "wait" : "abort");
@@ -62,7 +68,7 @@ static void set_environment(const char *shim, bool tree)
 	if (storm.waiting)
 		put("EXCLUSIVELOCK_TIMEOUT", "30");
 	// For the real Python program.
-	setenv("EXCLUSIVELOCK_DIR", directory, 1);
+	setenv("EXCLUSIVELOCK_DIR", storm.locks, 1);
 }
 
 // What one process does in its slots: a storm UNTIL then, or, with a GATE, all start at once.
@@ -158,9 +164,15 @@ static void start_at_free_lock(int count)
 
 	if (pipe2(gate, O_CLOEXEC) < 0)
 		exit(BROKEN);
+	storm.tally->untidy = false;
 	do_work_in(count, &(struct work){ .gate = gate });
 	for (int i = 0; i < count; i++)
 		won += storm.tally->won[i];
+	if (storm.tidy && storm.tally->calm && !storm.tally->untidy && access(storm.lock_path, F_OK) == 0) {
+		fprintf(stderr, "stale: of %d that have ended by themselves a file is left\n", count);
+		tell_file();
+		storm.tally->stale++;
+	}
 	if (won > 0)
 		return;
 	fprintf(stderr, "lost: the lock was free, and none of %d got it\n", count);
@@ -192,13 +204,10 @@ static void round_of_storm(void)
 
 static int files_left(void)
 {
-	char path[4096];
 	struct dirent *entry;
 	int count = 0;
-	DIR *locks;
+	DIR *locks = opendir(storm.locks);
 
-	snprintf(path, sizeof path, "%s/locks", storm.folder);
-	locks = opendir(path);
 	if (!locks)
 		exit(BROKEN);
 	while ((entry = readdir(locks)))
@@ -221,22 +230,32 @@ static void give_up(int signal)
 static void find_folder(const char *folder)
 {
 	storm.folder = folder;
+	snprintf(storm.locks, sizeof storm.locks, "%s/locks", folder);
 	snprintf(storm.lock_path, sizeof storm.lock_path, "%s/locks/" LOCK_FILE("storm"), folder);
 	storm.tally = map_tally(folder);
+}
+
+// One that is there already keeps its mode.
+static void make_directory(const char *name, mode_t mode)
+{
+	char path[4096];
+
+	snprintf(path, sizeof path, "%s/%s", storm.folder, name);
+	if (mkdir(path, mode) < 0 && errno != EEXIST)
+		exit(BROKEN);
 }
 
 static void prepare(int seconds)
 {
 	// 1: no core file, and no core handler on a pipe either.
 	const struct rlimit no_core = { 1, 1 };
-	char path[4096];
 
 	if (readlink("/proc/self/exe", storm.place, sizeof storm.place - 1) < 0)
 		exit(BROKEN);
 	*strrchr(storm.place, '/') = '\0';
-	snprintf(path, sizeof path, "%s/locks", storm.folder);
-	if (mkdir(path, 0755) < 0 && errno != EEXIST)
-		exit(BROKEN);
+	umask(0);
+	make_directory("locks", 0755);
+	make_directory("others", 01777);
 	umask(022);
 	close(open_oracle(storm.folder));
 	setrlimit(RLIMIT_CORE, &no_core);
@@ -256,6 +275,15 @@ __attribute__((noreturn)) static void run_under_flock(char **argv)
 	peers_run_under_flock(storm.tally, storm.lock_path, atoi(argv[3]));
 }
 
+// What follows WORD in the first of WORDS that begins with it; NULL: none does.
+static const char *find(char **words, const char *word)
+{
+	for (; *words; words++)
+		if (strncmp(*words, word, strlen(word)) == 0)
+			return *words + strlen(word);
+	return NULL;
+}
+
 static bool has(char **words, const char *word)
 {
 	for (; *words; words++)
@@ -264,22 +292,42 @@ static bool has(char **words, const char *word)
 	return false;
 }
 
+static void read_words(char **words)
+{
+	const char *launcher = find(words, "launch=");
+
+	storm.launcher = launcher ? launcher : "";
+	storm.waiting = has(words, "wait");
+	storm.calm = has(words, "calm");
+	storm.peers = has(words, "peers");
+	storm.users = has(words, "users");
+	storm.namespaces = has(words, "namespaces");
+	storm.times = has(words, "times");
+	storm.handover = has(words, "handover");
+	storm.closes = has(words, "close");
+	storm.replaces = has(words, "replace");
+	storm.tidy = has(words, "tidy");
+}
+
 static int report(int seconds)
 {
 	struct tally *tally = storm.tally;
 	unsigned long wins = tally->wins[EXLOCK] + tally->wins[PYTHON] + tally->wins[FLOCK];
 	int left = files_left();
 
+	if (tally->succession || storm.replaces)
+		printf("%lu with a successor; %lu processes ended by a start that replaces them, %lu such starts ended with 125\n",
+			tally->successions, tally->replaced, tally->unreplaced);
 	printf("peers' own: %lu dead file, %lu overtaken, %lu unseen, %lu last instant, %lu other peer; "
-		"deaths in another PID namespace: %lu; pinned memory: %lu\n", tally->gaps[DEAD_FILE], tally->gaps[OVERTAKEN],
-		tally->gaps[UNSEEN], tally->gaps[LAST_INSTANT], tally->gaps[OTHER_PEER], tally->gaps[FAR_DEATH], tally->gaps[PINNED]);
+		"deaths in another PID namespace: %lu; pinned memory: %lu; killed beside its successor: %lu\n", tally->gaps[DEAD_FILE], tally->gaps[OVERTAKEN],
+		tally->gaps[UNSEEN], tally->gaps[LAST_INSTANT], tally->gaps[OTHER_PEER], tally->gaps[FAR_DEATH], tally->gaps[PINNED], tally->gaps[HEIRLESS]);
 	printf("at most: a start %lu ms%s, an end %lu ms\n", tally->longest_start / 1000, storm.waiting ? " with its waiting" : "",
 		tally->longest_end / 1000);
 	printf("storm: %lu launches, %lu wins (%lu exlock, %lu Python, %lu flock), %lu refusals, %lu denied, %lu kills, "
 		"%lu overlaps, %lu errors, %lu lost, %d files left\n", tally->launches, wins, tally->wins[EXLOCK],
 		tally->wins[PYTHON], tally->wins[FLOCK], tally->refusals, tally->denials, tally->kills, tally->overlaps,
-		tally->errors, tally->lost, left);
-	return tally->overlaps || tally->errors || tally->lost || left > 1 || wins < (unsigned)seconds ||
+		tally->errors + tally->stale, tally->lost, left);
+	return tally->overlaps || tally->errors || tally->stale || tally->lost || left > 1 || wins < (unsigned)seconds ||
 	       (storm.peers && wins >= MANY && (tally->wins[PYTHON] == 0 || tally->wins[FLOCK] == 0));
 }
 
@@ -292,16 +340,13 @@ int main(int argc, char **argv)
 		run_under_flock(argv);
 	if (seconds <= 0) {
 		fprintf(stderr, "usage: storm FOLDER SHIM SECONDS [wait] [tree] [calm] [peers] [users] [namespaces] "
-			"[times] [stranger]\n");
+			"[times] [stranger] [launch=LAUNCHER] [handover] [close] [succession] [tidy] [replace]\n");
 		return BROKEN;
 	}
-	storm.waiting = has(argv + 4, "wait");
-	storm.calm = has(argv + 4, "calm");
-	storm.peers = has(argv + 4, "peers");
-	storm.users = has(argv + 4, "users");
-	storm.namespaces = has(argv + 4, "namespaces");
-	storm.times = has(argv + 4, "times");
+	storm.shim = argv[2];
+	read_words(argv + 4);
 	find_folder(argv[1]);
+	storm.tally->succession = has(argv + 4, "succession");
 	prepare(seconds);
 	set_environment(argv[2], has(argv + 4, "tree"));
 	if (has(argv + 4, "stranger"))

@@ -25,6 +25,7 @@ enum {
 	DENIED = 78,		// by the kernel: another user's file
 	WITHDRAWN = 79,		// a peer in one of its own gaps
 	BROKEN = 99,
+	UNREPLACED = 125,
 };
 
 // A lock file. Of two that have one inode number, the second once the first was deleted, the versions differ; 0: it is not told.
@@ -40,8 +41,9 @@ struct file {
 enum kind { EXLOCK, PYTHON, FLOCK, KINDS };
 
 // Why a peer comes to run beside another although nobody but itself could have prevented it: see gaps.c; FAR_DEATH, of ours:
-// see entrance.c. PINNED: a start was refused that no holder refused, see slots.c.
-enum gap { NO_GAP, DEAD_FILE, OVERTAKEN, UNSEEN, LAST_INSTANT, OTHER_PEER, FAR_DEATH, PINNED, GAPS };
+// see entrance.c. PINNED: a start was refused that no holder refused, see slots.c. HEIRLESS: a process was killed beside the copy of its own
+// to which it was to leave the lock; the copy goes on without one.
+enum gap { NO_GAP, DEAD_FILE, OVERTAKEN, UNSEEN, LAST_INSTANT, OTHER_PEER, FAR_DEATH, PINNED, HEIRLESS, GAPS };
 
 // One start that only tries and leaves, for the question who held when it was refused.
 struct attempt {
@@ -52,10 +54,14 @@ struct attempt {
 struct tally {	// NOLINT(clang-analyzer-optin.performance.Padding): by what belongs together
 	atomic_ulong launches, refusals, denials, kills, overlaps, errors, lost;
 	atomic_ulong wins[KINDS], gaps[GAPS];
+	atomic_ulong successions, stale;
+	atomic_ulong replaced;		// our processes that were asked to end by a start with --replace
+	atomic_ulong unreplaced;	// such starts that ended with 125
 
 	// How the programs are to behave.
 	atomic_bool calm;		// try and leave, nothing else
 	atomic_bool apart;		// in two PID namespaces
+	atomic_bool succession;		// some start their own copy, and leave the lock to it
 
 	// The stranger: whether there is one, is to keep its hands off, and does so; and how often it has done what it does.
 	atomic_bool strange, rest, resting;
@@ -70,6 +76,7 @@ struct tally {	// NOLINT(clang-analyzer-optin.performance.Padding): by what belo
 	atomic_bool execed;		// it has called exec; before that the file had no RECORD_HINT_MAPPED
 	atomic_bool pid_alone;		// between exec and the next image, or in one that takes no preload
 	atomic_bool ending;		// one of its processes is about to end
+	atomic_long predecessor;	// it started its own copy, to which it leaves the lock; 0: none did
 	atomic_ulong space;		// its PID namespace
 	atomic_uint relatives;		// its processes: the one that took the lock, and those forked from it
 	atomic_long relative[RELATIVES];
@@ -99,6 +106,9 @@ struct tally {	// NOLINT(clang-analyzer-optin.performance.Padding): by what belo
 	// Set by the program: the start in this slot has got in.
 	atomic_bool won[SLOTS];
 	atomic_long started[SLOTS];	// its PID
+
+	// A start of this round takes no preload: it leaves its file.
+	atomic_bool untidy;
 
 	atomic_uint attempts;
 	struct attempt attempt[ATTEMPTS];
@@ -311,6 +321,7 @@ static inline void get_in(struct tally *tally, int oracle, enum kind kind, int s
 	tally->version = file->version;
 	tally->unrecorded = !writable;
 	tally->daemon = tally->second_thread = tally->execed = tally->pid_alone = tally->ending = false;
+	tally->predecessor = 0;
 	tally->space = pid_space();
 	tally->relatives = 0;
 	add_relative(tally, getpid());

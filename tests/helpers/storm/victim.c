@@ -3,6 +3,8 @@
 // waiting: failing to get it means that two run at once. Then it lives for an instant and ends in one of many ways.
 // ORACLE is the descriptor of the oracle where a former image has it already, or -1. SLOT is -1 in a child that was
 // started by a victim. The oracle is kept through fork and exec and let go by the kernel, as late as it can be.
+// STORM_HANDED in the environment: exlock-launch has left the lock's descriptor open for this image, which loads no library.
+// STORM_HEIR: this is a successor, started by the holder with the holder's own command line; the value is its oracle.
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <signal.h>
@@ -15,6 +17,10 @@ enum { MAX_WORKERS = 3 };
 static struct tally *tally;
 static char **arguments;
 static int slot, oracle, tree;
+static int is_static, is_shimmed;
+static int is_handed;			// it has the lock's descriptor, and a fork of it has it, too
+static int is_heir;			// it has nothing but its PID in the record
+static int has_heir;
 static pid_t worker[MAX_WORKERS];
 static long worker_count;
 static long family;			// whose oracle it is: who took the lock
@@ -37,7 +43,7 @@ static void at(enum step step)
 		tally->step = (int)step;
 }
 
-static void become(const char *suffix, int its_slot, int kept)
+__attribute__((noreturn)) static void become(const char *suffix, int its_slot, int kept)
 {
 	char image[4096], number[24], seed[24], descriptor[24];
 	char *argv[] = { image, arguments[1], number, seed, descriptor, NULL };
@@ -58,7 +64,19 @@ static void join_family(void)
 		add_relative(tally, getpid());
 }
 
-// A child by exec does not hold the lock, save in scope "tree"; so no more does it hold the oracle.
+// A child by exec does not hold the lock, so no more does it hold the oracle. Save in scope "tree", and where it inherits the descriptor
+// and loads no library that would close it.
+__attribute__((noreturn)) static void become_command(void)
+{
+	const char *suffix = one_in(2) ? "-static" : "", *preload = getenv("LD_PRELOAD");
+	bool keeps = tree || (is_handed && (*suffix || !preload || !*preload));
+
+	if (!keeps)
+		close(oracle);
+	linger();
+	become(suffix, -1, keeps ? oracle : -1);
+}
+
 static void command(void)
 {
 	if (fork() != 0)
@@ -66,13 +84,7 @@ static void command(void)
 	srandom((unsigned)getpid());
 	// Asleep, it may be taken for one that stays, and be recorded.
 	join_family();
-	if (tree) {
-		linger();
-		become(one_in(2) ? "-static" : "", -1, oracle);
-	}
-	close(oracle);
-	linger();
-	become(one_in(2) ? "-static" : "", -1, -1);
+	become_command();
 }
 
 // The kernel closes them before the oracle, and that takes it a while: whatever is let go too early shows.
@@ -89,6 +101,10 @@ static void close_all(void)
 	if (oracle > 0)
 		close_range(0, (unsigned)oracle - 1, 0);
 	close_range((unsigned)oracle + 1, ~0U, 0);
+	if (is_handed)
+		tally->pid_alone = true;
+	is_handed = 0;
+	unsetenv("STORM_HANDED");
 }
 
 static void kill_workers(void)
@@ -100,17 +116,23 @@ static void kill_workers(void)
 
 __attribute__((noreturn)) static void *leave(void *unused)
 {
-	enum step step = EXIT + (enum step)(random() % (SIGKILLED - EXIT + 1));
+	// Killed, or by abort, it leaves the lock to nobody.
+	enum step last = has_heir ? QUICK_EXIT : SIGKILLED;
+	enum step step = EXIT + (enum step)(random() % (last - EXIT + 1));
 
 	(void)unused;
 	kill_workers();
 	at(step);
+	if (has_heir && !tree && !is_handed)
+		tally->pid_alone = true;
 	tally->ending = true;
 	if (slot >= 0 && (step == EXIT || step == QUICK_EXIT) && tally->started[slot] == getpid())
 		tally->left_at[slot] = now_us();
 	switch (step) {
 	case RAW_EXIT:
 		_exit(0);
+	case CAPITAL_EXIT:
+		_Exit(0);
 	case QUICK_EXIT:
 		quick_exit(0);
 	case ABORT:
@@ -186,22 +208,72 @@ static void *become_another(void *unused)
 	at(twin ? EXEC_TWIN : EXEC_ITSELF);
 	tally->execed = tally->execed || !has_hint();
 	// A descriptor that exec leaves open keeps the flock.
-	tally->pid_alone = !tree && !tally->unrecorded;
+	tally->pid_alone = is_heir || (!tree && !tally->unrecorded && !is_handed);
 	become(twin ? "-static" : "", slot, oracle);
 	return NULL;
 }
 
+// As a server does that is to become its next version: starts its own copy, by the same command line, and leaves.
+static void start_heir(void)
+{
+	char kept[48];
+	pid_t child;
+
+	at(SUCCESSOR);
+	snprintf(kept, sizeof kept, "%d.%ld", oracle, (long)getpid());
+	// In a tree, and by the descriptor, the copy has the lock whatever comes.
+	if (!tree && !is_handed)
+		tally->predecessor = getpid();
+	tally->successions++;
+	has_heir = 1;
+	child = fork();
+	if (child < 0)
+		_exit(BROKEN);
+	if (child > 0)
+		return;
+	join_family();
+	if (setenv("STORM_HEIR", kept, 1) < 0)
+		_exit(BROKEN);
+	if (one_in(2))
+		setsid();
+	if (one_in(2))
+		linger();
+	execv(arguments[0], arguments);
+	_exit(BROKEN);
+}
+
+// The lock is another's until that one has gone; and nobody's if it was killed.
+static void inherit(const char *kept)
+{
+	long predecessor;
+
+	if (sscanf(kept, "%d.%ld", &oracle, &predecessor) != 2)
+		_exit(BROKEN);
+	unsetenv("STORM_HEIR");
+	family = tally->relative[0];
+	join_family();
+	while (getppid() == predecessor)
+		usleep(20);
+	if (was_killed(tally, predecessor, tally->slot))
+		_exit(0);
+	is_heir = !tree && !is_handed;
+	tally->winner = getpid();
+	tally->pid_alone = is_heir;
+	tally->ending = false;
+}
+
 static void live(void)
 {
-	int is_static = strstr(arguments[0], "-static") != NULL;
 	// PIDs are not compared across PID namespaces, and between two images nothing else holds.
-	int may_fork = !is_static, may_exec = tree || !tally->apart;
-	// In a static image the descriptor is all that holds beside the PID.
-	int may_close = !is_static || (!tally->apart && !tally->unrecorded);
+	int may_fork = !is_heir && (is_shimmed || is_handed), may_exec = tree || is_handed || !tally->apart;
+	// Without the library the descriptor is all that holds beside the PID.
+	int may_close = is_shimmed || (!tally->apart && !tally->unrecorded);
 
 	at(MAIN);
-	if (!is_static)
-		tally->pid_alone = false;
+	if (is_shimmed)
+		tally->pid_alone = is_heir;
+	else if (slot >= 0 && !tree && !tally->unrecorded && !is_handed)
+		tally->pid_alone = true;
 	if (one_in(3))
 		open_many();
 	linger();
@@ -211,11 +283,12 @@ static void live(void)
 	}
 	if (may_close && one_in(5)) {
 		at(CLOSE_ALL);
-		if (is_static)
+		if (!is_shimmed)
 			tally->pid_alone = true;
 		close_all();
 		// In scope "tree", and over another user's file, it has thrown away what its next image would have inherited.
 		may_exec = may_exec && !tree && !tally->unrecorded;
+		may_fork = may_fork && is_shimmed;
 	}
 	if (may_fork && one_in(5)) {
 		at(WORKERS);
@@ -226,6 +299,11 @@ static void live(void)
 
 		at(step);
 		go_into_background(step);
+		linger();
+		may_exec = 0;
+	}
+	if (may_fork && tally->succession && one_in(3)) {
+		start_heir();
 		linger();
 		may_exec = 0;
 	}
@@ -245,6 +323,10 @@ __attribute__((noreturn)) static void try_and_leave(void)
 		_exit(0);
 	}
 	if (one_in(4)) {
+		at(CAPITAL_EXIT);
+		_Exit(0);
+	}
+	if (one_in(4)) {
 		at(QUICK_EXIT);
 		quick_exit(0);
 	}
@@ -252,9 +334,23 @@ __attribute__((noreturn)) static void try_and_leave(void)
 	exit(0);
 }
 
+// What this image is, and what it has of the lock.
+static void look_at_itself(void)
+{
+	const char *scope = getenv("EXCLUSIVELOCK_SCOPE"), *preload = getenv("LD_PRELOAD");
+
+	tree = scope && strcmp(scope, "tree") == 0;
+	is_static = strstr(arguments[0], "-static") != NULL;
+	is_shimmed = !is_static && preload && *preload;
+	is_handed = !is_shimmed && getenv("STORM_HANDED");
+	// Its library has taken the descriptor over.
+	if (!is_handed)
+		unsetenv("STORM_HANDED");
+}
+
 int main(int argc, char **argv)
 {
-	const char *holder = getenv("EXCLUSIVELOCK_PID"), *scope = getenv("EXCLUSIVELOCK_SCOPE");
+	const char *holder = getenv("EXCLUSIVELOCK_PID"), *heir = getenv("STORM_HEIR");
 
 	if (argc != 5)
 		return BROKEN;
@@ -262,15 +358,17 @@ int main(int argc, char **argv)
 	slot = atoi(argv[2]);
 	srandom((unsigned)atol(argv[3]));
 	oracle = atoi(argv[4]);
-	tree = scope && strcmp(scope, "tree") == 0;
 	tally = map_tally(argv[1]);
+	look_at_itself();
 	// A child that was started with the lock of its parent lives a little; one whose parent was gone has taken its own.
 	if (slot < 0 && (!holder || atol(holder) != getpid())) {
-		if (oracle >= 0 && !strstr(argv[0], "-static"))
+		if (oracle >= 0 && is_shimmed)
 			close_all();
 		linger();
 		return 0;
 	}
+	if (heir)
+		inherit(heir);
 	if (slot >= 0)
 		win(tally, slot);
 	if (slot >= 0 && oracle < 0)

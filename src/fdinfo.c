@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT
+#include "fdinfo.h"
+
+#include "procfile.h"
+#include "scratch.h"
+#include "text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PATH_SIZE 80
+// Between two looks at the clock.
+#define FILES_BETWEEN 64
+
+// The value behind NAME where LINE begins with it; NULL: it does not.
+static const char *value_of(const char *line, const char *end, const char *name)
+{
+	size_t size = strlen(name);
+
+	return (size_t)(end - line) >= size && memcmp(line, name, size) == 0 ? line + size : NULL;
+}
+
+// "0100000", octal, as open(2) has the flags.
+static bool closes_on_exec(const char *at, const char *end)
+{
+	unsigned flags = 0;
+
+	for (; at < end && *at >= '0' && *at <= '7'; at++)
+		flags = flags * 8 + (unsigned)(*at - '0');
+	return (flags & O_CLOEXEC) != 0;
+}
+
+// "pos:	0\nflags:	0100000\nmnt_id:	28\nino:	5678\nlock:	1: FLOCK  ADVISORY  WRITE 1234 08:01:5678 0 EOF\n"
+struct fdinfo fdinfo_parse(const char *text, size_t length)
+{
+	const char *end = text + length, *newline;
+	struct fdinfo info = { .has_flock = false };
+
+	for (const char *line = text; line < end && (newline = memchr(line, '\n', (size_t)(end - line))) != NULL; line = newline + 1) {
+		const char *value;
+
+		if ((value = value_of(line, newline, "flags:\t")) != NULL)
+			info.close_on_exec = closes_on_exec(value, newline);
+		if (!info.has_flock && (value = value_of(line, newline, "lock:\t")) != NULL)
+			info.has_flock = keepers_parse_flock_line(value, (size_t)(newline - value), &info.flock);
+	}
+	return info;
+}
+
+bool fdinfo_has_name(const char *text, size_t length, const char *path)
+{
+	static const char deleted[] = " (deleted)";
+	const size_t size = sizeof(deleted) - 1;
+	const char *name = text_basename(path) - 1;
+
+	if (length > size && memcmp(text + length - size, deleted, size) == 0)
+		length -= size;
+	return length >= strlen(name) && memcmp(text + length - strlen(name), name, strlen(name)) == 0;
+}
+
+struct search {
+	const struct mapped_file *file;
+	pid_t pid;
+	unsigned files;
+	enum fdinfo_result result;
+};
+
+static const char *path_of(char path[PATH_SIZE], pid_t pid, const char *folder, pid_t descriptor)
+{
+	char process[PROCFILE_PATH];
+	struct text text = text_in(path, PATH_SIZE);
+
+	text_add(&text, procfile_path(process, pid, folder));
+	text_number(&text, (uint64_t)descriptor);
+	return path;
+}
+
+static void look_at(struct search *search, pid_t descriptor, char *text)
+{
+	char path[PATH_SIZE];
+	ssize_t length = readlinkat(AT_FDCWD, path_of(path, search->pid, "/fd/", descriptor), text, SCRATCH_SIZE);
+	struct fdinfo info;
+
+	// Mostly it is another file, and that costs one call.
+	if (length == -1 || !fdinfo_has_name(text, (size_t)length, search->file->path))
+		return;
+	length = procfile_read(path_of(path, search->pid, "/fdinfo/", descriptor), text, SCRATCH_SIZE);
+	if (length == -1) {
+		if (errno != ENOENT && errno != ESRCH)
+			search->result = FDINFO_UNSEEN;
+		return;
+	}
+	info = fdinfo_parse(text, (size_t)length);
+	if (info.has_flock && keepers_is_of(&info.flock, search->file))
+		search->result = info.close_on_exec ? FDINFO_CLOSES : FDINFO_STAYS;
+}
+
+static bool visit_descriptor(void *context, pid_t descriptor)
+{
+	struct search *search = context;
+	char *text = scratch_get();
+
+	if (text)
+		look_at(search, descriptor, text);
+	scratch_free(text);
+	if (search->result == FDINFO_WITHOUT && ++search->files % FILES_BETWEEN == 0 && budget_cuts(search->file->budget))
+		search->result = FDINFO_UNSEEN;
+	return search->result != FDINFO_WITHOUT;
+}
+
+enum fdinfo_result fdinfo_look(pid_t pid, const struct mapped_file *file)
+{
+	char path[PROCFILE_PATH];
+	struct search search = { .file = file, .pid = pid, .result = FDINFO_WITHOUT };
+
+	if (procfile_search(procfile_path(path, pid, "/fd"), 0, visit_descriptor, &search) == -1 && errno != ENOENT && errno != ESRCH)
+		return FDINFO_UNSEEN;
+	return search.result;
+}

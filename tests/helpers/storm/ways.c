@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT
+#define _GNU_SOURCE
+#include "ways.h"
+
+#include "slots.h"
+
+#include <stdarg.h>
+
+enum { ARGUMENTS = 64, VARIABLES = 24 };
+
+static enum image choose_image(const struct storm *storm)
+{
+	// By its PID alone it is not known in another PID namespace.
+	if (!storm->handover && storm->tally->apart)
+		return SHIMMED;
+	return one_in(2) ? SHIMMED : one_in(2) ? BARE : STATIC;
+}
+
+// The storm's own lock has to be the innermost where its file is looked for by the marks, or nothing is handed over.
+static enum nest choose_nest(const struct storm *storm)
+{
+	bool may_have_inner = storm->handover && !storm->peers && !storm->users && !storm->tally->apart;
+
+	return one_in(2) ? SINGLE : (enum nest)(random() % (may_have_inner ? NESTS : INNER));
+}
+
+struct way ways_choose(const struct storm *storm)
+{
+	struct way way = { .launched = *storm->launcher && one_in(2) };
+
+	if (!way.launched)
+		return way;
+	way.image = choose_image(storm);
+	way.nest = choose_nest(storm);
+	way.replaces = storm->replaces && !storm->tally->calm && one_in(4);
+	way.closes = storm->closes && (way.image == SHIMMED || !storm->tally->apart) && one_in(4);
+	if (way.image != SHIMMED)
+		storm->tally->untidy = true;
+	return way;
+}
+
+// A list of arguments that ends in NULL. What is put in has to last.
+struct list {
+	char *item[ARGUMENTS];
+	int count;
+};
+
+__attribute__((sentinel)) static void add(struct list *list, const char *first, ...)
+{
+	va_list more;
+
+	va_start(more, first);
+	for (const char *item = first; item; item = va_arg(more, const char *)) {
+		if (list->count == ARGUMENTS - 1)
+			_exit(BROKEN);
+		list->item[list->count++] = (char *)(intptr_t)item;
+	}
+	va_end(more);
+}
+
+// exlock-launch for the lock NAME in FOLDER.
+static void add_launcher(const struct storm *storm, struct list *list, const char *folder, const char *name)
+{
+	char *shim;
+
+	if (asprintf(&shim, "--shim=%s", storm->shim) < 0)
+		_exit(BROKEN);
+	add(list, storm->launcher, shim, "--keeper=", "-d", folder, "-n", name, NULL);
+}
+
+// Of the slot's own, so that nobody else asks for it.
+static void add_other(const struct storm *storm, struct list *list, const char *kind, int slot)
+{
+	char *folder, *name;
+
+	if (asprintf(&folder, "%s/others", storm->folder) < 0 || asprintf(&name, "%s-%d", kind, slot) < 0)
+		_exit(BROKEN);
+	add_launcher(storm, list, folder, name);
+	add(list, "--", NULL);
+}
+
+static void add_launchers(const struct storm *storm, struct list *list, struct way way, int slot)
+{
+	const char *no_preload = way.image == BARE ? "--no-preload" : NULL;
+
+	if (way.nest == OUTER || way.nest == OUTER_AND_INNER)
+		add_other(storm, list, "outer", slot);
+	if (way.nest == TWICE) {
+		add_launcher(storm, list, storm->locks, "storm");
+		add(list, "--", NULL);
+	}
+	add_launcher(storm, list, storm->locks, "storm");
+	if (way.replaces)
+		add(list, "--replace", NULL);
+	if (way.closes)
+		add(list, "--close", NULL);
+	if (no_preload)
+		add(list, no_preload, NULL);
+	add(list, "--", NULL);
+	if (way.nest == INNER || way.nest == OUTER_AND_INNER) {
+		add_other(storm, list, "inner", slot);
+		if (no_preload)
+			list->item[list->count - 1] = (char *)(intptr_t)no_preload;
+	}
+}
+
+void ways_become(const struct storm *storm, struct way way, int slot, char *const arguments[])
+{
+	char *environment[VARIABLES];
+	struct list list = { .count = 0 };
+	int count = 0;
+
+	if (!way.launched) {
+		execve(arguments[0], arguments, storm->environment);
+		_exit(BROKEN);
+	}
+	// The first one is the preload.
+	for (; storm->environment[count + 1] && count < VARIABLES - 2; count++)
+		environment[count] = storm->environment[count + 1];
+	if (way.image != SHIMMED && storm->handover && !way.closes)
+		environment[count++] = (char *)(intptr_t)"STORM_HANDED=1";
+	environment[count] = NULL;
+	add_launchers(storm, &list, way, slot);
+	for (; *arguments; arguments++)
+		add(&list, *arguments, NULL);
+	execve(list.item[0], list.item, environment);
+	_exit(BROKEN);
+}

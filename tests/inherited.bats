@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: MIT
+# Which process keeps a lock by an open descriptor that it inherited: a command without the shim, and what flock(1) runs. No record names it.
+# shellcheck disable=SC2016,SC2030,SC2031,SC2153,SC2154 # every test is a subshell; run sets $output
+
+load test_helper
+load hostile
+
+setup() {
+	clean_environment
+	LOCK=$(lock_file job)
+	export EXCLUSIVELOCK_NAME=job
+}
+
+teardown() {
+	end_processes
+	remove_public_place
+}
+
+# Prints "ready PID" once the process that took the flock has ended, and what remains is a child of it. The argument BUSY makes that work all the
+# time; TWO gives it a child of its own, whose PID it prints, too.
+DAEMON='import fcntl, os, signal, sys
+lock, how = sys.argv[1], sys.argv[2:]
+file = os.open(lock, os.O_RDONLY | os.O_CREAT, 0o644)
+os.set_inheritable(file, True)
+fcntl.flock(file, fcntl.LOCK_EX)
+parent = os.getpid()
+if os.fork():
+    os._exit(0)
+os.setsid()
+while os.getppid() == parent:
+    pass
+child = os.fork() if "two" in how else 0
+if "two" not in how or child:
+    print("ready", os.getpid(), child, flush=True)
+while "busy" in how:
+    pass
+signal.pause()'
+
+# start_daemon RUN HOW...: RUN starts it, root or as_attacker. Sets HOLDER, and CHILD.
+start_daemon() {
+	local run=$1
+	shift
+	: >"$BATS_TEST_TMPDIR/daemon"
+	"$run" /usr/bin/python3 -c "$DAEMON" "$LOCK" "$@" >"$BATS_TEST_TMPDIR/daemon" 3>&-
+	poll grep -q ready "$BATS_TEST_TMPDIR/daemon"
+	read -r _ HOLDER CHILD <"$BATS_TEST_TMPDIR/daemon"
+	ENDLATER+=("$HOLDER" "$CHILD")
+}
+
+end_daemon() {
+	kill -KILL "$HOLDER"
+	poll process_has_ended "$HOLDER"
+}
+
+assert_status() {
+	run -0 "$BUILD/exlockctl" status job
+	[[ $output == "job: held by $1"* ]] || { echo "$output"; false; }
+}
+
+@test "a daemon that keeps the flock by a descriptor is named by exlockctl, by a refused start, and from then on in the record, for peers" {
+	local how
+	for how in idle busy; do
+		start_daemon root "$how"
+		assert_status "pid $HOLDER of"
+		assert_refused job "$HOLDER"
+		[[ $(<"$LOCK") == "$HOLDER" ]]
+		run -1 timeout 10 "$SOURCE/tests/peers/exclusive.py" job
+		[[ $output == "$(refusal job "$HOLDER")" ]]
+		end_daemon
+		assert_free job
+	done
+}
+
+@test "a start is refused at once: it does not try the busy flock for a quarter of a second" {
+	command -v strace >/dev/null || skip "needs strace"
+	start_daemon root idle
+	run -1 strace -qq -o "$BATS_TEST_TMPDIR/trace" -e trace=flock -E LD_PRELOAD="$SHIM" true
+	[[ $output == "$(refusal job "$HOLDER")" ]]
+	(($(grep -c flock "$BATS_TEST_TMPDIR/trace") <= 20)) || { grep -c flock "$BATS_TEST_TMPDIR/trace"; false; }
+}
+
+@test "the launcher names it, too, and so does a start that runs beside it" {
+	start_daemon root idle
+	run -1 "$LAUNCH" -n job true
+	[[ $output == "$(refusal job "$HOLDER")" ]]
+	run -0 "$LAUNCH" -f -n job sh -c 'echo "$EXCLUSIVELOCK_HOLDER"'
+	[[ $output == "$HOLDER" ]]
+}
+
+@test "of two processes that keep it the one that is left is named when the other has ended" {
+	start_daemon root two
+	assert_refused job "$HOLDER"
+	end_daemon
+	assert_status "pid $CHILD of"
+	assert_refused job "$CHILD"
+	HOLDER=$CHILD
+	end_daemon
+	assert_free job
+}
+
+@test "a process that only has the file open is not taken for the holder, whichever of both began first" {
+	local decoy='import os, signal, sys; file = os.open(sys.argv[1], os.O_RDONLY | os.O_CREAT); print("ready", flush=True); signal.pause()'
+	/usr/bin/python3 -c "$decoy" "$LOCK" >"$BATS_TEST_TMPDIR/before" 3>&- &
+	ENDLATER+=("$!")
+	poll grep -q ready "$BATS_TEST_TMPDIR/before"
+	start_daemon root idle
+	/usr/bin/python3 -c "$decoy" "$LOCK" >"$BATS_TEST_TMPDIR/after" 3>&- &
+	ENDLATER+=("$!")
+	poll grep -q ready "$BATS_TEST_TMPDIR/after"
+	assert_status "pid $HOLDER of"
+	assert_refused job "$HOLDER"
+}
+
+@test "a child of it is not refused by its own parent's lock, with a mark of the one that took it or without" {
+	: >"$BATS_TEST_TMPDIR/out"
+	flock --nonblock "$LOCK" setsid --fork sh -c '
+		while [ "$(ps -o ppid= -p $$)" -eq "$1" ]; do :; done
+		env LD_PRELOAD="$2" EXCLUSIVELOCK_NAME=job sh -c "echo passed" >"$3" 2>&1' sh $$ "$SHIM" "$BATS_TEST_TMPDIR/out" 3>&-
+	poll file_has_content "$BATS_TEST_TMPDIR/out"
+	[[ $(<"$BATS_TEST_TMPDIR/out") == passed ]] || { cat "$BATS_TEST_TMPDIR/out"; false; }
+}
+
+@test "a stranger's daemon that has the flock refuses and is named, and gets into no record" {
+	setup_hostile
+	printf '999999999\n' >"$LOCK"
+	start_daemon as_attacker idle
+	assert_status "pid $HOLDER of"
+	assert_refused_as "$HOLDER" root
+	[[ $(<"$LOCK") == 999999999 ]]
+}
+
+@test "another user may not look: the refusal names nobody, and exlockctl says that the process cannot be seen" {
+	setup_hostile
+	start_daemon root idle
+	cp "$BUILD/exlockctl" "$PLACE"
+	run -0 as_user "$PLACE/exlockctl" status job
+	[[ $output == "job: held by a process that cannot be seen from here"* ]]
+	assert_refused_as '' as_user
+	# Once somebody who sees it has been refused, everybody is told.
+	assert_refused_as "$HOLDER" root
+	assert_refused_as "$HOLDER" as_user
+}
