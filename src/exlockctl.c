@@ -47,6 +47,7 @@ static void usage(FILE *stream)
 	      "  -1, --names            list: the names alone, a line each\n"
 	      "  -t, --timeout SECONDS  wait that long at most, then exit with 1\n"
 	      "      --cluster[=ENDPOINTS]  list, status: of a whole cluster, by etcd at HOST:PORT,...\n"
+	      "      --cluster-prefix PREFIX  of those whose names have it before them in etcd\n"
 	      "  -h, --help             this text\n"
 	      "  -V, --version          the version\n"
 	      "\n"
@@ -252,6 +253,7 @@ static void parse_options(int argc, char **argv, struct request *request)
 		{ "dir", required_argument, NULL, 'd' }, { "user", no_argument, NULL, 'u' },
 		{ "json", no_argument, NULL, 'j' }, { "names", no_argument, NULL, '1' }, { "timeout", required_argument, NULL, 't' },
 		{ "cluster", optional_argument, NULL, 'c' },
+		{ "cluster-prefix", required_argument, NULL, 'p' },
 		{ "help", no_argument, NULL, 'h' }, { "version", no_argument, NULL, 'V' }, { 0 },
 	};
 	int letter;
@@ -270,6 +272,8 @@ static void parse_options(int argc, char **argv, struct request *request)
 			take_settings("TIMEOUT", optarg, request);
 		else if (letter == 'c')
 			request->cluster = !optarg || !optarg[0] || setenv(CONFIG_PREFIX "CLUSTER", optarg, 1) == 0;
+		else if (letter == 'p')
+			(void)setenv(CONFIG_PREFIX "CLUSTER_PREFIX", optarg, 1);
 		else if (letter == 'h')
 			exit((usage(stdout), 0));
 		else if (letter == 'V')

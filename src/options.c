@@ -40,6 +40,7 @@ static const struct option {	// NOLINT(clang-analyzer-optin.performance.Padding)
 	{ 'P', "no-preload", NONE, NULL, { NULL, NULL }, NO_PRELOAD },
 	{ 'p', "print-lockfile", NONE, NULL, { NULL, NULL }, PRINT },
 	{ 0, "cluster", POSSIBLE, NULL, { NULL, NULL }, CLUSTER },
+	{ 0, "cluster-prefix", NEEDED, CONFIG_PREFIX "CLUSTER_PREFIX", { NULL, NULL }, ABOUT_CLUSTER },
 	{ 0, "ttl", NEEDED, CONFIG_PREFIX "CLUSTER_TTL", { NULL, NULL }, ABOUT_CLUSTER },
 	{ 0, "cacert", NEEDED, CONFIG_PREFIX "CLUSTER_CACERT", { NULL, NULL }, ABOUT_CLUSTER },
 	{ 0, "cert", NEEDED, CONFIG_PREFIX "CLUSTER_CERT", { NULL, NULL }, ABOUT_CLUSTER },

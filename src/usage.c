@@ -25,7 +25,7 @@ const char usage_text[] =
 	"  -P, --no-preload       start COMMAND without the preload\n"
 	"  -p, --print-lockfile   print the path of the lock file and end\n"
 	"      --cluster[=ENDPOINTS]  in a whole cluster, by etcd; see exlock-cluster(7)\n"
-	"      --ttl, --cacert, --cert, --key, --cluster-user, --password-file\n"
+	"      --cluster-prefix, --ttl, --cacert, --cert, --key, --cluster-user, --password-file\n"
 	"      --at-least SECONDS  keep the name in the cluster that long from the start\n"
 	"      --even-on-failure   the same where COMMAND does not end with 0\n"
 	"  -h, --help  this text  -V, --version  the version\n"

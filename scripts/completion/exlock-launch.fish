@@ -18,6 +18,7 @@ complete -c exlock-launch -l close -d 'Do not let the command inherit the descri
 complete -c exlock-launch -s P -l no-preload -d 'Start the command without the preload'
 complete -c exlock-launch -s p -l print-lockfile -d 'Print the path of the lock file'
 complete -c exlock-launch -l cluster -d 'Hold it in a whole cluster, by etcd at these endpoints'
+complete -c exlock-launch -l cluster-prefix -x -d 'Put before the name in etcd'
 complete -c exlock-launch -l ttl -x -d 'Seconds of the lease in the cluster'
 complete -c exlock-launch -l cacert -r -d 'Authority of the certificates of the members'
 complete -c exlock-launch -l cert -r -d 'Our certificate for the cluster'

@@ -38,7 +38,8 @@ static void options_come_in_every_form(void **state)
 
 static void all_options_together_fit(void **state)
 {
-	char *arguments[] = { "-an", "job", "-d", "/d", "-u", "-w", "-t1", "-r", "-f", "-E2", "-qv", "-s", "tree", "--close", "-Pp", "--cluster=e", "--ttl=3",
+	char *arguments[] = { "-an", "job", "-d", "/d", "-u", "-w", "-t1", "-r", "-f", "-E2", "-qv", "-s", "tree", "--close", "-Pp", "--cluster=e", "--cluster-prefix=p/",
+			      "--ttl=3",
 			      "--cacert=a", "--cert=c", "--key=k", "--cluster-user=u", "--password-file=f", "--at-least=5", "--even-on-failure", "x", "-q", NULL };
 	struct options options;
 
@@ -51,7 +52,7 @@ static void all_options_together_fit(void **state)
 	assert_string_equal(value_of(&options, CONFIG_PREFIX "DIR"), "user");
 	assert_string_equal(value_of(&options, CONFIG_PREFIX "ON_HELD"), "flag");
 	assert_string_equal(value_of(&options, CONFIG_PREFIX "CLUSTER_PASSWORD_FILE"), "f");
-	assert_ptr_equal(options.command, &arguments[24]);
+	assert_ptr_equal(options.command, &arguments[25]);
 }
 
 static void what_is_wrong_is_named(void **state)
