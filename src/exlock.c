@@ -152,6 +152,7 @@ static void leave_quickly(void)
 static void register_handlers(void)
 {
 	kept.registered = true;
+	kept.lock.goes_on = true;
 	if (__cxa_atexit)
 		(void)__cxa_atexit(leave, NULL, NULL);
 	if (__cxa_at_quick_exit)

@@ -233,7 +233,7 @@ bool lockfile_leave(struct lockfile *lock)
 	}
 	if (process_has_children()) {
 		// With the flock in hand: nobody gets in before the record names the new copy, and nobody after that.
-		if (own.record.pid == pid && successor_record(&file, &own.record, lock->mapping != NULL)) {
+		if (lock->goes_on && own.record.pid == pid && successor_record(&file, &own.record, lock->mapping != NULL)) {
 			hold_leave_to_kernel(lock);
 			return false;
 		}

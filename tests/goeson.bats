@@ -253,3 +253,23 @@ holder_has_ended() { [[ ! -e $LOCK ]] || process_has_ended "$(<"$LOCK")"; }
 	grep -qx "$HOLDER" out
 	file_is_gone "$LOCK"
 }
+
+@test "who waits for the program's end waits for its copy's end, too" {
+	start_program
+	tell copy
+	await_process COPY ready
+	env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_ON_HELD=wait cat "$LOCK" >turn 3>&- &
+	WAITER=$!
+	ENDLATER+=("$WAITER")
+	poll grep -qs -- "-> FLOCK .*:$(stat -c %i "$LOCK") " /proc/locks
+	end_first _exit 7
+	# It has looked at the record, and sleeps until the copy has ended.
+	poll waits_for_no_flock
+	[[ ! -s turn && $(<"$LOCK") == "$COPY" ]]
+	end_process "$COPY"
+	wait "$WAITER"
+	[[ $(<turn) == "$WAITER" ]]
+	file_is_gone "$LOCK"
+}
+
+waits_for_no_flock() { ! grep -qs "FLOCK .*:$(stat -c %i "$LOCK") " /proc/locks; }
