@@ -87,7 +87,7 @@ static bool was_robbed(const struct tally *tally)
 	return tally_deleted(tally, &file);
 }
 
-__attribute__((noreturn)) static void fail(struct tally *tally, int oracle)
+__attribute__((noreturn)) static void fail(struct tally *tally, int oracle, int slot)
 {
 	struct file file;
 	bool recorded = is_recorded(&file), settled = await_settled(oracle);
@@ -104,23 +104,25 @@ __attribute__((noreturn)) static void fail(struct tally *tally, int oracle)
 		withdraw(tally, UNSEEN);
 	if (tally->predecessor && was_killed(tally, tally->predecessor, tally->slot))
 		withdraw(tally, HEIRLESS);
-	dprintf(STDERR_FILENO, "overlap: %ld%s started before %ld%s was gone; last seen at: %s%s%s%s%s; its file: %lu, ours: %lu\n",
-		(long)getpid(), recorded ? "" : ", unrecorded,", (long)tally->winner, kinds[tally->kind], steps[tally->step],
-		tally->second_thread ? ", second thread" : "", tally->daemon ? ", daemon" : "", tally->predecessor ? ", successor" : "",
-		tally->unrecorded ? ", unrecorded" : "", (unsigned long)tally->inode, (unsigned long)file.inode);
+	dprintf(STDERR_FILENO, "overlap: %ld%s (%s) started before %ld%s (%s) was gone; last seen at: %s%s%s%s%s%s; its file: %lu, ours: %lu\n",
+		(long)getpid(), recorded ? "" : ", unrecorded,", slot >= 0 ? tally->way[slot] : "a command", (long)tally->winner, kinds[tally->kind],
+		tally->winners_way, steps[tally->step], tally->ending ? ", ending" : "",
+		tally->second_thread ? ", second thread" : "", tally->daemon ? ", daemon" : "",
+		tally->predecessor ? ", successor" : "", tally->unrecorded ? ", unrecorded" : "", (unsigned long)tally->inode,
+		(unsigned long)file.inode);
 	tally->overlaps++;
 	_exit(OVERLAPPED);
 }
 
 // The process is in no record. A Python program that did not see it may be in, or may have come and gone, and with it the file: looked
 // for while none can come.
-static void look_for_python(struct tally *tally, int oracle)
+static void look_for_python(struct tally *tally, int oracle, int slot)
 {
 	struct file file;
 
 	while (!set_byte(oracle, AMONG_PEERS, F_WRLCK)) {
 		if (is_anybodys(oracle, THE_ORACLE))
-			fail(tally, oracle);
+			fail(tally, oracle, slot);
 		usleep(LOOK_AGAIN);
 	}
 	if (!is_recorded(&file) && tally_deleted(tally, &file))
@@ -134,11 +136,11 @@ int entrance_take_oracle(struct tally *tally, const char *folder, int slot)
 	bool recorded = is_recorded(&file);
 
 	if (!recorded)
-		look_for_python(tally, oracle);
+		look_for_python(tally, oracle, slot);
 	tell_entering(tally, slot, getpid());
 	if (!take_oracle_now(oracle)) {
 		tell_entering(tally, slot, 0);
-		fail(tally, oracle);
+		fail(tally, oracle, slot);
 	}
 	if (!recorded)
 		(void)set_byte(oracle, AMONG_PEERS, F_UNLCK);

@@ -56,15 +56,15 @@ __attribute__((format(printf, 2, 3))) static void put(const char *name, const ch
 		exit(BROKEN);
 }
 
-static void set_environment(const char *shim, bool tree)
+static void set_environment(void)
 {
-	put("LD_PRELOAD", "%s", shim);
+	put("LD_PRELOAD", "%s", storm.shim);
 	put("EXCLUSIVELOCK_NAME", "storm");
 	put("EXCLUSIVELOCK_DIR", "%s", storm.locks);
 	put("EXCLUSIVELOCK_EXIT_CODE", "%d", REFUSED);
 	put("EXCLUSIVELOCK_QUIET", "1");
 	put("EXCLUSIVELOCK_ON_HELD", "%s", storm.waiting ? "wait" : "abort");
-	put("EXCLUSIVELOCK_SCOPE", "%s", tree ? "tree" : "process");
+	put("EXCLUSIVELOCK_SCOPE", "%s", storm.tree ? "tree" : "process");
 	if (storm.waiting)
 		put("EXCLUSIVELOCK_TIMEOUT", "30");
 	// For the real Python program.
@@ -298,6 +298,7 @@ static void read_words(char **words)
 
 	storm.launcher = launcher ? launcher : "";
 	storm.waiting = has(words, "wait");
+	storm.tree = has(words, "tree");
 	storm.calm = has(words, "calm");
 	storm.peers = has(words, "peers");
 	storm.users = has(words, "users");
@@ -348,7 +349,7 @@ int main(int argc, char **argv)
 	find_folder(argv[1]);
 	storm.tally->succession = has(argv + 4, "succession");
 	prepare(seconds);
-	set_environment(argv[2], has(argv + 4, "tree"));
+	set_environment();
 	if (has(argv + 4, "stranger"))
 		stranger_start(storm.tally, storm.lock_path);
 	for (until = now() + seconds; now() < until;)
