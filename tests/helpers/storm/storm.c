@@ -16,7 +16,7 @@
 //	handover	the launcher leaves the lock's descriptor to a victim that loads no library: its forks, too, hold the lock
 //	close		some of those are started with --close, and have none
 //	succession	some start their own copy, and leave the lock to it
-//	tidy		after starts that have ended by exit or _exit no file may be left
+//	tidy		a start that was alone and has ended by exit, _exit or quick_exit may leave no file
 //	replace		some starts ask the holder to end
 //	stranger	a user who starts nothing maps, locks, plants and squats all the time (stranger.h)
 #define _GNU_SOURCE
@@ -168,8 +168,9 @@ static void start_at_free_lock(int count)
 	do_work_in(count, &(struct work){ .gate = gate });
 	for (int i = 0; i < count; i++)
 		won += storm.tally->won[i];
-	if (storm.tidy && storm.tally->calm && !storm.tally->untidy && access(storm.lock_path, F_OK) == 0) {
-		fprintf(stderr, "stale: of %d that have ended by themselves a file is left\n", count);
+	if (storm.tidy && count == 1 && storm.tally->calm && !storm.tally->untidy && access(storm.lock_path, F_OK) == 0) {
+		fprintf(stderr, "stale: one that was alone, %s, has ended by itself, step %d, and left its file\n",
+			storm.tally->winners_way, storm.tally->step);
 		tell_file();
 		storm.tally->stale++;
 	}

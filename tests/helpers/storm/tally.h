@@ -75,6 +75,7 @@ struct tally {	// NOLINT(clang-analyzer-optin.performance.Padding): by what belo
 	atomic_bool daemon, second_thread;
 	atomic_bool unrecorded;		// it may not write that file
 	atomic_bool execed;		// it has called exec; before that the file had no RECORD_HINT_MAPPED
+	atomic_bool bare;		// its image has loaded no library, which would do something at its end
 	atomic_bool pid_alone;		// between exec and the next image, or in one that takes no preload
 	atomic_bool ending;		// one of its processes is about to end
 	atomic_long predecessor;	// it started its own copy, to which it leaves the lock; 0: none did
@@ -324,7 +325,7 @@ static inline void get_in(struct tally *tally, int oracle, enum kind kind, int s
 	tally->inode = file->inode;
 	tally->version = file->version;
 	tally->unrecorded = !writable;
-	tally->daemon = tally->second_thread = tally->execed = tally->pid_alone = tally->ending = false;
+	tally->daemon = tally->second_thread = tally->execed = tally->bare = tally->pid_alone = tally->ending = false;
 	tally->predecessor = 0;
 	tally->space = pid_space();
 	tally->relatives = 0;

@@ -270,6 +270,7 @@ static void live(void)
 	int may_close = is_shimmed || (!tally->apart && !tally->unrecorded);
 
 	at(MAIN);
+	tally->bare = !is_shimmed && !is_heir;
 	if (is_shimmed)
 		tally->pid_alone = is_heir;
 	else if (slot >= 0 && !tree && !tally->unrecorded && !is_handed)
@@ -316,6 +317,7 @@ static void live(void)
 __attribute__((noreturn)) static void try_and_leave(void)
 {
 	at(MAIN);
+	tally->bare = !is_shimmed;
 	linger();
 	tally->ending = true;
 	if (one_in(4)) {

@@ -33,8 +33,9 @@ struct way ways_choose(const struct storm *storm)
 	way.image = choose_image(storm);
 	way.nest = choose_nest(storm);
 	way.replaces = storm->replaces && !storm->tally->calm && one_in(4);
-	// In a tree the descriptor is what is inherited; and around another launcher nothing but the PID would be left.
-	way.closes = storm->closes && !storm->tree && way.nest < INNER && (way.image == SHIMMED || !storm->tally->apart) && one_in(4);
+	// In a tree the descriptor is what is inherited. For an instant, or around another launcher for good, nothing but the PID would be left:
+	// flock(1) does not see that, nor do those in another PID namespace.
+	way.closes = storm->closes && !storm->tree && !storm->peers && !storm->tally->apart && way.nest < INNER && one_in(4);
 	if (way.image != SHIMMED)
 		storm->tally->untidy = true;
 	return way;
