@@ -62,7 +62,7 @@ void claim_move_up(struct claim *claim);
 void claim_close(const struct claim *claim);
 
 // Looks whose the open file is and, if nobody's, writes SELF into its record. An empty file is nobody's if its inode is UNCLAIMED.
-// Leaves the file open whatever the result.
+// Leaves the file open whatever the result; if it was taken with `apart`, the record is locked until its descriptor is closed.
 enum claim_result claim_judge(const char *path, const struct process_self *self, ino_t unclaimed, struct budget *budget, struct claim *claim);
 
 // Whether the file of STATUS is still at PATH: a Python peer deletes it without taking the flock.

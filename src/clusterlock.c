@@ -9,6 +9,8 @@
 #define START_TIME (6 * LEASE_SECOND)
 #define PAUSE (LEASE_SECOND / 100)
 #define WATCH_AGAIN LEASE_SECOND
+// Keys in a queue.
+#define SHORT_QUEUE 8
 // Before a waiter that has lost its place asks for a new one.
 #define REST (LEASE_SECOND / 4)
 #define DELETED "somebody has deleted the lock's key"
@@ -125,14 +127,12 @@ static bool is_behind(struct clusterlock *lock, uint64_t own, uint64_t created)
 	return behind;
 }
 
-// Sleeps until BEFORE, which is before our place OWN, has gone after REVISION, and renews the lease meanwhile. At each renewal it looks as
-// well: a watch may be dead without a word.
-static enum clusterlock_result await_change(struct clusterlock *lock, uint64_t own, const struct etcd_entry *before, uint64_t revision,
-					    uint64_t deadline)
+// Sleeps until BEFORE, which is before our place OWN, has gone, and renews the lease meanwhile. At each renewal it looks as well: a watch may be
+// dead without a word.
+static enum clusterlock_result await_change(struct clusterlock *lock, uint64_t own, const struct etcd_entry *before, uint64_t deadline)
 {
-	enum clusterlock_result result = CLUSTERLOCK_HELD;
+	enum clusterlock_result result;
 
-	etcd_watch(lock->etcd, etcd_ask_watch(&before->key, revision));
 	do {
 		uint64_t due = clusterlock_due(lock);
 
@@ -144,43 +144,75 @@ static enum clusterlock_result await_change(struct clusterlock *lock, uint64_t o
 	return result;
 }
 
-// Whose turn it is. FIRST: it was to be ours, at the place OWN, for there is nobody before us.
-static enum clusterlock_result look_for_turn(struct clusterlock *lock, uint64_t *own, bool first)
+// At the place OWN we are the first. HELD: the lease is too old for that.
+static enum clusterlock_result take_turn(struct clusterlock *lock, uint64_t own)
 {
-	struct etcd_entry entry;
-	uint64_t revision;
-	enum etcd_result result = look(lock, etcd_ask_first(&lock->queue), clusterlease_end(lock), &entry, &revision);
-
-	if (result != ETCD_DONE)
-		return clusterlock_not_done(lock, result);
-	remember_holder(lock, &entry);
-	if (first && !is_own(lock, &lock->holder))
-		return enter_again(lock, own);
-	if (!is_own(lock, &lock->holder) || lock->holder.created != *own || lease_phase(&lock->lease, lease_clock()) != LEASE_FRESH)
+	if (lease_phase(&lock->lease, lease_clock()) != LEASE_FRESH)
 		return CLUSTERLOCK_HELD;
-	lock->fence = *own;
+	lock->fence = own;
 	return CLUSTERLOCK_TAKEN;
 }
 
-// One turn in the queue, where our place is OWN: sleeps until whoever is before us goes, and sees whether that makes us the first. HELD: it
-// does not yet.
+static enum etcd_result look_at_place(struct clusterlock *lock, uint64_t own, struct etcd_place *place)
+{
+	struct etcd_answer answer;
+	enum etcd_result result = etcd_call(lock->etcd, "kv/txn", etcd_ask_place(&lock->queue, &lock->key, own), clusterlease_end(lock),
+					    lease_try(&lock->lease), &answer);
+
+	if (result == ETCD_DONE && !etcd_read_place(answer.body, place))
+		result = ETCD_REFUSED;
+	clusterlease_confirm(lock, answer.body);
+	json_decref(answer.body);
+	return result;
+}
+
+// Waits behind PLACE->before. HELD: it is not known whether the turn is ours.
+//
+// Where the key before ours is the first of the queue, the watch says all that has to be known when it goes: etcd tells of what one watch is for in
+// the order of its deletion, so our own key is still there. Nothing has to be asked then. But such a watch also tells of all keys between the two,
+// and in a long queue that would wake all who wait each time.
+static enum clusterlock_result wait_behind(struct clusterlock *lock, uint64_t own, const struct etcd_place *place, uint64_t deadline)
+{
+	const struct etcd_bytes *before = &place->before.key;
+	bool tells_all = place->first.created == place->before.created && place->count <= SHORT_QUEUE;
+	enum clusterlock_result result;
+
+	etcd_watch(lock->etcd, before, tells_all ? &lock->key : NULL, place->revision);
+	result = await_change(lock, own, &place->before, deadline);
+	if (result == CLUSTERLOCK_HELD && tells_all && etcd_watch_tells_deletion(lock->etcd, before) &&
+	    !etcd_watch_tells_deletion(lock->etcd, &lock->key))
+		return take_turn(lock, own);
+	return result;
+}
+
+// One turn in the queue, where our place is OWN: sleeps until the one before us goes. HELD: it is not known whether the turn is ours.
 static enum clusterlock_result wait_in_queue(struct clusterlock *lock, uint64_t *own, uint64_t deadline)
 {
-	struct etcd_entry before;
-	uint64_t revision;
-	enum etcd_result looked = look(lock, etcd_ask_predecessor(&lock->queue, *own), clusterlease_end(lock), &before, &revision);
+	struct etcd_place place = { .own = 0 };
+	enum etcd_result looked = look_at_place(lock, *own, &place);
 	enum clusterlock_result result;
-	bool first;
+	bool there;
 
 	if (looked != ETCD_DONE)
 		return clusterlock_not_done(lock, looked);
-	first = !before.created;
-	if (is_no_locks(&before))
-		result = fail_over(lock, &before);
+	there = place.own == *own;
+	if (!there) {
+		result = enter_again(lock, own);
+	} else if (is_own(lock, &place.first)) {
+		result = keep_lease(lock);
+		if (result == CLUSTERLOCK_HELD)
+			result = take_turn(lock, *own);
+	} else if (is_no_locks(&place.before)) {
+		result = fail_over(lock, &place.before);
+	} else {
+		result = wait_behind(lock, *own, &place, deadline);
+	}
+	etcd_entry_free(&place.before);
+	if (there)
+		remember_holder(lock, &place.first);
 	else
-		result = first ? keep_lease(lock) : await_change(lock, *own, &before, revision, deadline);
-	etcd_entry_free(&before);
-	return result == CLUSTERLOCK_HELD ? look_for_turn(lock, own, first) : result;
+		etcd_entry_free(&place.first);
+	return result;
 }
 
 static enum clusterlock_result wait_for_turn(struct clusterlock *lock, uint64_t own, uint64_t deadline)
@@ -196,7 +228,7 @@ static enum clusterlock_result wait_for_turn(struct clusterlock *lock, uint64_t 
 		if (result == CLUSTERLOCK_HELD && !etcd_sleep(lock->etcd, pause > lock->again ? pause : lock->again))
 			result = CLUSTERLOCK_INTERRUPTED;
 	}
-	etcd_watch(lock->etcd, NULL);
+	etcd_unwatch(lock->etcd);
 	return result;
 }
 
@@ -207,7 +239,7 @@ static bool lease_is_over(const struct clusterlock *lock)
 
 static void watch_key(struct clusterlock *lock, uint64_t revision)
 {
-	etcd_watch(lock->etcd, etcd_ask_watch(&lock->key, revision));
+	etcd_watch(lock->etcd, &lock->key, NULL, revision);
 	lock->watched = lease_clock();
 }
 
@@ -217,7 +249,7 @@ static void watch_again(struct clusterlock *lock, uint64_t revision, uint64_t no
 	if (now >= lock->watched + WATCH_AGAIN)
 		watch_key(lock, revision);
 	else
-		etcd_watch(lock->etcd, NULL);
+		etcd_unwatch(lock->etcd);
 }
 
 // The key under the lease, as etcd's recipe has it.
@@ -254,6 +286,11 @@ static enum clusterlock_result take_once(struct clusterlock *lock, uint64_t dead
 	if (result == CLUSTERLOCK_HELD && deadline && !clusterlock_is_outer(lock)) {
 		lock->waits = true;
 		result = wait_for_turn(lock, queue.own, deadline);
+	}
+	// The command would be asked to end at once. With another lease it need not be.
+	if (result == CLUSTERLOCK_TAKEN && lease_phase(&lock->lease, lease_clock()) >= LEASE_LATE) {
+		lease_end(&lock->lease);
+		return clusterlock_fail(lock, TOO_SLOW);
 	}
 	if (result == CLUSTERLOCK_TAKEN)
 		watch_key(lock, lock->fence);
@@ -349,7 +386,7 @@ bool clusterlock_leave_key(struct clusterlock *lock, unsigned seconds, const str
 	struct lease lease;
 	bool left;
 
-	etcd_watch(lock->etcd, NULL);
+	etcd_unwatch(lock->etcd);
 	left = clusterlease_grant(lock, seconds, end, &lease) == CLUSTERLOCK_TAKEN && put_under(lock, &lease, value, end) == CLUSTERLOCK_TAKEN;
 	// The key stays under the old lease then, until that ends.
 	if (!left)
@@ -359,7 +396,7 @@ bool clusterlock_leave_key(struct clusterlock *lock, unsigned seconds, const str
 
 void clusterlock_give_back(struct clusterlock *lock)
 {
-	etcd_watch(lock->etcd, NULL);
+	etcd_unwatch(lock->etcd);
 	if (lock->lease.id)
 		(void)clusterlease_revoke(lock);
 }

@@ -73,6 +73,21 @@ static void set_mark(const struct localhold *hold, const struct go *go)
 	free(mark);
 }
 
+// What systemd hands over, sockets and its watchdog, is for the process that has this PID. That was to be the launcher.
+static void take_over_from_systemd(pid_t keeper)
+{
+	static const char *const variables[] = { "LISTEN_PID", "WATCHDOG_PID" };
+	char pid[TEXT_NUMBER_MAX];
+
+	(void)snprintf(pid, sizeof(pid), "%ld", (long)keeper);
+	for (size_t i = 0; i < sizeof(variables) / sizeof(*variables); i++) {
+		const char *value = getenv(variables[i]);
+
+		if (value && strcmp(value, pid) == 0)
+			set_number(variables[i], (uint64_t)getpid());
+	}
+}
+
 static void set_environment(const struct command *command, struct localhold *hold, const struct go *go)
 {
 	if (go->how == GO_FLAGGED) {
@@ -100,6 +115,7 @@ static _Noreturn void run_child(const struct command *command, struct localhold 
 	if (!go.fence)
 		(void)prctl(PR_SET_PDEATHSIG, 0);
 	set_environment(command, hold, &go);
+	take_over_from_systemd(go.keeper);
 	signals_set_timers(&go.timers);
 	signals_restore(before);
 	become(command->file, command->arguments);
@@ -149,6 +165,7 @@ void command_start(struct command *command, struct go *go)
 {
 	signals_take_timers(&go->timers);
 	// Whether it is there to hear of it shows in its end.
+	go->keeper = getpid();
 	(void)send(command->channel[0], go, sizeof(*go), MSG_NOSIGNAL);
 	(void)close(command->channel[0]);
 }

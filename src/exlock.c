@@ -29,6 +29,7 @@
 #define LIBRARY "libexlock.so"
 #define LAUNCHER "exlock-launch"
 #define DIRECTORY_ADVICE "EXCLUSIVELOCK_DIR can name another directory"
+#define OWN_DIRECTORY_ADVICE "EXCLUSIVELOCK_DIR=user, or exlock-launch --user, takes a directory of your own"
 #define UNGUARDED_ADVICE "running unguarded, as EXCLUSIVELOCK_ON_ERROR says"
 
 // Weak, as in start.c. The first is what atexit(3) itself calls; registered with no owner, our handler is the last of all.
@@ -47,6 +48,7 @@ struct guard {
 	bool marked;
 	struct lockname name;
 	bool script;
+	struct lockdir directory;
 };
 
 // Each page of memory that is written for the first time costs a start as much as several system calls do. So all that every start
@@ -61,6 +63,8 @@ __attribute__((common)) struct {
 	char texts[2 * PATH_MAX + ROOM];	// the program's path, the lock file's, new variables of the environment: one behind the other
 	char log_path[PATH_MAX];
 } kept;
+
+void (*exlock_before_end)(void);
 
 static char *behind(char *text)
 {
@@ -155,7 +159,7 @@ static unsigned flags(void)
 static void export_taken(struct guard *guard)
 {
 	struct mark *mark = &guard->mark;
-	bool stays_open = kept.lock.keep_descriptor || kept.lock.hands_over;
+	int number = kept.lock.keep_descriptor ? kept.lock.descriptor : kept.lock.handed ? kept.lock.handed : -1;
 	char instance[MARK_MAX], pid[TEXT_NUMBER_MAX];
 	struct text text = text_in(pid, sizeof(pid));
 	const struct setting settings[] = {
@@ -170,7 +174,7 @@ static void export_taken(struct guard *guard)
 	mark->start = kept.lock.self.start;
 	mark->session = kept.lock.self.session;
 	mark->space = kept.lock.self.space;
-	mark->lock = (struct mark_descriptor){ stays_open ? kept.lock.descriptor : -1, flags(), kept.lock.device, kept.lock.inode };
+	mark->lock = (struct mark_descriptor){ number, flags(), kept.lock.device, kept.lock.inode };
 	text_number(&text, (uint64_t)mark->pid);
 	mark_write(mark, instance);
 	// Without it descendants have no mark, and are known by their ancestors.
@@ -242,6 +246,8 @@ static void read_config(struct guard *guard)
 // lock themselves.
 static void stop(const struct guard *guard, const char *what, int error, const char *why, const char *advice)
 {
+	if (!kept.config.run_on_error && exlock_before_end)
+		exlock_before_end();
 	report_error(what, error, why, kept.config.run_on_error ? UNGUARDED_ADVICE : advice);
 	if (!kept.config.run_on_error)
 		rawcall_exit(CONFIG_EXIT_ERROR);
@@ -250,8 +256,6 @@ static void stop(const struct guard *guard, const char *what, int error, const c
 
 static bool find_path(struct guard *guard)
 {
-	const char *tmpdir = config_get(*guard->start.environment, "TMPDIR");
-
 	guard->name.text = kept.config.name;
 	if (!kept.config.name) {
 		if (lockname_of_program(guard->start.execfn, guard->start.argv, kept.texts, &guard->script) == -1) {
@@ -267,8 +271,8 @@ static bool find_path(struct guard *guard)
 			guard->name.arguments = lockname_arguments(guard->start.argv,
 								   guard->script ? guard->start.execfn : NULL);
 	}
-	if (lockname_path(&guard->name, kept.config.dir, tmpdir, place_lock_path()) == -1) {
-		stop(guard, kept.config.dir ? kept.config.dir : tmpdir, errno, NULL, DIRECTORY_ADVICE);
+	if (lockname_path(&guard->name, kept.config.dir, *guard->start.environment, place_lock_path(), &guard->directory) == -1) {
+		stop(guard, kept.config.dir ? kept.config.dir : "the lock directory", errno, NULL, DIRECTORY_ADVICE);
 		return false;
 	}
 	return true;
@@ -372,8 +376,18 @@ static bool is_lost_descendant(const struct lockfile_outcome *outcome)
 	return outcome->vouched ? descent_from(outcome->holder) : descent_by_record(kept.lock_path);
 }
 
+// Without /var/lock two sessions may have two directories, and both their programs run.
+static void say_directory(const struct guard *guard)
+{
+	if (guard->directory.kind == LOCKDIR_TEMPORARY && !kept.config.quiet && !kept.lock.resumed)
+		report_temporary(kept.lock_path);
+}
+
 static void refuse(const struct guard *guard, pid_t holder)
 {
+	if (exlock_before_end)
+		exlock_before_end();
+	say_directory(guard);
 	if (!kept.config.quiet)
 		report_refused(&guard->name, holder);
 	rawcall_exit(kept.config.exit_code);
@@ -396,8 +410,26 @@ static void taken(struct guard *guard)
 {
 	export_taken(guard);
 	register_handlers();
+	say_directory(guard);
 	if (!kept.lock.resumed)
 		report_log(&kept.config, "Acquired lock at", kept.lock_path);
+}
+
+static enum lockfile_result try(const struct guard *guard, bool waits, struct lockfile_outcome *outcome)
+{
+	if (!guard->directory.why)
+		return lockfile_try(&kept.lock, !waits, outcome);
+	*outcome = (struct lockfile_outcome){ .why = guard->directory.why };
+	return LOCKFILE_ERROR;
+}
+
+// Where ordinary users can make no file in /var/lock, they need another directory.
+static const char *directory_advice(const struct guard *guard, int error)
+{
+	struct stat status;
+
+	return error == EACCES && guard->directory.kind == LOCKDIR_SYSTEM &&
+	       fstatat(AT_FDCWD, kept.lock_path, &status, AT_SYMLINK_NOFOLLOW) == -1 ? OWN_DIRECTORY_ADVICE : DIRECTORY_ADVICE;
 }
 
 static void take(struct guard *guard, bool own)
@@ -406,7 +438,7 @@ static void take(struct guard *guard, bool own)
 	uint64_t now = waits ? pause_clock() : 0;
 	uint64_t deadline = kept.config.timeout_ns < UINT64_MAX - now ? now + kept.config.timeout_ns : UINT64_MAX;
 	struct lockfile_outcome outcome;
-	enum lockfile_result result = lockfile_try(&kept.lock, !waits, &outcome);
+	enum lockfile_result result = try(guard, waits, &outcome);
 
 	// A process that has dropped its privileges since, or changed its root, may be unable to reach the file; its PID holds
 	// the lock all the same.
@@ -427,7 +459,7 @@ static void take(struct guard *guard, bool own)
 	else if (result == LOCKFILE_HELD)
 		held(guard, outcome.holder);
 	else
-		stop(guard, kept.lock_path, outcome.error, outcome.why, DIRECTORY_ADVICE);
+		stop(guard, kept.lock_path, outcome.error, outcome.why, directory_advice(guard, outcome.error));
 }
 
 // This process is not to keep the lock of another one.
@@ -529,6 +561,11 @@ void exlock_take(const char *outer, bool hands_over)
 	if (mark_parse(outer, &around))
 		kept.lock.inherited = handover_bring(&around, kept.lock_path, &guard.mark);
 	take(&guard, false);
+}
+
+bool exlock_is_taken(void)
+{
+	return kept.registered;
 }
 
 bool exlock_lasts(void)

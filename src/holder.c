@@ -41,7 +41,7 @@ static void replace(const struct mapped_file *file, const struct record *old, pi
 		return;
 	if (status.st_dev == file->device && status.st_ino == file->inode && record_lock(fd, F_WRLCK, &writer) == 0) {
 		// It still keeps the flock, now that nobody else can write: otherwise a process that has let go would be recorded.
-		if (record_read(fd, &record, &status) == 0 && record_is_same(&record, old) && keepers_keeps(to, file) &&
+		if (record_read(fd, &record, &status) == 0 && record_is_same(&record, old) && keepers_keeps_for_good(to, file) &&
 		    process_read_stat(to, &process) == 0)
 			(void)record_write(fd, to, process_start(&process), &status);
 		record_unlock(fd);
@@ -91,7 +91,7 @@ static bool names_nobody(struct mapped_file *file, struct record *record, uid_t 
 	return !*stays;
 }
 
-// Whether PID, which keeps FILE, is there to stay. Then it is recorded if it is root's or OWNER's.
+// Whether PID, which keeps FILE, is there to stay. Then it is recorded if it is root's or OWNER's, and keeps FILE for good.
 static bool record_if_it_stays(const struct mapped_file *file, const struct record *old, uid_t owner, pid_t pid)
 {
 	struct sleeper sleeper = { 0 };

@@ -10,8 +10,9 @@
 #include <stdbool.h>
 
 // The PID of the process that holds the lock file at PATH: the recorded process if it lives; else one that has the flock by a descriptor, or
-// maps the file. 0: not known. A process of root's or of the file's owner that keeps the flock and is there to stay is recorded, if this
-// process may write: peers know only the record. Nobody else ever is: anybody may map, and take the flock of, a file that they may read.
+// maps the file. 0: not known. A process of root's or of the file's owner that maps the file, or has a descriptor that the launcher handed over, and
+// is there to stay is recorded, if this process may write: peers know only the record. Nobody else ever is: anybody may map, and take the
+// flock of, a file that they may read; and a process that took the flock by itself may let go of it and live on.
 // *STAYS: it was recorded by now, or is there to stay.
 pid_t holder_find(const char *path, struct budget *budget, bool *stays);
 

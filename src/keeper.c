@@ -5,6 +5,8 @@
 //	exlock-keeper --file=FILE [--shim=LIBRARY] [--preload=LIST] [--deadline=NANOSECONDS] -- COMMAND [ARG...]
 //
 // All else is in the environment.
+#include "keeper.h"
+
 #include "become.h"
 #include "clusterlock.h"
 #include "clustermark.h"
@@ -372,11 +374,10 @@ static void leave_name(void)
 		     "the name is not held for all of --at-least: it is free when the lease has ended");
 }
 
-int main(int argc, char **argv)
+__attribute__((visibility("default"))) int keeper_main(int argc, char **argv)
 {
 	struct go go;
 
-	program_invocation_short_name = program_invocation_name = (char[]){ "exlock-launch" };
 	parse(argc, argv);
 	resume_local();
 	read_settings();

@@ -237,7 +237,8 @@ static void resume(struct lockfile *lock, const struct stat *status)
 	remember(lock, status);
 	if (keepers_maps(0, &file))
 		return;
-	for (int tries = 1; !budget_is_over(&lock->budget); tries++) {
+	// Taken by this very process it stays busy: by a descriptor of which no mark tells any more, or by a child from before.
+	for (int tries = 1; keepers_find_taker(&file) != lock->self.pid && !budget_is_over(&lock->budget); tries++) {
 		if (attempt(lock, 0, 0, &claim) == CLAIM_OWN)
 			return;
 		if (tries % 16 == 0 && keepers_find_mapper(&file) != 0)

@@ -140,6 +140,20 @@ refused_value() {
 	refused_value CLUSTER_HOST "$(<long)" 'is too long'
 }
 
+@test "endpoints may have blanks around their commas" {
+	run -0 "$LAUNCH" --cluster=" 127.0.0.1:1 ,	$ETCDCTL_ENDPOINTS " -n "$NAME" echo in
+	[[ $output == in ]]
+}
+
+@test "--cluster-prefix is put before the name, and exlockctl has it, too" {
+	hold_on web1 --cluster-prefix "$BATS_TEST_NUMBER/" "$HELPERS/hold"
+	[[ -n $(etcdctl get --prefix "$BATS_TEST_NUMBER/$NAME/") && -z $(queue) ]]
+	run -0 "$BUILD/exlockctl" --cluster="$ETCDCTL_ENDPOINTS" --cluster-prefix="$BATS_TEST_NUMBER/" status "$NAME"
+	run -1 "$BUILD/exlockctl" --cluster="$ETCDCTL_ENDPOINTS" status "$NAME"
+	run -125 launch --cluster-prefix x true
+	[[ $output == *"--cluster-prefix needs --cluster"* ]]
+}
+
 @test "a cluster that does not answer is an error that names each endpoint and why, and nothing is started" {
 	run -125 timeout 60 "$LAUNCH" --cluster='127.0.0.1:1,http://[::1]:1/' -n "$NAME" touch intruder
 	[[ $output == "exlock: etcd: http://127.0.0.1:1: "*"connect"*"; http://[::1]:1: "*" (nothing is started)" ]]
@@ -231,6 +245,18 @@ datetime.datetime.strptime(value["start"], "%Y-%m-%dT%H:%M:%SZ")' "${lines[1]}" 
 	[[ $output == *"--cluster needs exlock-keeper"*"-Dcluster=enabled"* ]]
 	file_is_gone intruder
 	run -0 ./exlock-launch -n "$NAME" true
+}
+
+@test "a keeper whose libraries are missing is an error, and no command that was not found" {
+	# In the place of libcurl, as in an installation that is half removed.
+	needs_mount_namespace
+	local library
+	library=$(ldd "$BUILD"/exlock-keeper.so | sed -n 's/.*libcurl[^ ]* => \([^ ]*\).*/\1/p')
+	# shellcheck disable=SC2016 # the shell's in there
+	run -125 in_mount_namespace 'mount --bind /dev/null "$1"; shift; exec "$@"' "$(realpath "$library")" "$LAUNCH" --cluster=h:1 -n "$NAME" touch intruder
+	[[ $output == "exlock-launch: "*"libcurl"*": nothing is started" ]]
+	file_is_gone intruder
+	run -0 launch true
 }
 
 @test "only exlock-launch calls the keeper" {

@@ -93,7 +93,22 @@ print(signal.Signals(-subprocess.run(sys.argv[1:]).returncode).name)' "$LAUNCH" 
 	[[ $(grep -c got web1.out) == 3 ]]
 }
 
-@test "at a terminal interrupt, stop and continue reach the command once, and the shell knows of it" {
+@test "SIGPIPE that is sent to the launcher reaches the command, too" {
+	hold_on web1 sh -c 'trap "echo end; kill $!; exit 3" PIPE; sleep 1000 & echo "ready $$"; while :; do wait; done'
+	kill -PIPE "$KEEPER"
+	ends_with 3 "$KEEPER"
+}
+
+@test "what systemd has for the launcher's PID, a socket or a watchdog, is for the command's" {
+	run -0 env --ignore-environment sh -c 'LISTEN_PID=$$ WATCHDOG_PID=$$ LISTEN_FDS=1 exec "$@"' sh \
+		"$LAUNCH" -d "$LOCKS" --cluster="$ETCDCTL_ENDPOINTS" -n "$NAME" sh -c 'echo "$(($$ == LISTEN_PID)) $(($$ == WATCHDOG_PID)) $LISTEN_FDS"'
+	[[ $output == "1 1 1" ]]
+	# It may have been for an ancestor.
+	LISTEN_PID=1 run -0 on web1 printenv LISTEN_PID
+	[[ $output == 1 ]]
+}
+
+@test "at a terminal interrupt, stop, suspend and continue reach the command once, and the shell knows of it" {
 	run -0 timeout 60 /usr/bin/python3 "$BATS_TEST_DIRNAME/cluster/terminal.py" "$LAUNCH" --cluster="$ETCDCTL_ENDPOINTS" -n "$NAME"
 	[[ $output == *"all as it should be" ]] || { echo "$output" && false; }
 }

@@ -5,29 +5,13 @@
 # shellcheck disable=SC2030,SC2031,SC2034 # every test is a subshell; hosts.bash reads some
 
 load test_helper
+load cluster/disk
 load cluster/etcd
 load cluster/hosts
 
-# Member N keeps its data on a disk of its own that can be frozen: a file, mounted where the member alone sees it.
-put_on_disk() {
-	local folder=$ETCD/$1
-	member_end "$1"
-	truncate -s 400M "$folder/disk"
-	mkfs.ext4 -q "$folder/disk"
-	# shellcheck disable=SC2016 # the shell's in there
-	in_mount_namespace 'mount -o loop "$1/disk" /mnt && cp -a "$1/data/." /mnt' "$folder" 2>/dev/null || return
-	mv "$folder/run" "$folder/begin"
-	# shellcheck disable=SC2016
-	printf '#!/bin/sh\nexec unshare --mount sh -euc '\''mount -o loop "$1/disk" "$1/data"; chmod 700 "$1/data"; exec sh "$1/begin"'\'' sh %q\n' \
-		"$folder" >"$folder/run"
-	member_start "$1"
-	poll member_is_healthy "$1"
-}
-
 setup_file() {
 	etcd_needed || return 0
-	[[ $EUID -eq 0 ]] || lacks "needs root" || return 0
-	command -v mkfs.ext4 >/dev/null || lacks "needs mkfs.ext4 (Debian: e2fsprogs)" || return 0
+	disk_needed || return 0
 	etcd_start 3
 	put_on_disk 0 || lacks "needs to mount a file system that is in a file" || return 0
 }
