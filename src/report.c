@@ -2,6 +2,7 @@
 #include "report.h"
 
 #include "pause.h"
+#include "procfile.h"
 #include "scratch.h"
 #include "text.h"
 #include "watch.h"
@@ -170,9 +171,19 @@ static void refused(const struct lockname *name, const char *words, pid_t pid, c
 	finish(&message);
 }
 
+// Whether PID has the machine's lock for a start that waits for its turn in a cluster: it has not become the command yet.
+static bool is_waiting(pid_t pid)
+{
+	static const char keeper[] = "exlock-keeper\n";
+	char path[PROCFILE_PATH], name[sizeof(keeper)];
+	ssize_t length = pid > 0 ? procfile_read(procfile_path(path, pid, "/comm"), name, sizeof(name)) : -1;
+
+	return length == (ssize_t)strlen(keeper) && memcmp(name, keeper, (size_t)length) == 0;
+}
+
 void report_refused(const struct lockname *name, pid_t pid)
 {
-	refused(name, RUNNING, pid, NULL, ".");
+	refused(name, is_waiting(pid) ? "is waiting for its turn in the cluster" : RUNNING, pid, NULL, ".");
 }
 
 void report_refused_by_host(const struct lockname *name, pid_t pid, const char *host)

@@ -8,7 +8,8 @@
 
 #include <sys/types.h>
 
-// "Another 'NAME' process is already running (pid PID)."; without the parenthesis if PID is 0.
+// "Another 'NAME' process is already running (pid PID)."; without the parenthesis if PID is 0. Where PID is a start that has the machine's
+// lock and waits for the cluster's, it says that.
 void report_refused(const struct lockname *name, pid_t pid);
 
 // The same with "(pid PID on HOST)", where HOST is not empty.

@@ -155,7 +155,7 @@ crontab_of() {
 		assert_ends_with 0
 		proxy_tell way count
 		[[ $ANSWER == *" $((++lost))" ]]
-		[[ ! -s $BATS_TEST_TMPDIR/web1.err ]]
+		[[ ! -s $BATS_TEST_TMPDIR/web1.err ]] || { cat "$BATS_TEST_TMPDIR/web1.err"; false; }
 		assert_has_run web2 web1
 	done
 }

@@ -82,6 +82,16 @@ begin_etcdctl() {
 	poll grep -q alone "$BATS_TEST_TMPDIR/web2.out"
 }
 
+@test "beside a start that waits a second one on the same host is told that it waits, and not that it runs" {
+	hold_on web1 sh -c "$STAYS" "$ORACLE"
+	begin_on web2 --wait true
+	poll queue_is 2
+	run -1 on web2 true
+	[[ $output =~ ^"Another '$NAME' process is waiting for its turn in the cluster (pid "[0-9]+")."$ ]]
+	EXCLUSIVELOCK_DIR=$BATS_TEST_TMPDIR/web2 run -1 "$LAUNCH" -n "$NAME" true
+	[[ $output == *"is waiting for its turn in the cluster (pid "* ]]
+}
+
 # requests_for COMMAND...: sets ANSWER to how many requests went by the proxy's way while COMMAND ran.
 requests_for() {
 	local before
