@@ -1,19 +1,18 @@
 // SPDX-License-Identifier: MIT
 #include "clusterlease.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/random.h>
 
 // How long the end looks for a member that does what is asked for, and how long one may take.
 #define END_TIME (2 * LEASE_SECOND)
 #define END_TRY (3 * LEASE_SECOND / 4)
+// Between a renewal that fell into a change of the leader and the next one.
+#define PAUSE (LEASE_SECOND / 20)
 
 enum clusterlock_result clusterlock_fail(struct clusterlock *lock, const char *why)
 {
 	lock->why = why;
+	lock->unreachable = false;
 	return CLUSTERLOCK_FAILED;
 }
 
@@ -24,59 +23,49 @@ enum clusterlock_result clusterlock_not_done(struct clusterlock *lock, enum etcd
 	if (result == ETCD_INTERRUPTED)
 		return CLUSTERLOCK_INTERRUPTED;
 	complaint = etcd_complaint(lock->etcd);
-	return clusterlock_fail(lock, result == ETCD_DONE || !complaint[0] ? ETCD_STRANGE : complaint);
+	(void)clusterlock_fail(lock, result == ETCD_DONE || !complaint[0] ? ETCD_STRANGE : complaint);
+	lock->unreachable = result == ETCD_UNREACHABLE;
+	return CLUSTERLOCK_FAILED;
 }
 
-// The ID is our own choice: so a grant whose answer was lost is known again.
-static bool choose_key(struct clusterlock *lock, uint64_t *id)
-{
-	char *key;
-	int length;
-
-	if (getrandom(id, sizeof(*id), 0) != (ssize_t)sizeof(*id))
-		return false;
-	*id = (*id & INT64_MAX) | 1;
-	etcd_bytes_free(&lock->key);
-	length = asprintf(&key, "%*s%" PRIx64, (int)lock->queue.length, "", *id);
-	if (length == -1)
-		return false;
-	memcpy(key, lock->queue.bytes, lock->queue.length);	// NOLINT(bugprone-not-null-terminated-result): the ID follows
-	lock->key = (struct etcd_bytes){ key, (size_t)length };
-	return true;
-}
-
-// What an answer says that grants or renews the lease ID. False: there is none.
-static bool take_lease(struct clusterlock *lock, uint64_t id, const struct etcd_answer *answer)
+// How long the lease is that ANSWER grants or renews, in nanoseconds; 0: there is none.
+static uint64_t read_ttl(const json_t *answer)
 {
 	uint64_t seconds;
 
-	if (!etcd_read_ttl(answer->body, &seconds) || seconds == 0 || seconds > UINT32_MAX)
+	return etcd_read_ttl(answer, &seconds) && seconds <= UINT32_MAX ? seconds * LEASE_SECOND : 0;
+}
+
+// The ID is our own choice: so a grant whose answer was lost is known again.
+static bool choose_id(uint64_t *id)
+{
+	if (getrandom(id, sizeof(*id), 0) != (ssize_t)sizeof(*id))
 		return false;
-	lock->lease = (struct lease){ .id = id, .ttl = seconds * LEASE_SECOND, .sent = answer->sent };
+	*id = (*id & INT64_MAX) | 1;
 	return true;
 }
 
-enum clusterlock_result clusterlease_grant(struct clusterlock *lock, uint64_t end)
+enum clusterlock_result clusterlease_grant(struct clusterlock *lock, unsigned seconds, uint64_t end, struct lease *lease)
 {
 	struct etcd_answer answer;
 	enum etcd_result result;
-	bool granted;
-	uint64_t id;
+	uint64_t id, ttl, began = lease_clock();
 
-	lock->lease.id = 0;
-	if (!choose_key(lock, &id))
-		return clusterlock_fail(lock, "no memory");
-	result = etcd_call(lock->etcd, "lease/grant", etcd_ask_grant(id, lock->ttl), end, CLUSTERLOCK_TRY, &answer);
-	// Granted by a try before, whose answer was lost.
-	if (result == ETCD_REFUSED && answer.code == ETCD_CODE_PRECONDITION && answer.repeated) {
-		json_decref(answer.body);
-		result = etcd_call(lock->etcd, "lease/keepalive", etcd_ask_lease(id), end, CLUSTERLOCK_TRY, &answer);
-	}
-	granted = result == ETCD_DONE && take_lease(lock, id, &answer);
+	if (!choose_id(&id))
+		return clusterlock_fail(lock, "no random number");
+	result = etcd_call(lock->etcd, "lease/grant", etcd_ask_grant(id, seconds), end, CLUSTERLOCK_TRY, &answer);
+	ttl = result == ETCD_DONE ? read_ttl(answer.body) : 0;
 	json_decref(answer.body);
-	if (granted)
-		return CLUSTERLOCK_TAKEN;
-	return clusterlock_not_done(lock, result);
+	// "lease already exists": an earlier try was granted, and its answer lost. It may have been curl's own, on a connection that was used before and
+	// that the member has closed. etcd grants at least what was asked for.
+	if (result == ETCD_REFUSED && answer.code == ETCD_CODE_PRECONDITION) {
+		ttl = seconds * LEASE_SECOND;
+		answer.sent = began;
+	}
+	if (!ttl)
+		return clusterlock_not_done(lock, result);
+	*lease = (struct lease){ .id = id, .ttl = ttl, .sent = answer.sent };
+	return CLUSTERLOCK_TAKEN;
 }
 
 uint64_t clusterlease_end(const struct clusterlock *lock)
@@ -84,23 +73,40 @@ uint64_t clusterlease_end(const struct clusterlock *lock)
 	return lease_begin(&lock->lease, LEASE_OVER);
 }
 
-enum renewal clusterlease_renew(struct clusterlock *lock)
+enum renewed clusterlease_renew(struct clusterlock *lock)
 {
 	struct etcd_answer answer;
 	enum etcd_result result = etcd_call(lock->etcd, "lease/keepalive", etcd_ask_lease(lock->lease.id), clusterlease_end(lock),
 					    lease_try(&lock->lease), &answer);
-	enum renewal renewal = RENEWAL_LATER;
+	enum renewed renewed = RENEWED_LATER;
 	uint64_t seconds;
 
-	if (result == ETCD_DONE && take_lease(lock, lock->lease.id, &answer))
-		renewal = RENEWED;
-	else if (result == ETCD_DONE && etcd_read_ttl(answer.body, &seconds) && seconds == 0)
-		renewal = RENEWAL_GONE;
-	// What is refused at once is not to be asked for without end.
-	if (renewal == RENEWAL_LATER)
-		lock->again = lease_clock() + lease_try(&lock->lease);
+	lock->renewal = (struct renewal){ .sent = answer.sent };
+	// What is refused at once, or not confirmed, is not to be asked for without end.
+	lock->again = lease_clock() + lease_try(&lock->lease);
+	if (result == ETCD_DONE && etcd_read_ttl(answer.body, &seconds)) {
+		lock->renewal.ttl = read_ttl(answer.body);
+		renewed = seconds == 0 ? RENEWED_GONE : RENEWED;
+		if (!etcd_read_term(answer.body, &lock->renewal.term))
+			renewed = RENEWED_LATER;
+	}
 	json_decref(answer.body);
-	return renewal;
+	return renewed;
+}
+
+void clusterlease_confirm(struct clusterlock *lock, const json_t *answer)
+{
+	const struct renewal *renewal = &lock->renewal;
+	uint64_t term;
+
+	if (!renewal->term || !etcd_read_term(answer, &term))
+		return;
+	if (term == renewal->term) {
+		lock->lease.ttl = renewal->ttl;
+		lock->lease.sent = renewal->sent;
+	}
+	lock->again = term == renewal->term ? 0 : lease_clock() + PAUSE;
+	lock->renewal.term = 0;
 }
 
 uint64_t clusterlock_due(const struct clusterlock *lock)

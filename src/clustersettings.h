@@ -18,6 +18,8 @@ struct clustersettings {
 	char *endpoints[CLUSTER_ENDPOINTS_MAX];		// URLs without a slash at their end
 	size_t count;
 	unsigned ttl;					// seconds
+	unsigned at_least;				// seconds; 0: the name is free when the command has ended
+	bool even_on_failure;
 	const char *cacert, *cert, *key;		// files; NULL: none
 	const char *user;				// NULL: none
 	char password[CLUSTER_PASSWORD_MAX];

@@ -7,6 +7,8 @@
 #include <time.h>
 #include <vis.h>
 
+#define DONE "done"
+
 // The arguments with blanks between them, in printable ASCII: a JSON string is no place for any bytes. To be freed.
 static char *joined(char *const *command)
 {
@@ -24,6 +26,16 @@ static char *joined(char *const *command)
 	return visible;
 }
 
+// OBJECT is given away; NULL: no memory.
+static bool dump(json_t *object, struct etcd_bytes *bytes)
+{
+	*bytes = (struct etcd_bytes){ .bytes = object ? json_dumps(object, JSON_COMPACT) : NULL };
+	if (bytes->bytes)
+		bytes->length = strlen(bytes->bytes);
+	json_decref(object);
+	return bytes->bytes != NULL;
+}
+
 bool clustervalue_write(const struct clustervalue *value, struct etcd_bytes *bytes)
 {
 	char start[CLUSTERVALUE_START_MAX] = "", host[sizeof(((struct clusterholder *)NULL)->host) * 4];
@@ -37,12 +49,16 @@ bool clustervalue_write(const struct clustervalue *value, struct etcd_bytes *byt
 	(void)strvis(host, value->host, VIS_OCTAL | VIS_NL | VIS_TAB);
 	object = json_pack("{s:o, s:I, s:s, s:s}", "host", name ? name : json_string(host), "pid", (json_int_t)value->pid, "start", start, "command",
 			   command ? command : "");
-	*bytes = (struct etcd_bytes){ .bytes = object ? json_dumps(object, JSON_COMPACT) : NULL };
-	if (bytes->bytes)
-		bytes->length = strlen(bytes->bytes);
-	json_decref(object);
 	free(command);
-	return bytes->bytes != NULL;
+	return dump(object, bytes);
+}
+
+bool clustervalue_write_done(const struct etcd_bytes *value, struct etcd_bytes *done)
+{
+	json_t *object = json_loadb(value->bytes, value->length, 0, NULL);
+
+	(void)json_object_set_new(object, "state", json_string(DONE));
+	return dump(object, done);
 }
 
 static void copy(const json_t *object, const char *name, char *to, size_t size)
@@ -57,10 +73,11 @@ struct clusterholder clustervalue_read(const struct etcd_bytes *bytes)
 	struct clusterholder holder = { .pid = 0 };
 	json_t *object = bytes->length ? json_loadb(bytes->bytes, bytes->length, 0, NULL) : NULL;
 	json_int_t pid = json_integer_value(json_object_get(object, "pid"));
+	const char *state = json_string_value(json_object_get(object, "state"));
 
 	if (pid > 0 && pid <= INT32_MAX)
 		holder.pid = (pid_t)pid;
-	holder.done = json_is_string(json_object_get(object, "state")) && strcmp(json_string_value(json_object_get(object, "state")), "done") == 0;
+	holder.done = state && strcmp(state, DONE) == 0;
 	copy(object, "host", holder.host, sizeof(holder.host));
 	copy(object, "start", holder.start, sizeof(holder.start));
 	copy(object, "command", holder.command, sizeof(holder.command));

@@ -29,6 +29,8 @@ struct clusterholder {
 
 // The value, with now for its start; false: no memory.
 bool clustervalue_write(const struct clustervalue *value, struct etcd_bytes *bytes);
+// VALUE, of our own, as it is once the command has ended and the name stays taken.
+bool clustervalue_write_done(const struct etcd_bytes *value, struct etcd_bytes *done);
 struct clusterholder clustervalue_read(const struct etcd_bytes *bytes);
 
 // The name of the lock that KEY, without the PREFIX bytes before it, is in the queue of; NULL: of none, or no memory. To be freed.

@@ -2,6 +2,7 @@
 #include "command.h"
 
 #include "become.h"
+#include "clustermark.h"
 #include "config.h"
 #include "descriptor.h"
 #include "keeperio.h"
@@ -60,14 +61,43 @@ static void set_preload(const struct command *command, bool with_shim)
 	free(preload);
 }
 
+// For launchers that are called inside for the same lock.
+static void set_mark(const struct localhold *hold, const struct go *go)
+{
+	char begin[CLUSTERMARK_MAX], *mark;
+
+	clustermark_begin(environ, hold->mark.pid, hold->mark.start, begin);
+	if (asprintf(&mark, "%s%" PRIx64 ".%" PRIu64, begin, go->lease, go->fence) == -1)
+		err(CONFIG_EXIT_ERROR, CONFIG_PREFIX "CLUSTER_INSTANCE");
+	set(CONFIG_PREFIX "CLUSTER_INSTANCE", mark);
+	free(mark);
+}
+
+// What systemd hands over, sockets and its watchdog, is for the process that has this PID. That was to be the launcher.
+static void take_over_from_systemd(pid_t keeper)
+{
+	static const char *const variables[] = { "LISTEN_PID", "WATCHDOG_PID" };
+	char pid[TEXT_NUMBER_MAX];
+
+	(void)snprintf(pid, sizeof(pid), "%ld", (long)keeper);
+	for (size_t i = 0; i < sizeof(variables) / sizeof(*variables); i++) {
+		const char *value = getenv(variables[i]);
+
+		if (value && strcmp(value, pid) == 0)
+			set_number(variables[i], (uint64_t)getpid());
+	}
+}
+
 static void set_environment(const struct command *command, struct localhold *hold, const struct go *go)
 {
 	if (go->how == GO_FLAGGED) {
 		localhold_release(hold);
 		set_flagged(go);
-	} else if (go->how == GO_GUARDED) {
-		set_number(CONFIG_PREFIX "FENCE", go->fence);
 	}
+	if (go->how == GO_GUARDED)
+		set_mark(hold, go);
+	if (go->fence)
+		set_number(CONFIG_PREFIX "FENCE", go->fence);
 	set_preload(command, go->how != GO_FLAGGED);
 }
 
@@ -82,9 +112,10 @@ static _Noreturn void run_child(const struct command *command, struct localhold 
 	if (write(channel, "", 1) != 1 || read(channel, &go, sizeof(go)) != (ssize_t)sizeof(go))
 		_exit(EXIT_SUCCESS);
 	// No lease stands behind it.
-	if (go.how != GO_GUARDED)
+	if (!go.fence)
 		(void)prctl(PR_SET_PDEATHSIG, 0);
 	set_environment(command, hold, &go);
+	take_over_from_systemd(go.keeper);
 	signals_set_timers(&go.timers);
 	signals_restore(before);
 	become(command->file, command->arguments);
@@ -134,6 +165,7 @@ void command_start(struct command *command, struct go *go)
 {
 	signals_take_timers(&go->timers);
 	// Whether it is there to hear of it shows in its end.
+	go->keeper = getpid();
 	(void)send(command->channel[0], go, sizeof(*go), MSG_NOSIGNAL);
 	(void)close(command->channel[0]);
 }

@@ -30,7 +30,9 @@ enum go_how {
 
 struct go {
 	enum go_how how;
-	uint64_t fence;
+	uint64_t fence;		// 0: none
+	uint64_t lease;		// of a guarded one
+	pid_t keeper;		// filled in by command_start()
 	pid_t holder;		// of a flagged one; 0: not known
 	struct signals_timers timers;
 	char host[HOST_NAME_MAX + 1];

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "config.h"
 
+#include "lockdir.h"
 #include "text.h"
 
 #include <string.h>
@@ -107,7 +108,7 @@ static bool parse_log(const char *value, struct config *config)
 static bool parse_dir(const char *value, struct config *config)
 {
 	config->dir = value;
-	return value[0] == '/';
+	return value[0] == '/' || strcmp(value, LOCKDIR_WORD) == 0;
 }
 
 static bool parse_name(const char *value, struct config *config)
@@ -161,7 +162,7 @@ bool config_parse(char *const *environment, struct config *config, struct config
 	} variables[] = {
 		{ CONFIG_PREFIX "NAME", parse_name, "" },
 		{ CONFIG_PREFIX "BY", parse_by, "must be exe or args" },
-		{ CONFIG_PREFIX "DIR", parse_dir, "must be an absolute path" },
+		{ CONFIG_PREFIX "DIR", parse_dir, "must be an absolute path, or user" },
 		{ CONFIG_PREFIX "ON_HELD", parse_on_held, "must be abort, flag or wait" },
 		{ CONFIG_PREFIX "TIMEOUT", parse_timeout, CONFIG_TIME_WORDS },
 		{ CONFIG_PREFIX "REPLACED", parse_replaced, "must be a PID" },

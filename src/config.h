@@ -10,7 +10,8 @@
 #define CONFIG_PREFIX "EXCLUSIVELOCK_"
 
 // Exit statuses that are not the user's choice.
-#define CONFIG_EXIT_ERROR 125
+#define CONFIG_EXIT_LOST 123		// of a cluster's: the command had begun
+#define CONFIG_EXIT_ERROR 125		// nothing was started
 #define CONFIG_EXIT_CANNOT_RUN 126
 #define CONFIG_EXIT_NOT_FOUND 127
 
@@ -19,7 +20,7 @@ enum on_held { ON_HELD_ABORT, ON_HELD_FLAG, ON_HELD_WAIT };
 // All strings point into the environment that was parsed.
 struct config {
 	const char *name;	// NULL: derive it from the program
-	const char *dir;	// NULL: the default directory
+	const char *dir;	// NULL: the default directory; LOCKDIR_WORD: the user's own
 	const char *log_path;	// NULL: none
 	uint64_t timeout_ns;	// UINT64_MAX: no limit
 	enum on_held on_held;

@@ -12,6 +12,8 @@
 
 #define CODE_UNAUTHENTICATED 16
 #define MESSAGE_MAX 256
+// How long an endpoint of which nothing is known yet has to answer before the next is asked as well.
+#define PATIENCE (LEASE_SECOND / 5)
 #define PAUSE_MIN (LEASE_SECOND / 20)
 #define PAUSE_MAX (LEASE_SECOND / 2)
 
@@ -24,6 +26,8 @@ struct etcd {
 	void *owner;
 	CURLM *curl;
 	size_t endpoint;			// the one that answered last
+	bool answers;				// it does, as far as is known
+	size_t tried;				// endpoints by the last try
 	char password[CLUSTER_PASSWORD_MAX];	// that was tried last
 	char *token;				// NULL: none yet
 	struct transfer *watch;			// NULL: none
@@ -60,7 +64,7 @@ struct etcd *etcd_open(const struct clustersettings *settings, etcd_waiter *wait
 
 void etcd_close(struct etcd *etcd)
 {
-	etcd_watch(etcd, NULL);
+	etcd_unwatch(etcd);
 	(void)curl_multi_cleanup(etcd->curl);
 	free(etcd->token);
 	free(etcd->complaint);
@@ -155,27 +159,104 @@ static enum verdict judge(struct etcd *etcd, struct transfer *transfer, struct e
 	return may_pass(error.code) ? VERDICT_NEXT : VERDICT_REFUSED;
 }
 
-// One try at the present endpoint.
-static enum verdict try(struct etcd *etcd, const char *path, const json_t *request, uint64_t until, struct etcd_answer *answer)
-{
-	uint64_t now = lease_clock();
-	struct transfer *transfer = until > now ? begin(etcd, path, request, until - now) : NULL;
-	enum verdict verdict;
-	bool goes_on = true;
+// A request on its way to one endpoint.
+struct attempt {
+	struct transfer *transfer;	// NULL: it is over
+	size_t endpoint;
+	uint64_t sent;
+};
 
+struct attempts {
+	struct attempt all[CLUSTER_ENDPOINTS_MAX];
+	size_t count, running;
+	uint64_t next;			// when to begin another one; UINT64_MAX: none
+	enum verdict verdict;		// of the last that is over
+	bool may_pass;			// what one of them has failed by
+};
+
+// At the endpoint behind those that are tried already.
+static void begin_attempt(struct etcd *etcd, struct attempts *attempts, const char *path, const json_t *request, uint64_t until)
+{
+	size_t first = etcd->endpoint, count = etcd->settings->count;
+	struct attempt *attempt = &attempts->all[attempts->count++];
+	uint64_t now = lease_clock();
+
+	etcd->endpoint = (first + attempts->count - 1) % count;
+	*attempt = (struct attempt){ .endpoint = etcd->endpoint, .sent = now };
+	attempt->transfer = until > now ? begin(etcd, path, request, until - now) : NULL;
+	if (attempt->transfer)
+		attempts->running++;
+	else
+		attempts->may_pass = complain(etcd, VERDICT_NEXT, until > now ? "no memory" : "not tried in time") == VERDICT_NEXT;
+	etcd->endpoint = first;
+	attempts->next = etcd->answers || attempts->count == count ? UINT64_MAX : now + PATIENCE;
+}
+
+static void end_attempt(struct etcd *etcd, struct attempts *attempts, struct attempt *attempt)
+{
+	if (!attempt->transfer)
+		return;
+	transfer_end(etcd->curl, attempt->transfer);
+	attempt->transfer = NULL;
+	attempts->running--;
+}
+
+// Judges one that is over, or that has had its time. True: it decides.
+static bool decides(struct etcd *etcd, struct attempts *attempts, struct attempt *attempt, struct etcd_answer *answer)
+{
+	size_t before = etcd->endpoint;
+
+	etcd->endpoint = attempt->endpoint;
 	json_decref(answer->body);
 	answer->body = NULL;
-	answer->sent = now;
-	if (!transfer)
-		return complain(etcd, VERDICT_NEXT, until > now ? "no memory" : "not tried in time");
-	// Curl's own clock stands still while the machine sleeps.
-	while (goes_on && !transfer_is_over(transfer) && lease_clock() < until + LEASE_SECOND / 10)
-		goes_on = turn(etcd, until + LEASE_SECOND / 10);
-	verdict = transfer_is_over(transfer) || goes_on ? judge(etcd, transfer, answer) : VERDICT_INTERRUPTED;
-	transfer_end(etcd->curl, transfer);
-	if (verdict == VERDICT_DONE)
+	attempts->verdict = judge(etcd, attempt->transfer, answer);
+	answer->sent = attempt->sent;
+	end_attempt(etcd, attempts, attempt);
+	if (attempts->verdict == VERDICT_DONE)
 		etcd->messages[etcd->endpoint][0] = '\0';
-	return verdict;
+	if (attempts->verdict != VERDICT_NEXT && attempts->verdict != VERDICT_HOPELESS)
+		return true;
+	attempts->may_pass |= attempts->verdict == VERDICT_NEXT;
+	etcd->endpoint = before;
+	// The next one is not waited for.
+	if (attempts->next != UINT64_MAX)
+		attempts->next = 0;
+	return false;
+}
+
+static bool look_at_attempts(struct etcd *etcd, struct attempts *attempts, struct etcd_answer *answer, bool all)
+{
+	for (struct attempt *attempt = attempts->all; attempt < attempts->all + attempts->count; attempt++)
+		if (attempt->transfer && (all || transfer_is_over(attempt->transfer)) && decides(etcd, attempts, attempt, answer))
+			return true;
+	return false;
+}
+
+// One try, at the present endpoint. Where it is not known to answer, the others are asked as well, one after the other, until one does: one that
+// swallows what is sent to it costs no more than PATIENCE. That is then the present one.
+static enum verdict try(struct etcd *etcd, const char *path, const json_t *request, uint64_t until, struct etcd_answer *answer)
+{
+	struct attempts attempts = { .next = 0, .verdict = VERDICT_NEXT };
+	// Curl's own clock stands still while the machine sleeps.
+	uint64_t end = until + LEASE_SECOND / 10;
+	bool decided = false, goes_on = true;
+
+	while (goes_on && !decided && lease_clock() < end && (attempts.running || attempts.next != UINT64_MAX)) {
+		if (lease_clock() >= attempts.next)
+			begin_attempt(etcd, &attempts, path, request, until);
+		if (attempts.running)
+			goes_on = turn(etcd, attempts.next < end ? attempts.next : end);
+		decided = look_at_attempts(etcd, &attempts, answer, false);
+	}
+	if (goes_on && !decided)
+		decided = look_at_attempts(etcd, &attempts, answer, true);
+	for (size_t i = 0; i < attempts.count; i++)
+		end_attempt(etcd, &attempts, &attempts.all[i]);
+	etcd->tried = attempts.count ? attempts.count : 1;
+	etcd->answers = decided;
+	if (!goes_on && !decided)
+		return VERDICT_INTERRUPTED;
+	return decided || !attempts.may_pass ? attempts.verdict : VERDICT_NEXT;
 }
 
 static enum verdict ask_token(struct etcd *etcd, uint64_t until)
@@ -239,9 +320,9 @@ static enum etcd_result call(struct etcd *etcd, const char *path, const json_t *
 			     struct etcd_answer *answer)
 {
 	uint64_t pause = PAUSE_MIN;
-	size_t hopeless = 0;
+	size_t hopeless = 0, count = etcd->settings->count;
 
-	for (size_t tries = 1;; tries++) {
+	for (size_t tries = 0;;) {
 		uint64_t now = lease_clock();
 		uint64_t until = deadline - now > try_time ? now + try_time : deadline;
 		enum verdict verdict = now < deadline ? try_with_token(etcd, path, request, until, answer) : VERDICT_NEXT;
@@ -250,15 +331,16 @@ static enum etcd_result call(struct etcd *etcd, const char *path, const json_t *
 			return ETCD_DONE;
 		if (verdict == VERDICT_REFUSED)
 			return ETCD_REFUSED;
-		hopeless = verdict == VERDICT_HOPELESS ? hopeless + 1 : 0;
+		hopeless = verdict == VERDICT_HOPELESS ? hopeless + etcd->tried : 0;
 		if (verdict == VERDICT_INTERRUPTED)
 			return ETCD_INTERRUPTED;
-		if (lease_clock() >= deadline || hopeless == etcd->settings->count)
+		if (lease_clock() >= deadline || hopeless >= count)
 			return ETCD_UNREACHABLE;
-		answer->repeated = true;
-		etcd->endpoint = (etcd->endpoint + 1) % etcd->settings->count;
-		if (tries % etcd->settings->count != 0)
+		etcd->endpoint = (etcd->endpoint + etcd->tried) % count;
+		tries += etcd->tried;
+		if (tries < count)
 			continue;
+		tries = 0;
 		now = lease_clock();
 		if (!etcd_sleep(etcd, now + pause < deadline ? now + pause : deadline))
 			return ETCD_INTERRUPTED;
@@ -277,13 +359,28 @@ enum etcd_result etcd_call(struct etcd *etcd, const char *path, json_t *request,
 	return result;
 }
 
-void etcd_watch(struct etcd *etcd, json_t *request)
+void etcd_unwatch(struct etcd *etcd)
 {
 	if (etcd->watch)
 		transfer_end(etcd->curl, etcd->watch);
+	etcd->watch = NULL;
+}
+
+void etcd_watch(struct etcd *etcd, const struct etcd_bytes *key, const struct etcd_bytes *other, uint64_t revision)
+{
+	json_t *request = etcd_ask_watch(key, other, revision);
+
+	etcd_unwatch(etcd);
 	etcd->watch = request ? begin(etcd, "watch", request, 0) : NULL;
 	etcd->watched = etcd->endpoint;
 	json_decref(request);
+	if (etcd->watch && !transfer_watch(etcd->watch, key, other))
+		etcd_unwatch(etcd);
+}
+
+bool etcd_watch_tells_deletion(const struct etcd *etcd, const struct etcd_bytes *key)
+{
+	return etcd->watch && transfer_tells_deletion(etcd->watch, key);
 }
 
 bool etcd_watch_is_over(const struct etcd *etcd)

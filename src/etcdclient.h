@@ -26,7 +26,6 @@ struct etcd_answer {
 	json_t *body;		// the caller's, to be given back with json_decref(); NULL: none
 	int code;		// of a refusal: gRPC's
 	uint64_t sent;		// when the try that was answered was sent
-	bool repeated;		// a try before it may have been done, too, and its answer lost
 };
 
 #define ETCD_CODE_NOT_FOUND 5
@@ -45,8 +44,12 @@ void etcd_close(struct etcd *etcd);
 enum etcd_result etcd_call(struct etcd *etcd, const char *path, json_t *request, uint64_t deadline, uint64_t try_time,
 			   struct etcd_answer *answer);
 
-// Begins to watch what REQUEST, which is given away, asks for, in the place of any other watch; NULL: ends it.
-void etcd_watch(struct etcd *etcd, json_t *request);
+// Begins to watch KEY, and OTHER (NULL: none), for deletions after REVISION, in the place of any other watch.
+void etcd_watch(struct etcd *etcd, const struct etcd_bytes *key, const struct etcd_bytes *other, uint64_t revision);
+// Ends the watch.
+void etcd_unwatch(struct etcd *etcd);
+// Whether the watch was ended by a message that tells that KEY is gone.
+bool etcd_watch_tells_deletion(const struct etcd *etcd, const struct etcd_bytes *key);
 // Whether the watch has come to its end: a message of it says so, it broke off, or requests have gone to another endpoint since, for its
 // own does not answer.
 bool etcd_watch_is_over(const struct etcd *etcd);

@@ -104,6 +104,12 @@ json_t *etcd_ask_predecessor(const struct etcd_bytes *queue, uint64_t created)
 			 "CREATE", "sort_order", "DESCEND", "limit", "1", "max_create_revision", number(created - 1));
 }
 
+json_t *etcd_ask_place(const struct etcd_bytes *queue, const struct etcd_bytes *key, uint64_t created)
+{
+	return json_pack("{s:[{s:{s:o}}, {s:o}, {s:o}]}", "success", "request_range", "key", encoded(key), "request_range", first_of(queue),
+			 "request_range", etcd_ask_predecessor(queue, created));
+}
+
 json_t *etcd_ask_page(const struct etcd_bytes *queue, const struct etcd_bytes *after, unsigned limit, uint64_t revision)
 {
 	const struct etcd_bytes lowest = { .bytes = (char[]){ '\0' }, .length = 1 };
@@ -160,10 +166,31 @@ json_t *etcd_ask_entry(const struct etcd_bytes *queue, const struct etcd_bytes *
 			 "request_range", first_of(queue));
 }
 
-json_t *etcd_ask_watch(const struct etcd_bytes *key, uint64_t revision)
+json_t *etcd_ask_release(const struct etcd_bytes *key, uint64_t created, const struct etcd_bytes *value, uint64_t lease)
 {
-	return json_pack("{s:{s:o, s:o, s:[s]}}", "create_request", "key", encoded(key), "start_revision", number(revision + 1),
-			 "filters", "NOPUT");
+	return json_pack("{s:[{s:o, s:s, s:s, s:o}], s:[{s:{s:o, s:o, s:o}}]}", "compare", "key", encoded(key), "target", "CREATE", "result",
+			 "EQUAL", "create_revision", number(created), "success", "request_put", "key", encoded(key), "value",
+			 encoded(value), "lease", number(lease));
+}
+
+static int compare(const struct etcd_bytes *one, const struct etcd_bytes *other)
+{
+	int order = memcmp(one->bytes, other->bytes, one->length < other->length ? one->length : other->length);
+
+	return order ? order : (one->length > other->length) - (one->length < other->length);
+}
+
+json_t *etcd_ask_watch(const struct etcd_bytes *key, const struct etcd_bytes *other, uint64_t revision)
+{
+	const struct etcd_bytes *first = other && compare(other, key) < 0 ? other : key, *last = first == key ? other : key;
+	json_t *watch = json_pack("{s:o, s:o, s:[s]}", "key", encoded(first), "start_revision", number(revision + 1), "filters", "NOPUT");
+
+	// The end of the range is the first key behind the last: that with a zero byte more, as each of our bytes have it behind them.
+	if (watch && last && json_object_set_new(watch, "range_end", encoded(&(struct etcd_bytes){ last->bytes, last->length + 1 })) == -1) {
+		json_decref(watch);
+		return NULL;
+	}
+	return json_pack("{s:o}", "create_request", watch);
 }
 
 static bool read_number(const json_t *object, const char *name, uint64_t *value)
@@ -214,6 +241,18 @@ bool etcd_read_token(const json_t *answer, const char **token)
 	return *token != NULL;
 }
 
+bool etcd_read_term(const json_t *answer, uint64_t *term)
+{
+	const json_t *result = json_object_get(answer, "result");
+
+	return read_number(json_object_get(result ? result : answer, "header"), "raft_term", term);
+}
+
+bool etcd_read_success(const json_t *answer)
+{
+	return json_is_true(json_object_get(answer, "succeeded"));
+}
+
 static bool read_revision(const json_t *answer, uint64_t *revision)
 {
 	return read_number(json_object_get(answer, "header"), "revision", revision);
@@ -240,6 +279,29 @@ static bool read_one_or_none(const json_t *answer, struct etcd_entry *entry)
 	return etcd_read_entry(answer, 0, entry) || !found || (json_is_array(found) && json_array_size(found) == 0);
 }
 
+static const json_t *range_of(const json_t *answer, size_t index)
+{
+	return json_object_get(json_array_get(json_object_get(answer, "responses"), index), "response_range");
+}
+
+bool etcd_read_place(const json_t *answer, struct etcd_place *place)
+{
+	struct etcd_entry own;
+
+	*place = (struct etcd_place){ .own = 0 };
+	if (!range_of(answer, 2) || !read_revision(answer, &place->revision) || !read_one_or_none(range_of(answer, 0), &own))
+		return false;
+	(void)read_number(range_of(answer, 1), "count", &place->count);
+	place->own = own.created;
+	etcd_entry_free(&own);
+	// Where the own key is there, the queue has a first.
+	if (read_one_or_none(range_of(answer, 1), &place->first) && (place->first.created || !place->own) &&
+	    read_one_or_none(range_of(answer, 2), &place->before))
+		return true;
+	etcd_entry_free(&place->first);
+	return false;
+}
+
 bool etcd_read_page(const json_t *answer, size_t *count, uint64_t *revision, bool *more)
 {
 	*count = json_array_size(json_object_get(answer, "kvs"));
@@ -249,7 +311,7 @@ bool etcd_read_page(const json_t *answer, size_t *count, uint64_t *revision, boo
 
 bool etcd_read_range(const json_t *answer, size_t index, struct etcd_entry *entry)
 {
-	const json_t *range = json_object_get(json_array_get(json_object_get(answer, "responses"), index), "response_range");
+	const json_t *range = range_of(answer, index);
 
 	*entry = (struct etcd_entry){ .created = 0 };
 	return range && read_one_or_none(range, entry);
@@ -291,13 +353,34 @@ bool etcd_read_queue(const json_t *answer, struct etcd_queue *queue)
 	return read_one_or_none(first, &queue->first) && (queue->first.created || !queue->own);
 }
 
-bool etcd_is_end_of_watch(const json_t *message)
+static bool is_of(const json_t *event, const struct etcd_bytes *key)
+{
+	struct etcd_bytes found;
+	bool same = decode(json_object_get(event, "kv"), "key", &found) && compare(&found, key) == 0;
+
+	etcd_bytes_free(&found);
+	return same;
+}
+
+bool etcd_tells_deletion(const json_t *message, const struct etcd_bytes *key)
+{
+	const json_t *events = json_object_get(json_object_get(message, "result"), "events");
+	size_t i;
+	json_t *event;
+
+	// Any event is a deletion: nothing else was asked for.
+	json_array_foreach(events, i, event)
+		if (is_of(event, key))
+			return true;
+	return false;
+}
+
+bool etcd_is_end_of_watch(const json_t *message, const struct etcd_bytes *key, const struct etcd_bytes *other)
 {
 	const json_t *result = json_object_get(message, "result");
 
-	// Any event is a deletion: nothing else was asked for.
 	return !result || json_is_true(json_object_get(result, "canceled")) || json_object_get(result, "compact_revision") ||
-	       json_array_size(json_object_get(result, "events")) > 0;
+	       etcd_tells_deletion(message, key) || (other && etcd_tells_deletion(message, other));
 }
 
 struct etcd_error etcd_read_error(const json_t *answer)

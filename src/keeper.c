@@ -5,8 +5,11 @@
 //	exlock-keeper --file=FILE [--shim=LIBRARY] [--preload=LIST] [--deadline=NANOSECONDS] -- COMMAND [ARG...]
 //
 // All else is in the environment.
+#include "keeper.h"
+
 #include "become.h"
 #include "clusterlock.h"
+#include "clustermark.h"
 #include "clustervalue.h"
 #include "command.h"
 #include "keeperio.h"
@@ -24,6 +27,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 struct keeper {
@@ -36,6 +40,7 @@ struct keeper {
 	struct clusterlock lock;
 	struct loop loop;
 	uint64_t waits_until;	// lease_clock(); 0: does not wait
+	uint64_t started;	// lease_clock(): the command
 	pid_t pid;
 };
 
@@ -87,14 +92,16 @@ static void resume_local(void)
 	(void)atexit(leave_local);
 }
 
-// The command, and who may see its environment, has nothing to do with it.
-static void forget_password(void)
+// The command, and who may see its environment, has nothing to do with the password. --at-least is about this start alone.
+static void forget_settings(void)
 {
 	char *password = getenv(CONFIG_PREFIX "CLUSTER_PASSWORD");
 
 	if (password)
 		explicit_bzero(password, strlen(password));
 	(void)unsetenv(CONFIG_PREFIX "CLUSTER_PASSWORD");
+	(void)unsetenv(CONFIG_PREFIX "CLUSTER_AT_LEAST");
+	(void)unsetenv(CONFIG_PREFIX "CLUSTER_EVEN_ON_FAILURE");
 }
 
 static void read_settings(void)
@@ -108,7 +115,7 @@ static void read_settings(void)
 	}
 	if (!keeper.config.name)
 		errx(CONFIG_EXIT_ERROR, "the lock's name is too long for a cluster: nothing is started");
-	forget_password();
+	forget_settings();
 	if (keeper.config.on_held != ON_HELD_WAIT)
 		keeper.waits_until = 0;
 	else if (keeper.waits_until != UINT64_MAX)
@@ -137,6 +144,17 @@ static void prepare_command(void)
 					  keeper.warden.handle, keeper.hold.lock.descriptor }, 5);
 }
 
+// The launcher has left the mark if the lock in it is this process' own or an ancestor's. Its last part but one is the lease.
+static void find_outer(void)
+{
+	const char *mark = getenv(CONFIG_PREFIX "CLUSTER_INSTANCE");
+	const char *end = mark ? strrchr(mark, '.') : NULL;
+	const char *dot = end ? memrchr(mark, '.', (size_t)(end - mark)) : NULL;
+
+	if (dot)
+		keeper.lock.outer = etcd_bytes(dot + 1, (size_t)(end - dot - 1));
+}
+
 static void open_cluster(void)
 {
 	struct clustervalue value = { .host = keeper.settings.host, .pid = keeper.command.pid, .command = keeper.command.arguments };
@@ -146,6 +164,7 @@ static void open_cluster(void)
 	keeper.loop = (struct loop){ .command = &keeper.command, .warden = &keeper.warden, .lease = &keeper.lock.lease,
 				     .before = &keeper.before };
 	keeper.lock.ttl = keeper.settings.ttl;
+	find_outer();
 	if (length == -1 || !clustervalue_write(&value, &keeper.lock.value) || !loop_open(&keeper.loop) ||
 	    !(keeper.lock.etcd = etcd_open(&keeper.settings, loop_wait, &keeper.loop)))
 		err(CONFIG_EXIT_ERROR, "the cluster's lock");
@@ -186,7 +205,7 @@ static _Noreturn void refuse(const struct clusterholder *holder)
 
 	dismiss();
 	if (!keeper.config.quiet)
-		report_refused_by_host(&name, holder->pid, holder->host);
+		(holder->done ? report_has_run : report_refused_by_host)(&name, holder->pid, holder->host);
 	exit(keeper.config.exit_code);
 }
 
@@ -199,10 +218,19 @@ static struct go flagged(const struct clusterholder *holder)
 	return go;
 }
 
+// By this process itself or an ancestor: the lock goes on under its own keeper.
+static struct go pass_by(void)
+{
+	give_back();
+	return (struct go){ .how = GO_UNGUARDED, .fence = keeper.lock.holder.created };
+}
+
 static struct go held(void)
 {
 	struct clusterholder holder = clustervalue_read(&keeper.lock.holder.value);
 
+	if (clusterlock_is_outer(&keeper.lock))
+		return pass_by();
 	if (keeper.config.on_held != ON_HELD_FLAG)
 		refuse(&holder);
 	return flagged(&holder);
@@ -230,21 +258,30 @@ static _Noreturn void interrupted(void)
 		leave_local();
 		signals_die(signal);
 	}
+	if (keeper.loop.end.lost || !WIFSIGNALED(keeper.loop.end.status)) {
+		report_error("exlock-keeper", 0, keeper.loop.why ? keeper.loop.why : "the command's process has ended", "nothing is started");
+		exit(CONFIG_EXIT_ERROR);
+	}
 	command_end_alike(keeper.loop.end.status);
 }
 
 // Asks for the cluster's lock, and what the command is to be told then.
 static struct go ask(void)
 {
-	switch (clusterlock_take(&keeper.lock, keeper.waits_until)) {
+	enum clusterlock_result result;
+
+	while ((result = clusterlock_take(&keeper.lock, keeper.waits_until)) == CLUSTERLOCK_OUT_OF_QUEUE)
+		log_lock("Lost the place in the queue, waiting for a new one, at");
+	switch (result) {
 	case CLUSTERLOCK_TAKEN:
 		log_lock("Acquired lock at");
-		return (struct go){ .how = GO_GUARDED, .fence = keeper.lock.fence };
+		return (struct go){ .how = GO_GUARDED, .fence = keeper.lock.fence, .lease = keeper.lock.lease.id };
 	case CLUSTERLOCK_HELD:
 		return held();
 	case CLUSTERLOCK_FAILED:
 		return unguarded();
 	case CLUSTERLOCK_INTERRUPTED:
+	case CLUSTERLOCK_OUT_OF_QUEUE:
 		break;
 	}
 	interrupted();
@@ -265,16 +302,16 @@ static void start(struct go *go)
 	keeper.loop.stage = LOOP_HOLDING;
 	if (go->how == GO_GUARDED)
 		warden_order(&keeper.warden, &keeper.lock.lease);
+	keeper.started = lease_clock();
 	command_start(&keeper.command, go);
 }
 
-// The warden hears of it at once: what comes next may take as long as the way to the cluster does.
 static bool renew(void)
 {
-	if (!clusterlock_renew(&keeper.lock))
+	if (!clusterlock_keep(&keeper.lock))
 		return false;
 	warden_order(&keeper.warden, &keeper.lock.lease);
-	return clusterlock_check(&keeper.lock);
+	return true;
 }
 
 // Keeps the lock, if there is one, until nothing is left that it is held for.
@@ -301,11 +338,46 @@ static void report_end(void)
 			     keeper.loop.end.lost ? "the lock was lost: the command was killed" : "the lease was about to end: the command was asked to end");
 }
 
-int main(int argc, char **argv)
+// Whether the command has not done its work, for the lock's sake. One that was asked to end, and ended with 0 while it held the lock, has done it.
+static bool ended_for_lock(void)
+{
+	const struct warden_report *end = &keeper.loop.end;
+
+	return end->lost || (end->late && end->status != 0);
+}
+
+// For how long the name is to stay taken, in nanoseconds, now that the command has ended.
+static uint64_t rest_of_name(void)
+{
+	uint64_t until = keeper.started + keeper.settings.at_least * LEASE_SECOND, now = lease_clock();
+
+	if (!keeper.lock.lease.id || ended_for_lock() || (keeper.loop.end.status != 0 && !keeper.settings.even_on_failure))
+		return 0;
+	return now < until ? until - now : 0;
+}
+
+// The key is left under a lease that runs out by itself, so that this process can end with the command. No clock is compared with
+// another host's: etcd counts the seconds from here.
+static void leave_name(void)
+{
+	uint64_t rest = rest_of_name();
+	struct etcd_bytes done;
+
+	if (!rest)
+		return;
+	keeper.loop.stage = LOOP_LEAVING;
+	keeper.lock.why = NULL;
+	if (clustervalue_write_done(&keeper.lock.value, &done) &&
+	    clusterlock_leave_key(&keeper.lock, (unsigned)((rest + LEASE_SECOND - 1) / LEASE_SECOND), &done))
+		return;
+	report_error("etcd", 0, keeper.lock.why ? shown(keeper.lock.why) : "interrupted",
+		     "the name is not held for all of --at-least: it is free when the lease has ended");
+}
+
+__attribute__((visibility("default"))) int keeper_main(int argc, char **argv)
 {
 	struct go go;
 
-	program_invocation_short_name = program_invocation_name = (char[]){ "exlock-launch" };
 	parse(argc, argv);
 	resume_local();
 	read_settings();
@@ -314,14 +386,15 @@ int main(int argc, char **argv)
 	go = ask();
 	start(&go);
 	keep();
-	if (keeper.loop.end.late || keeper.loop.end.lost)
+	if (keeper.loop.end.asked || keeper.loop.end.lost)
 		report_end();
+	leave_name();
 	give_back();
 	if (go.how == GO_GUARDED)
 		log_lock("Released lock at");
 	warden_end(&keeper.warden);
 	leave_local();
-	if (keeper.loop.end.late || keeper.loop.end.lost)
-		exit(CONFIG_EXIT_ERROR);
+	if (ended_for_lock())
+		exit(CONFIG_EXIT_LOST);
 	command_end_alike(keeper.loop.end.status);
 }

@@ -16,10 +16,12 @@
 
 struct launch {
 	struct options options;
-	const char *shim;
+	const char *shim;	// this machine's
+	const char *preloaded;	// what the command can load: that one, or another machine's; NULL: none
 	const char *keeper;	// what takes a cluster's lock; "": it was not built
 	const char *file;	// of the command
 	const char *outer;	// the mark of the locks around this one; NULL: there is none
+	const char *resolved;	// its path, free of symlinks; NULL: not known yet
 	struct config config;
 	struct lockname lock_name;
 	char *lock_path;
@@ -53,8 +55,8 @@ void launch_take_lock(const struct launch *launch);
 // The same, after the holder was asked to end.
 void launch_replace(struct launch *launch);
 
-// What to do about a cluster's lock. IN_CLUSTER: an outer launcher says that it holds this very one. TAKES_PART: the machine's lock is
-// this process'; it becomes the keeper, then, which waits until DEADLINE. Returns otherwise.
-void launch_in_cluster(struct launch *launch, bool takes_part, bool in_cluster, uint64_t deadline);
+// What to do about a cluster's lock. TAKES_PART: the machine's lock is this process'. It becomes the keeper then, which waits until
+// DEADLINE. Returns if there is nothing to take: the outer lock is the same.
+void launch_in_cluster(struct launch *launch, bool takes_part, uint64_t deadline);
 
 #endif

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 // exlock-launch --cluster: the machine's lock goes with the PID to the keeper, which takes the cluster's.
+#include "clustermark.h"
 #include "complain.h"
+#include "descent.h"
 #include "launch.h"
+#include "process.h"
 #include "text.h"
 
 #include <errno.h>
@@ -20,7 +23,7 @@ static _Noreturn void become_keeper(struct launch *launch, uint64_t deadline)
 		LAUNCH_JOIN(launch, "--file=", launch->file),
 		LAUNCH_JOIN(launch, "--preload=", launch_preload(launch)),
 		LAUNCH_JOIN(launch, "--deadline=", nanoseconds),
-		launch->options.no_preload ? NULL : LAUNCH_JOIN(launch, "--shim=", launch->shim),
+		launch->preloaded ? LAUNCH_JOIN(launch, "--shim=", launch->preloaded) : NULL,
 		(char[]){ "--" },
 	};
 	size_t count = 0, given = 0;
@@ -39,12 +42,53 @@ static _Noreturn void become_keeper(struct launch *launch, uint64_t deadline)
 	FAIL(launch->keeper, ": nothing is started: ", report_errno(errno));
 }
 
-void launch_in_cluster(struct launch *launch, bool takes_part, bool in_cluster, uint64_t deadline)
+// What the mark of a cluster's lock says that this process has already, by itself or by an ancestor.
+enum outer {
+	OUTER_NONE,
+	OUTER_OTHER,		// under another name, prefix, or endpoints, which may lead to the same cluster
+	OUTER_SAME,
+};
+
+// Environments are replayed: the mark counts while its process lives and is this one or an ancestor. As long as that is there it has the lock.
+static enum outer find_outer(const char *mark)
 {
+	const char *at = mark, *end = mark + strlen(mark);
+	char asked_for[CLUSTERMARK_MAX];
+	uint64_t pid, start;
+
+	if (!text_parse_number(&at, end, &pid) || *at++ != '.' || !text_parse_number(&at, end, &start) || pid > INT32_MAX ||
+	    !process_is_instance((pid_t)pid, start) || ((pid_t)pid != getpid() && !descent_from((pid_t)pid)))
+		return OUTER_NONE;
+	clustermark_begin(environ, (pid_t)pid, start, asked_for);
+	return text_begins(mark, asked_for) ? OUTER_SAME : OUTER_OTHER;
+}
+
+// Whether the lock that is asked for is an outer one. Then the command gets its fence.
+static bool pass_by(struct launch *launch)
+{
+	const char *mark = config_get(environ, CONFIG_PREFIX "CLUSTER_INSTANCE");
+	enum outer outer = mark ? find_outer(mark) : OUTER_NONE;
+
+	if (outer == OUTER_SAME) {
+		launch_set(launch, &(struct setting){ CONFIG_PREFIX "FENCE", strrchr(mark, '.') + 1 }, 1);
+		// These are about the start that took the lock.
+		environment_remove(environ, CONFIG_PREFIX "CLUSTER_AT_LEAST");
+		environment_remove(environ, CONFIG_PREFIX "CLUSTER_EVEN_ON_FAILURE");
+	}
+	// With another one the keeper may still find that it asks for the same.
+	if (outer == OUTER_NONE)
+		environment_remove(environ, CONFIG_PREFIX "CLUSTER_INSTANCE");
+	return outer == OUTER_SAME;
+}
+
+void launch_in_cluster(struct launch *launch, bool takes_part, uint64_t deadline)
+{
+	if (pass_by(launch))
+		return;
 	if (takes_part)
 		become_keeper(launch, deadline);
 	// A descendant of the machine's holder runs beside it, but not beside a cluster's.
-	if (!in_cluster && launch_is_descendant(launch))
-		FAIL(launch->lock_path, " is held by an ancestor of this process, on this machine alone: nothing is started (give it "
-		     "--cluster, too, or this one another name)");
+	if (launch_is_descendant(launch))
+		FAIL(launch->lock_path, " is held by an ancestor of this process, on this machine alone or in another cluster: nothing is "
+		     "started (give both the same --cluster, or this one another name)");
 }

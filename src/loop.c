@@ -6,6 +6,7 @@
 #include "process.h"
 #include "report.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/signalfd.h>
@@ -36,10 +37,25 @@ void loop_lose(struct loop *loop)
 		report_error("the command", 0, "some of its descendants run as another user and cannot be killed", NULL);
 }
 
+// Whether the warden has told, while this process stood still, that all was over while the lease lasted.
+static bool is_told_over(struct loop *loop)
+{
+	struct warden_report report;
+	bool ended;
+
+	while (warden_read(loop->warden, &report, &ended))
+		if (report.what == WARDEN_OVER) {
+			loop->end = report;
+			return loop->over = true;
+		}
+	return false;
+}
+
 // The warden does the same. It may be stopped.
 static void look_at_clock(struct loop *loop)
 {
-	if (loop->stage == LOOP_HOLDING && loop->lease->id && !loop->over && lease_phase(loop->lease, lease_clock()) == LEASE_OVER)
+	if (loop->stage == LOOP_HOLDING && loop->lease->id && !loop->over && lease_phase(loop->lease, lease_clock()) == LEASE_OVER &&
+	    !is_told_over(loop))
 		loop_lose(loop);
 }
 
@@ -50,6 +66,22 @@ static void stop_with_command(const struct loop *loop, int signal)
 
 	if (process_read_stat(loop->command->pid, &process) == 0 && process.state == 'T')
 		signals_stop(signal);
+}
+
+// A shell that suspends itself stops so. Who waits for the keeper is to hear of it where the command has the terminal; elsewhere the lease goes on
+// being renewed. Such a shell has a process group of its own, of which the outer shell knows nothing when it gives the terminal back.
+static void suspend_with_command(const struct loop *loop)
+{
+	int terminal = open("/dev/tty", O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+	pid_t group = getpgid(loop->command->pid), foreground = terminal == -1 ? -1 : tcgetpgrp(terminal);
+
+	if (foreground != -1 && (foreground == group || foreground == getpgrp())) {
+		stop_with_command(loop, SIGSTOP);
+		if (foreground == group && tcgetpgrp(terminal) == getpgrp())
+			(void)tcsetpgrp(terminal, group);
+	}
+	if (terminal != -1)
+		(void)close(terminal);
 }
 
 static void lose_warden(struct loop *loop, const char *why)
@@ -65,8 +97,12 @@ static void look_at_warden(struct loop *loop)
 
 	while (!loop->over && warden_read(loop->warden, &report, &ended)) {
 		// Job control knows the keeper alone.
-		if (report.what == WARDEN_STOPPED && loop->stage == LOOP_HOLDING && signals_stops(report.signal))
-			stop_with_command(loop, report.signal);
+		if (report.what == WARDEN_STOPPED && loop->stage == LOOP_HOLDING) {
+			if (signals_stops(report.signal))
+				stop_with_command(loop, report.signal);
+			else if (report.signal == SIGSTOP)
+				suspend_with_command(loop);
+		}
 		loop->told |= report.what == WARDEN_ENDED;
 		loop->over = report.what == WARDEN_OVER;
 		if (loop->over)
@@ -102,7 +138,8 @@ static void take_signal(struct loop *loop, const struct signalfd_siginfo *info)
 {
 	int signal = (int)info->ssi_signo;
 
-	if (signal == SIGCHLD || signal == SIGPIPE)
+	// What the kernel sends for our own writes has our own PID.
+	if (signal == SIGCHLD || (signal == SIGPIPE && (pid_t)info->ssi_pid == getpid()))
 		return;
 	if (loop->stage == LOOP_HOLDING) {
 		if (was_sent_to_us(loop, info))

@@ -2,6 +2,7 @@
 #include "options.h"
 
 #include "config.h"
+#include "lockdir.h"
 #include "text.h"
 
 #include <string.h>
@@ -12,7 +13,7 @@
 #define WORD_MAX 256
 
 enum value { NONE, NEEDED, POSSIBLE };
-enum special { VARIABLE, NAME, USER, REPLACE, OLDER_THAN, CLOSE, NO_PRELOAD, PRINT, CLUSTER, ABOUT_CLUSTER, HELP, VERSION };
+enum special { VARIABLE, NAME, REPLACE, OLDER_THAN, CLOSE, NO_PRELOAD, PRINT, CLUSTER, ABOUT_CLUSTER, HELP, VERSION };
 
 static const struct option {	// NOLINT(clang-analyzer-optin.performance.Padding): in the order in which the table reads
 	char letter;		// 0: none
@@ -25,7 +26,7 @@ static const struct option {	// NOLINT(clang-analyzer-optin.performance.Padding)
 	{ 'n', "name", NEEDED, NULL, { NULL, NULL }, NAME },
 	{ 'a', "by-args", NONE, NULL, { CONFIG_PREFIX "BY", "args" }, VARIABLE },
 	{ 'd', "dir", NEEDED, CONFIG_PREFIX "DIR", { NULL, NULL }, VARIABLE },
-	{ 'u', "user", NONE, NULL, { NULL, NULL }, USER },
+	{ 'u', "user", NONE, NULL, { CONFIG_PREFIX "DIR", LOCKDIR_WORD }, VARIABLE },
 	{ 'w', "wait", NONE, NULL, { CONFIG_PREFIX "ON_HELD", "wait" }, VARIABLE },
 	{ 't', "timeout", NEEDED, CONFIG_PREFIX "TIMEOUT", { CONFIG_PREFIX "ON_HELD", "wait" }, VARIABLE },
 	{ 'r', "replace", POSSIBLE, NULL, { NULL, NULL }, REPLACE },
@@ -39,12 +40,15 @@ static const struct option {	// NOLINT(clang-analyzer-optin.performance.Padding)
 	{ 'P', "no-preload", NONE, NULL, { NULL, NULL }, NO_PRELOAD },
 	{ 'p', "print-lockfile", NONE, NULL, { NULL, NULL }, PRINT },
 	{ 0, "cluster", POSSIBLE, NULL, { NULL, NULL }, CLUSTER },
+	{ 0, "cluster-prefix", NEEDED, CONFIG_PREFIX "CLUSTER_PREFIX", { NULL, NULL }, ABOUT_CLUSTER },
 	{ 0, "ttl", NEEDED, CONFIG_PREFIX "CLUSTER_TTL", { NULL, NULL }, ABOUT_CLUSTER },
 	{ 0, "cacert", NEEDED, CONFIG_PREFIX "CLUSTER_CACERT", { NULL, NULL }, ABOUT_CLUSTER },
 	{ 0, "cert", NEEDED, CONFIG_PREFIX "CLUSTER_CERT", { NULL, NULL }, ABOUT_CLUSTER },
 	{ 0, "key", NEEDED, CONFIG_PREFIX "CLUSTER_KEY", { NULL, NULL }, ABOUT_CLUSTER },
 	{ 0, "cluster-user", NEEDED, CONFIG_PREFIX "CLUSTER_USER", { NULL, NULL }, ABOUT_CLUSTER },
 	{ 0, "password-file", NEEDED, CONFIG_PREFIX "CLUSTER_PASSWORD_FILE", { NULL, NULL }, ABOUT_CLUSTER },
+	{ 0, "at-least", NEEDED, CONFIG_PREFIX "CLUSTER_AT_LEAST", { NULL, NULL }, ABOUT_CLUSTER },
+	{ 0, "even-on-failure", NONE, NULL, { CONFIG_PREFIX "CLUSTER_EVEN_ON_FAILURE", "1" }, ABOUT_CLUSTER },
 	{ 'h', "help", NONE, NULL, { NULL, NULL }, HELP },
 	{ 'V', "version", NONE, NULL, { NULL, NULL }, VERSION },
 };
@@ -75,7 +79,7 @@ static void set(struct options *options, const char *variable, const char *value
 }
 
 // VALUE is NULL where none was given.
-static enum options_request apply(struct options *options, const struct option *option, const char *value, const char *runtime)
+static enum options_request apply(struct options *options, const struct option *option, const char *value)
 {
 	if (option->variable)
 		set(options, option->variable, value);
@@ -94,11 +98,6 @@ static enum options_request apply(struct options *options, const struct option *
 			set(options, CONFIG_PREFIX "CLUSTER", value);
 		break;
 	case ABOUT_CLUSTER: options->about_cluster = option->word; break;
-	case USER:
-		if (!runtime || !runtime[0])
-			return wrong(options, "XDG_RUNTIME_DIR is not set, as --user needs it (use --dir)", "", 0, "");
-		set(options, CONFIG_PREFIX "DIR", runtime);
-		break;
 	case HELP: return OPTIONS_HELP;
 	case VERSION: return OPTIONS_VERSION;
 	case VARIABLE: break;
@@ -123,7 +122,7 @@ static const struct option *find_word(const char *word, size_t length)
 }
 
 // The option "--WORD" or "--WORD=VALUE" at *AT, which moves on to its value where that is apart.
-static enum options_request parse_word(struct options *options, char ***at, const char *runtime)
+static enum options_request parse_word(struct options *options, char ***at)
 {
 	const char *argument = **at, *value = NULL;
 	size_t length = strcspn(argument, "=");
@@ -137,11 +136,11 @@ static enum options_request parse_word(struct options *options, char ***at, cons
 		return wrong(options, "", argument, length, " takes no value" SEE);
 	if (!value && option->value == NEEDED && !(value = *++*at))
 		return wrong(options, "", argument, length, " needs a value" SEE);
-	return apply(options, option, value, runtime);
+	return apply(options, option, value);
 }
 
 // The letters of "-LETTERS" at *AT; the value of the last one may be attached or apart.
-static enum options_request parse_letters(struct options *options, char ***at, const char *runtime)
+static enum options_request parse_letters(struct options *options, char ***at)
 {
 	for (const char *letter = **at + 1; *letter; letter++) {
 		const struct option *option = find_letter(*letter);
@@ -153,14 +152,14 @@ static enum options_request parse_letters(struct options *options, char ***at, c
 			return wrong(options, "unknown option '-", letter, 1, "'" SEE);
 		if (valued && !value && !(value = *++*at))
 			return wrong(options, "-", letter, 1, " needs a value" SEE);
-		request = apply(options, option, value, runtime);
+		request = apply(options, option, value);
 		if (request != OPTIONS_RUN || valued)
 			return request;
 	}
 	return OPTIONS_RUN;
 }
 
-enum options_request options_parse(char **arguments, const char *runtime, struct options *options)
+enum options_request options_parse(char **arguments, struct options *options)
 {
 	*options = (struct options){ .count = 0 };
 	for (; *arguments && (*arguments)[0] == '-' && (*arguments)[1]; arguments++) {
@@ -171,7 +170,7 @@ enum options_request options_parse(char **arguments, const char *runtime, struct
 			arguments++;
 			break;
 		}
-		request = word ? parse_word(options, &arguments, runtime) : parse_letters(options, &arguments, runtime);
+		request = word ? parse_word(options, &arguments) : parse_letters(options, &arguments);
 		if (request != OPTIONS_RUN)
 			return request;
 	}

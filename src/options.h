@@ -9,7 +9,7 @@
 #include <stddef.h>
 
 // Two for each option; one with less room does not compile.
-#define OPTIONS_SETTINGS 50
+#define OPTIONS_SETTINGS 68
 #define OPTIONS_ERROR_MAX 512
 
 enum options_request { OPTIONS_RUN, OPTIONS_HELP, OPTIONS_VERSION, OPTIONS_WRONG };
@@ -31,8 +31,8 @@ struct options {
 };
 
 // Understands ARGUMENTS, which end with NULL, as getopt_long(3) would with "+" and without abbreviations; an option that is there twice
-// counts as it was given last, and one about a cluster goes with --cluster. RUNTIME is $XDG_RUNTIME_DIR, or NULL. Help and version are
-// what is wanted as soon as they are asked for; with OPTIONS_WRONG `error` says what is. Pure.
-enum options_request options_parse(char **arguments, const char *runtime, struct options *options);
+// counts as it was given last, and one about a cluster goes with --cluster. Help and version are what is wanted as soon as they
+// are asked for; with OPTIONS_WRONG `error` says what is. Pure.
+enum options_request options_parse(char **arguments, struct options *options);
 
 #endif

@@ -2,6 +2,7 @@
 #include "report.h"
 
 #include "pause.h"
+#include "procfile.h"
 #include "scratch.h"
 #include "text.h"
 #include "watch.h"
@@ -146,14 +147,17 @@ static void add_visible_string(struct message *message, const char *string)
 	add_visible(message, string, strlen(string));
 }
 
-// HOST may be NULL.
-static void refused(const struct lockname *name, pid_t pid, const char *host)
+#define RUNNING "is already running"
+
+// "Another 'NAME' process WORDS (pid PID on HOST)END". HOST may be NULL.
+static void refused(const struct lockname *name, const char *words, pid_t pid, const char *host, const char *end)
 {
 	struct message message = message_to(STDERR_FILENO);
 
 	add(&message, "Another '");
 	lockname_walk(name, add_visible, &message);
-	add(&message, "' process is already running");
+	add(&message, "' process ");
+	add(&message, words);
 	if (pid > 0) {
 		add(&message, " (pid ");
 		add_number(&message, (uint64_t)pid);
@@ -163,18 +167,33 @@ static void refused(const struct lockname *name, pid_t pid, const char *host)
 		}
 		add(&message, ")");
 	}
-	add(&message, ".");
+	add(&message, end);
 	finish(&message);
+}
+
+// Whether PID has the machine's lock for a start that waits for its turn in a cluster: it has not become the command yet.
+static bool is_waiting(pid_t pid)
+{
+	static const char keeper[] = "exlock-keeper\n";
+	char path[PROCFILE_PATH], name[sizeof(keeper)];
+	ssize_t length = pid > 0 ? procfile_read(procfile_path(path, pid, "/comm"), name, sizeof(name)) : -1;
+
+	return length == (ssize_t)strlen(keeper) && memcmp(name, keeper, (size_t)length) == 0;
 }
 
 void report_refused(const struct lockname *name, pid_t pid)
 {
-	refused(name, pid, NULL);
+	refused(name, is_waiting(pid) ? "is waiting for its turn in the cluster" : RUNNING, pid, NULL, ".");
 }
 
 void report_refused_by_host(const struct lockname *name, pid_t pid, const char *host)
 {
-	refused(name, pid, host[0] ? host : NULL);
+	refused(name, RUNNING, pid, host[0] ? host : NULL, ".");
+}
+
+void report_has_run(const struct lockname *name, pid_t pid, const char *host)
+{
+	refused(name, "has already run", pid, host[0] ? host : NULL, ", and its name is still held.");
 }
 
 void report_error(const char *what, int error, const char *why, const char *advice)
@@ -190,6 +209,16 @@ void report_error(const char *what, int error, const char *why, const char *advi
 		add(&message, advice);
 		add(&message, ")");
 	}
+	finish(&message);
+}
+
+void report_temporary(const char *path)
+{
+	struct message message = message_to(STDERR_FILENO);
+
+	add(&message, "exlock: there is no directory /var/lock. The lock file is ");
+	add_visible_string(&message, path);
+	add(&message, " (with another TMPDIR it is another one; EXCLUSIVELOCK_DIR settles it)");
 	finish(&message);
 }
 

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "transfer.h"
 
-#include "etcdjson.h"
-
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +18,8 @@ struct transfer {
 	CURLcode result;
 	bool over;
 	bool watch;
+	struct etcd_bytes watched[2];	// the second may be none
+	json_t *last;			// of a watch that is over: its last message
 };
 
 // A watch is a row of messages, of which the last that came may be half there.
@@ -35,7 +35,9 @@ static bool look_for_end(struct transfer *transfer)
 		if (!message)
 			break;
 		used += (size_t)error.position;
-		ended = etcd_is_end_of_watch(message);
+		ended = etcd_is_end_of_watch(message, &transfer->watched[0], transfer->watched[1].bytes ? &transfer->watched[1] : NULL);
+		if (ended && !transfer->last)
+			transfer->last = json_incref(message);
 		json_decref(message);
 	}
 	transfer->answer.length -= used;
@@ -116,6 +118,8 @@ static bool set_up(struct transfer *transfer, const struct clustersettings *sett
 	(void)curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
 	(void)curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	set_tls(easy, settings);
+	// A watch keeps its connection: what was used for requests is to be there for the next one.
+	(void)curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, time == 0 ? 1L : 0L);
 	set_times(easy, time);
 	return curl_easy_setopt(easy, CURLOPT_URL, url) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_POSTFIELDS, transfer->body) == CURLE_OK && set_headers(transfer, token);
@@ -138,6 +142,19 @@ struct transfer *transfer_begin(CURLM *curl, const struct clustersettings *setti
 	return NULL;
 }
 
+bool transfer_watch(struct transfer *transfer, const struct etcd_bytes *key, const struct etcd_bytes *other)
+{
+	transfer->watched[0] = etcd_bytes(key->bytes, key->length);
+	if (other)
+		transfer->watched[1] = etcd_bytes(other->bytes, other->length);
+	return transfer->watched[0].bytes && (!other || transfer->watched[1].bytes);
+}
+
+bool transfer_tells_deletion(const struct transfer *transfer, const struct etcd_bytes *key)
+{
+	return transfer->last && etcd_tells_deletion(transfer->last, key);
+}
+
 void transfer_end(CURLM *curl, struct transfer *transfer)
 {
 	if (transfer->easy)
@@ -149,6 +166,9 @@ void transfer_end(CURLM *curl, struct transfer *transfer)
 		explicit_bzero(transfer->body, strlen(transfer->body));
 	free(transfer->body);
 	etcd_bytes_free(&transfer->answer);
+	etcd_bytes_free(&transfer->watched[0]);
+	etcd_bytes_free(&transfer->watched[1]);
+	json_decref(transfer->last);
 	free(transfer);
 }
 

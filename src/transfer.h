@@ -4,6 +4,7 @@
 #define EXLOCK_TRANSFER_H
 
 #include "clustersettings.h"
+#include "etcdjson.h"
 
 #include <curl/curl.h>
 #include <jansson.h>
@@ -12,10 +13,14 @@
 
 struct transfer;
 
-// Sends REQUEST to URL, with TOKEN unless it is NULL. TIME: nanoseconds that all of it may take; 0: it is a watch, which is over
-// with the message that ends it. NULL: no memory.
+// Sends REQUEST to URL, with TOKEN unless it is NULL. TIME: nanoseconds that all of it may take; 0: it is a watch, see transfer_watch(). NULL: no
+// memory.
 struct transfer *transfer_begin(CURLM *curl, const struct clustersettings *settings, const char *url, const json_t *request,
 				const char *token, uint64_t time);
+// Lets a watch be over with the message that tells that KEY is gone, or OTHER (NULL: none), or that ends it otherwise. False: no memory.
+bool transfer_watch(struct transfer *transfer, const struct etcd_bytes *key, const struct etcd_bytes *other);
+// Whether that message tells that KEY is gone.
+bool transfer_tells_deletion(const struct transfer *transfer, const struct etcd_bytes *key);
 void transfer_end(CURLM *curl, struct transfer *transfer);
 
 // Lets all that are on their way go on, without sleeping.

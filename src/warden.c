@@ -96,9 +96,10 @@ static void look_at_clock(struct watch *watch)
 		watch->report.lost = true;
 		kill_all(watch);
 	} else if (late && now >= late && !watch->asked) {
-		watch->asked = watch->report.late = true;
+		watch->asked = watch->report.asked = true;
 		offspring_signal(SIGTERM);
 	}
+	watch->report.late = watch->asked;
 }
 
 // All descendants are ours in the end, whether they can be seen or not.

@@ -26,7 +26,8 @@ struct warden_report {
 	pid_t pid;			// FORKED: the command's
 	int signal;			// STOPPED: the command was, by this one
 	int status;			// OVER: how the command ended, as waitpid(2) has it
-	bool late;			// it was asked to end, at least once
+	bool asked;			// OVER: it was asked to end, at least once
+	bool late;			// OVER: at the end it was, and the lease was not renewed since
 	bool lost;			// it was killed
 };
 

@@ -19,7 +19,7 @@ cut_while_it_runs() {
 	ENDPOINTS=${WAY[way]} hold_on web1 sh -c "$STUBBORN" "$ORACLE"
 	proxy_tell way "$1"
 	assert_next_is_alone
-	assert_ends_with 125
+	assert_ends_with 123
 	grep -q "${WAY[way]}: " "$BATS_TEST_TMPDIR/web1.err"
 }
 
@@ -144,6 +144,6 @@ was_asked() { [[ $(grep -cx asked "$BATS_TEST_TMPDIR/web1.out") -eq $1 ]]; }
 	proxy_tell way drop
 	poll was_asked 2
 	poll process_has_ended "$KEEPER"
-	assert_ends_with 125
+	assert_ends_with 123
 	flock -n "$ORACLE" true
 }

@@ -21,7 +21,7 @@ said_ready_twice() { [[ $(grep -c ready "$BATS_TEST_TMPDIR/web1.out") == 2 ]]; }
 # The lock is lost, and nobody of the command's is left.
 assert_all_killed() {
 	etcdctl del --prefix "$NAME/"
-	assert_ends_with 125
+	assert_ends_with 123
 	grep -qF 'the lock was lost: the command was killed' "$BATS_TEST_TMPDIR/web1.err"
 	flock -n "$ORACLE" true
 }
@@ -67,6 +67,6 @@ begin_hopper() {
 	begin_hopper 300
 	find_warden
 	kill -KILL "$WARDEN"
-	assert_ends_with 125
+	assert_ends_with 123
 	flock -n "$ORACLE" true
 }

@@ -13,7 +13,7 @@ load cluster/hosts
 	hold_on web1 sh -c "$STUBBORN" "$ORACLE"
 	etcdctl del --prefix "$NAME/"
 	poll process_has_ended "$KEEPER"
-	assert_ends_with 125
+	assert_ends_with 123
 	flock -n "$ORACLE" true
 	grep -q deleted "$BATS_TEST_TMPDIR/web1.err"
 }
@@ -22,7 +22,7 @@ load cluster/hosts
 	gateway_start /v3/lease/keepalive=404
 	hold_on web1 --ttl 3 sh -c "$STUBBORN" "$ORACLE"
 	ENDPOINTS='' assert_next_is_alone
-	assert_ends_with 125
+	assert_ends_with 123
 	grep -q "/v3) does" "$BATS_TEST_TMPDIR/web1.err"
 	(($(grep -c /keepalive "$ASKED") < 20))
 }
@@ -64,9 +64,6 @@ start_too_slow() {
 	[[ $output == "exlock: etcd: etcd's answer cannot be understood (nothing is started)" ]]
 	file_is_gone "$BATS_TEST_TMPDIR/started"
 	gateway_start '/v3/kv/range=s/"key":"/"key":"?/'
-	run -125 on web2 --wait touch "$BATS_TEST_TMPDIR/started"
-	[[ $output == "exlock: etcd: etcd's answer cannot be understood (nothing is started)" ]]
-	file_is_gone "$BATS_TEST_TMPDIR/started"
 	run -1 on web2 touch "$BATS_TEST_TMPDIR/started"
 }
 

@@ -47,7 +47,7 @@ assert_all_gone() {
 	find_warden
 	kill -KILL "$WARDEN"
 	poll process_has_ended "$COMMAND"
-	assert_ends_with 125
+	assert_ends_with 123
 	flock -n "$ORACLE" true
 }
 
@@ -71,7 +71,7 @@ assert_all_gone() {
 	stop "$KEEPER"
 	assert_next_is_alone
 	kill -CONT "$KEEPER"
-	assert_ends_with 125
+	assert_ends_with 123
 }
 
 @test "a warden that is stopped does not either" {
@@ -81,7 +81,7 @@ assert_all_gone() {
 	stop "$WARDEN"
 	proxy_tell way drop
 	assert_next_is_alone
-	assert_ends_with 125
+	assert_ends_with 123
 }
 
 # The command has ended as that of STATUS, and its name is free.
@@ -133,7 +133,7 @@ assert_let_go() {
 	ENDLATER+=("$!")
 	poll grep -q TracerPid:.[1-9] "/proc/$WARDEN/status"
 	kill -KILL "$COMMAND"
-	assert_let_go 125
+	assert_let_go 123
 	[[ $(<"$BATS_TEST_TMPDIR/web1.err") == *"the command has ended, and its warden does not tell how"* ]]
 }
 
@@ -160,7 +160,7 @@ sleep_through_a_lease() {
 	poll process_has_ended "$SLEEPER"
 	poll flock -n "$ORACLE" true
 	KEEPER=$SLEEPERS_KEEPER
-	assert_ends_with 125
+	assert_ends_with 123
 	assert_held_by web2
 }
 
@@ -249,7 +249,7 @@ ends_continued() {
 	read -r _ COMMAND <"$BATS_TEST_TMPDIR/web1.out"
 	poll process_has_ended "$COMMAND"
 	poll ends_continued
-	assert_ends_with 125
+	assert_ends_with 123
 	flock -n "$ORACLE" true
 }
 

@@ -52,7 +52,7 @@ lose_for_a_while() {
 	hold_on web1 --ttl 6 sh -c "$STUBBORN" "$ORACLE"
 	member_signal STOP 0
 	member_signal STOP 1
-	assert_ends_with 125
+	assert_ends_with 123
 	process_is_gone "$COMMAND"
 	grep -q asked "$BATS_TEST_TMPDIR/web1.out"
 	grep -q "^exlock: " "$BATS_TEST_TMPDIR/web1.err"
@@ -69,7 +69,7 @@ lose_for_a_while() {
 	member_signal STOP 0
 	poll env ETCDCTL_ENDPOINTS="$others" etcdctl del --prefix "$NAME/"
 	poll process_has_ended "$KEEPER"
-	assert_ends_with 125
+	assert_ends_with 123
 	grep -q deleted "$BATS_TEST_TMPDIR/web1.err"
 	flock -n "$ORACLE" true
 }

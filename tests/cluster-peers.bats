@@ -82,10 +82,65 @@ begin_etcdctl() {
 	poll grep -q alone "$BATS_TEST_TMPDIR/web2.out"
 }
 
+@test "beside a start that waits a second one on the same host is told that it waits, and not that it runs" {
+	hold_on web1 sh -c "$STAYS" "$ORACLE"
+	begin_on web2 --wait true
+	poll queue_is 2
+	run -1 on web2 true
+	[[ $output =~ ^"Another '$NAME' process is waiting for its turn in the cluster (pid "[0-9]+")."$ ]]
+	EXCLUSIVELOCK_DIR=$BATS_TEST_TMPDIR/web2 run -1 "$LAUNCH" -n "$NAME" true
+	[[ $output == *"is waiting for its turn in the cluster (pid "* ]]
+}
+
+# requests_for COMMAND...: sets ANSWER to how many requests went by the proxy's way while COMMAND ran.
+requests_for() {
+	local before
+	proxy_tell way count
+	before=${ANSWER%% *}
+	"$@"
+	proxy_tell way count
+	ANSWER=$((${ANSWER%% *} - before))
+}
+
+hand_over() {
+	kill -TERM "$COMMAND"
+	poll grep -q alone "$BATS_TEST_TMPDIR/web2.out"
+}
+
+@test "when the holder has gone the next one starts without asking anything: what it watches says all" {
+	proxy_start way=0
+	hold_on web1 --ttl 60 sh -c "$STAYS" "$ORACLE"
+	ENDPOINTS=${WAY[way]} begin_on web2 --ttl 60 --wait sh -c 'flock -n "$0" echo alone; exec sleep 1000' "$ORACLE"
+	poll queue_is 2
+	poll is_watched
+	requests_for hand_over
+	# The watch on its own key, as the holder.
+	((ANSWER <= 1)) || { echo "$ANSWER requests" && false; }
+}
+
+# Three requests of one that waits, and the watch.
+is_watched() {
+	proxy_tell way count
+	((${ANSWER%% *} >= 4))
+}
+
+@test "one that waits in the first place, whose key is deleted together with the holder's, does not start on that" {
+	local n
+	hold_on web1 sh -c "$STAYS" "$ORACLE"
+	begin_on web2 --wait sh -c 'echo "$EXCLUSIVELOCK_FENCE"; flock "$0" true; exec sleep 1000' "$ORACLE"
+	poll queue_is 2
+	for n in 1 2; do etcdctl get --prefix "$NAME/" >/dev/null; done
+	etcdctl del --prefix "$NAME/"
+	poll file_has_content "$BATS_TEST_TMPDIR/web2.out"
+	# It has the key that it made anew.
+	[[ $(etcdctl get --prefix -w fields "$NAME/") == *"\"CreateRevision\" : $(<"$BATS_TEST_TMPDIR/web2.out")"* ]]
+	[[ ! -s $BATS_TEST_TMPDIR/web2.err ]]
+}
+
 @test "a command whose key somebody deletes is killed: the name is another's by then" {
 	hold_on web1 sh -c "$STUBBORN" "$ORACLE"
 	etcdctl del --prefix "$NAME/"
-	assert_ends_with 125
+	assert_ends_with 123
 	flock -n "$ORACLE" true
 	grep -q deleted "$BATS_TEST_TMPDIR/web1.err"
 }

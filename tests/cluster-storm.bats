@@ -3,11 +3,14 @@
 # cluster/storm.py and cluster/disturbances.py.
 
 load test_helper
+load cluster/disk
 load cluster/etcd
 
 setup_file() {
 	etcd_needed || return 0
 	etcd_start 3
+	# Without such disks none is frozen.
+	if disk_can_be_had; then etcd_each put_on_disk; fi
 }
 
 setup() { clean_environment; }

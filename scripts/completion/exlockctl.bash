@@ -23,10 +23,10 @@ _exlockctl() {
 	_init_completion -n : || return
 	case $prev in
 	-d | --dir) _filedir -d && return ;;
-	-t | --timeout) return ;;
+	-t | --timeout | --cluster-prefix) return ;;
 	esac
 	if [[ $cur == -* ]]; then
-		mapfile -t COMPREPLY < <(compgen -W '--dir --user --json --names --timeout --cluster --help --version' -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W '--dir --user --json --names --timeout --cluster --cluster-prefix --help --version' -- "$cur")
 		return
 	fi
 	for word in "${words[@]:1:cword-1}"; do

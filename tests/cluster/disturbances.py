@@ -186,6 +186,55 @@ def leader_killed(storm):
     yield from some_members(storm, lambda: [storm.members.leader()], storm.members.kill, storm.members.start)
 
 
+def one_with_the_leader_alone(storm):
+    """Goes on until one is in, whose host reaches the leader, and no other member."""
+    yield from storm.without_peers()
+    holder = yield from one_that_is_in(storm)
+    leader = storm.members.leader()
+    if holder:
+        storm.proxy.tell(holder.host + ".*", "drop")
+        storm.proxy.tell(f"{holder.host}.{leader}", "pass")
+    return holder, leader
+
+
+def renewals_alone(storm):
+    """The way to the members answers renewals, as a leader does that has lost the others, and nothing else."""
+    holder = yield from one_that_is_in(storm)
+    if holder:
+        storm.proxy.tell(holder.host + ".*", "renewals")
+        yield 1.5 * storm.ttl
+        is_to_be_gone(storm, holder, "its lease")
+        storm.proxy.tell(holder.host + ".*", "pass")
+
+
+def leader_disk_frozen(storm):
+    """Such a leader: what it writes hangs, and renewals it answers out of its memory. The others elect a new one."""
+    if not storm.members.has_disks():
+        return
+    holder, leader = yield from one_with_the_leader_alone(storm)
+    freezer = storm.members.freeze(leader)
+    yield 2.5 * storm.ttl
+    storm.members.thaw(freezer)
+    storm.proxy.tell("*", "pass")
+    yield from storm.members_are_back()
+    if holder:
+        is_to_be_gone(storm, holder, "its lease")
+
+
+def old_leader_resumed(storm):
+    """It was stopped for an election, believes that it still leads, and answers for a moment as if it did."""
+    holder, leader = yield from one_with_the_leader_alone(storm)
+    storm.members.signal(leader, signal.SIGSTOP)
+    yield random.uniform(0.3, 0.9) * storm.ttl
+    storm.members.signal(leader, signal.SIGCONT)
+    yield 1.5 * storm.ttl
+    storm.proxy.tell("*", "pass")
+    yield from storm.members_are_back()
+    # Its lease may have been renewed since. What is looked for is in storm.py's Watchman.
+    if holder:
+        send(holder.pid, signal.SIGUSR1)
+
+
 def any_members(storm, count):
     return lambda: random.sample(list(storm.members), count)
 
@@ -217,5 +266,5 @@ def majority_killed(storm):
 ALL = [
     keeper_killed, warden_killed, command_killed, starts_killed, starts_stopped, keeper_stopped, warden_stopped, host_asleep,
     keeper_stopped_shortly, host_cut, host_refused, host_unanswered, host_delayed, all_delayed, answers_lost, leader_killed,
-    leader_stopped, minority_stopped, majority_stopped, majority_killed,
+    leader_stopped, minority_stopped, majority_stopped, majority_killed, renewals_alone, leader_disk_frozen, old_leader_resumed,
 ]

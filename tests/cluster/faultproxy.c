@@ -2,7 +2,7 @@
 // faultproxy NAME=PORT...: stands between clients and the members of a cluster. Each NAME is a way to what listens at PORT of the
 // loopback, by a port of its own; it prints "NAME PORT" for each, and a dot. Then every line on standard input is
 //
-//	PATTERN pass | delay MS | drop | mute | refuse | lose TEXT | count
+//	PATTERN pass | delay MS | drop | mute | refuse | renewals | lose TEXT | count
 //
 // for all the NAMEs that fnmatch(3) PATTERN (relay.h says what each does). Each is answered by a line: how many ways it was, or their
 // requests, bytes and lost answers. It ends with its standard input.
@@ -113,7 +113,7 @@ static void treat(struct way *way, enum mode mode, const char *argument)
 
 static void obey(const char *line)
 {
-	static const char *const words[] = { "pass", "delay", "drop", "mute", "refuse", "lose" };
+	static const char *const words[] = { "pass", "delay", "drop", "mute", "refuse", "renewals", "lose" };
 	char pattern[32], word[16], argument[64] = "";
 	unsigned long requests = 0, bytes = 0, lost = 0;
 	int matched = 0;

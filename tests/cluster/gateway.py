@@ -2,6 +2,7 @@
 """gateway.py URL [PATH=TREATMENT...]: passes requests on to the member of etcd at URL, but for those to a PATH that has a TREATMENT:
 
     STATUS      is answered with STATUS and no word of etcd's
+    again       is passed on once, and the same answer is given to all that come later, without asking
     silent      is answered with a stream in which nothing ever comes
     SECONDSs    is passed on, and its answer held back for SECONDS
     s/OLD/NEW/  is passed on, with NEW for OLD in the answer
@@ -17,6 +18,7 @@ import urllib.request
 
 MEMBER = sys.argv[1]
 TREATMENTS = dict(argument.split("=", 1) for argument in sys.argv[2:])
+ANSWERS = {}  # to each PATH that is answered with the same again
 
 
 class Gateway(http.server.BaseHTTPRequestHandler):
@@ -31,6 +33,8 @@ class Gateway(http.server.BaseHTTPRequestHandler):
         elif treatment == "silent":
             self.begin(200)
             threading.Event().wait()
+        elif treatment == "again" and self.path in ANSWERS:
+            self.answer(*ANSWERS[self.path])
         else:
             self.pass_on(body, treatment)
 
@@ -45,6 +49,8 @@ class Gateway(http.server.BaseHTTPRequestHandler):
         if treatment.startswith("s/"):
             _, old, new, _ = treatment.split("/")
             text = text.replace(old.encode(), new.encode())
+        elif treatment == "again":
+            ANSWERS[self.path] = status, text
         elif treatment:
             time.sleep(float(treatment[:-1]))
         self.answer(status, text)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The members of a cluster that etcd.bash has started."""
+import base64
 import glob
 import json
 import os
@@ -32,6 +33,23 @@ class Members:
         while os.path.exists(f"/proc/{self.pid(member)}") and "Z" not in open(f"/proc/{self.pid(member)}/stat").read().split()[2]:
             time.sleep(0.01)
 
+    def has_disks(self):
+        """Whether all keep their data on disks of their own (disk.bash)."""
+        return all(os.path.exists(folder + "/disk") for folder in self.folders)
+
+    def freeze(self, member):
+        """Stops all that member writes; to be ended with thaw()."""
+        freezer = subprocess.Popen(
+            ["/usr/bin/python3", os.path.dirname(os.path.abspath(__file__)) + "/freeze.py", str(self.pid(member)), self.folders[member] + "/data"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        )
+        if freezer.stdout.readline() != b"frozen\n":
+            raise RuntimeError("the disk cannot be frozen")
+        return freezer
+
+    def thaw(self, freezer):
+        freezer.communicate()
+
     def start(self, member):
         # Of nobody's: it outlives the storm, and etcd.bash ends it.
         subprocess.run(["setsid", "--fork", "sh", self.folders[member] + "/run"], stdin=subprocess.DEVNULL, check=True)
@@ -40,6 +58,17 @@ class Members:
         request = urllib.request.Request(self.clients[member] + path, json.dumps(body).encode())
         with urllib.request.urlopen(request, timeout=1) as answer:
             return json.load(answer)
+
+    def revisions(self, prefix):
+        """Those that created the keys that begin with PREFIX, as a majority knows them now; None: there is none that would say."""
+        coded = [base64.b64encode(text.encode()).decode() for text in (prefix, prefix[:-1] + chr(ord(prefix[-1]) + 1))]
+        for member in self:
+            try:
+                answer = self.ask(member, "/v3/kv/range", {"key": coded[0], "range_end": coded[1], "keys_only": True})
+                return {int(entry["create_revision"]) for entry in answer.get("kvs", [])}
+            except (OSError, ValueError):
+                continue
+        return None
 
     def are_healthy(self):
         try:

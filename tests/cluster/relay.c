@@ -26,6 +26,7 @@ struct relay {
 	struct treatment *treatment;
 	bool broken;		// bytes are missing, or the next answer is to be lost
 	bool answer_is_to_be_lost;
+	bool renews;		// the last request was a renewal
 };
 
 static double now(void)
@@ -92,7 +93,11 @@ static void look_at_request(struct relay *relay, const struct flow *flow)
 {
 	struct treatment *treatment = relay->treatment;
 
-	treatment->requests += memmem(flow->bytes, flow->end, "POST ", 5) == flow->bytes;
+	// One request at a time: each begins what was read.
+	if (memmem(flow->bytes, flow->end, "POST ", 5) == flow->bytes) {
+		treatment->requests++;
+		relay->renews = memmem(flow->bytes, flow->end, "/v3/lease/keepalive", 19);
+	}
 	treatment->requests += memmem(flow->bytes, flow->end, "GET ", 4) == flow->bytes;
 	if (treatment->mode == LOSE && memmem(flow->bytes, flow->end, treatment->text, strlen(treatment->text))) {
 		relay->answer_is_to_be_lost = true;
@@ -114,10 +119,14 @@ static bool take_in(struct relay *relay, int end)
 	flow->over = got == 0;
 	flow->due = treatment->mode == DELAY ? now() + treatment->delay_ms / 1000.0 : 0;
 	treatment->bytes += (size_t)got;
-	if (end == CLIENT) {
+	if (end == CLIENT)
 		look_at_request(relay, flow);
-		return true;
+	if (treatment->mode == RENEWALS && !relay->renews) {
+		relay->broken = true;
+		flow->end = 0;
 	}
+	if (end == CLIENT)
+		return true;
 	if (relay->answer_is_to_be_lost || treatment->mode == MUTE) {
 		treatment->lost += got > 0;
 		relay->broken = true;

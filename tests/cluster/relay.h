@@ -13,6 +13,7 @@ enum mode {
 	DROP,		// nothing passes, in neither direction, and nobody is told; what was sent meanwhile comes when that is over
 	MUTE,		// requests get through, the answers are lost
 	REFUSE,		// connections are reset
+	RENEWALS,	// renewals of leases get through and are answered, as by a leader that has lost the others; nothing else is
 	LOSE,		// the next request with a certain text in it gets through; its connection is reset in the place of an answer
 };
 

@@ -13,6 +13,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import disturbances
@@ -22,11 +23,40 @@ from proxy import Proxy
 
 HOSTS = 5
 TICK = 0.02
-REFUSED, WITHDRAWN, ERROR = 77, 79, 125
+REFUSED, WITHDRAWN, LOST, ERROR = 77, 79, 123, 125
 
 Holder = collections.namedtuple("Holder", "host pid parent keeper fence children is_long")
 # Whose process: HOST is None for one of etcdctl's among the contenders.
 Start = collections.namedtuple("Start", "host children")
+
+
+class Watchman(threading.Thread):
+    """Asks a majority of the members whether the key of the command that is in still is there, all the time. A command that is there
+    before the question and after it, and whose key is not, has outlived its lease."""
+
+    def __init__(self, storm):
+        super().__init__(daemon=True)
+        self.storm, self.looks, self.beyond, self.ends = storm, 0, {}, False
+
+    def who(self):
+        try:
+            with open(self.storm.folder + "/oracle") as oracle:
+                _, pid, _, fence, _, _ = oracle.read().split()
+                return (pid, fence) if fence != "0" and processes.lives(int(pid)) else None
+        except (OSError, ValueError):
+            return None
+
+    def run(self):
+        while not self.ends:
+            before = self.who()
+            revisions = before and self.storm.members.revisions("storm/")
+            # Nobody can end it where all is stopped that could.
+            if revisions is not None and before and not os.path.exists(f"{self.storm.folder}/stopped/{before[1]}"):
+                self.looks += 1
+                if int(before[1]) not in revisions and self.who() == before:
+                    self.beyond.setdefault(before, time.monotonic())
+                    print(f"storm: {before} is there without its key", file=sys.stderr)
+            time.sleep(0.01)
 
 
 class Storm:
@@ -46,6 +76,8 @@ class Storm:
         self.longest_gap = 0.0
         os.makedirs(folder + "/stopped", exist_ok=True)
         open(folder + "/log", "w").close()
+        self.watchman = Watchman(self)
+        self.watchman.start()
 
     # What the victims have written.
 
@@ -113,12 +145,12 @@ class Storm:
             host = self.running.pop(process).host
             self.count["refusals"] += status == REFUSED
             self.count["withdrawn"] += status == WITHDRAWN
-            if status == ERROR and host:
+            if status in (LOST, ERROR) and host:
                 self.count["errors"] += 1
                 # What was begun while all was not well may take a lease to show.
                 if self.calm_since and time.monotonic() - self.calm_since > 2 * self.ttl:
                     self.count["unprovoked"] += 1
-                    print(f"storm: {host} ended with {ERROR} although nothing was wrong", file=sys.stderr)
+                    print(f"storm: {host} ended with {status} although nothing was wrong", file=sys.stderr)
 
     def tick(self, starting=True):
         if starting:
@@ -193,6 +225,8 @@ class Storm:
         for process in self.running:
             self.fail(f"still there: {process.args}")
             process.send_signal(signal.SIGKILL)
+        self.watchman.ends = True
+        self.watchman.join()
         self.proxy.end()
 
     def report(self):
@@ -205,9 +239,10 @@ class Storm:
             f"{count['kills']} kills, {count['disturbances']} disturbances, {count['errors']} ended by error, "
             f"{len(self.log('beside stopped'))} met one whose keeper is stopped, {len(self.log('stale write refused'))} stale refused, "
             f"the longest wait {self.longest_gap / self.ttl:.1f} leases; "
+            f"{self.watchman.looks} looks at the key, {len(self.watchman.beyond)} commands beyond their lease; "
             f"{len(overlaps)} overlaps, {count['lost']} lost, {count['unprovoked']} unprovoked errors"
         )
-        return bool(overlaps or count["lost"] or count["unprovoked"])
+        return bool(overlaps or count["lost"] or count["unprovoked"] or self.watchman.beyond)
 
 
 def main():

@@ -112,7 +112,7 @@ static void assert_json(json_t *value, const char *expected)
 static void requests_have_the_recipes_form(void **state)
 {
 	struct etcd_bytes queue = { (char[]){ "q/" }, 2 }, key = { (char[]){ "q/f" }, 3 }, value = { (char[]){ "v\xff" }, 2 },
-			  nothing = { (char[]){ "" }, 0 };
+			  nothing = { (char[]){ "" }, 0 }, other = { (char[]){ "q/10" }, 4 };
 	json_t *request;
 
 	(void)state;
@@ -125,7 +125,16 @@ static void requests_have_the_recipes_form(void **state)
 		    "{\"key\": \"cS8=\", \"range_end\": \"cTA=\", \"sort_target\": \"CREATE\", \"sort_order\": \"ASCEND\", \"limit\": \"1\"}}]}");
 	assert_json(etcd_ask_predecessor(&queue, 8), "{\"key\": \"cS8=\", \"range_end\": \"cTA=\", \"sort_target\": \"CREATE\","
 		    "\"sort_order\": \"DESCEND\", \"limit\": \"1\", \"max_create_revision\": \"7\"}");
-	assert_json(etcd_ask_watch(&key, 7), "{\"create_request\": {\"key\": \"cS9m\", \"start_revision\": \"8\", \"filters\": [\"NOPUT\"]}}");
+	assert_json(etcd_ask_watch(&key, NULL, 7), "{\"create_request\": {\"key\": \"cS9m\", \"start_revision\": \"8\", \"filters\": [\"NOPUT\"]}}");
+	// Of two, whichever sorts first.
+	assert_json(etcd_ask_watch(&key, &other, 7), "{\"create_request\": {\"key\": \"cS8xMA==\", \"range_end\": \"cS9mAA==\", \"start_revision\": \"8\","
+		    "\"filters\": [\"NOPUT\"]}}");
+	assert_json(etcd_ask_watch(&other, &key, 7), "{\"create_request\": {\"key\": \"cS8xMA==\", \"range_end\": \"cS9mAA==\", \"start_revision\": \"8\","
+		    "\"filters\": [\"NOPUT\"]}}");
+	assert_json(etcd_ask_place(&queue, &key, 8), "{\"success\": [{\"request_range\": {\"key\": \"cS9m\"}}, {\"request_range\":"
+		    "{\"key\": \"cS8=\", \"range_end\": \"cTA=\", \"sort_target\": \"CREATE\", \"sort_order\": \"ASCEND\", \"limit\": \"1\"}},"
+		    "{\"request_range\": {\"key\": \"cS8=\", \"range_end\": \"cTA=\", \"sort_target\": \"CREATE\", \"sort_order\": \"DESCEND\","
+		    "\"limit\": \"1\", \"max_create_revision\": \"7\"}}]}");
 	// All there is: from the first key, which a zero byte is, to the end, which etcd writes so as well.
 	assert_json(etcd_ask_page(&nothing, NULL, 50, 0),
 		    "{\"key\": \"AA==\", \"range_end\": \"AA==\", \"limit\": \"50\", \"revision\": \"0\", \"keys_only\": true}");
@@ -171,6 +180,31 @@ static void answers_of_grants_and_renewals_tell_the_time(void **state)
 		uint64_t ttl;
 
 		if (etcd_read_ttl(answer, &ttl) != cases[i].understood || (cases[i].understood && ttl != cases[i].ttl))
+			fail_msg("%s", cases[i].text);
+		json_decref(answer);
+	}
+}
+
+static void answers_tell_in_which_term_they_were_given(void **state)
+{
+	static const struct {
+		const char *text;
+		uint64_t term;		// 0: none
+	} cases[] = {
+		{ "{\"header\": {\"raft_term\": \"3\"}}", 3 },
+		{ "{\"result\": {\"header\": {\"raft_term\": \"3\"}, \"ID\": \"7\"}}", 3 },
+		{ "{\"header\": {\"raft_term\": 3}}", 0 },
+		{ "{\"header\": {}}", 0 },
+		{ "{\"result\": {}}", 0 },
+		{ "[]", 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		json_t *answer = json(cases[i].text);
+		uint64_t term;
+
+		if (etcd_read_term(answer, &term) != (cases[i].term != 0) || (cases[i].term && term != cases[i].term))
 			fail_msg("%s", cases[i].text);
 		json_decref(answer);
 	}
@@ -254,17 +288,23 @@ static void a_watch_ends_by_an_event_or_when_it_will_tell_nothing(void **state)
 		{ "{\"result\": {\"created\": true}}", false },
 		{ "{\"result\": {\"header\": {}}}", false },
 		{ "{\"result\": {\"events\": []}}", false },
-		{ "{\"result\": {\"events\": [{\"type\": \"DELETE\"}]}}", true },
+		{ "{\"result\": {\"events\": [{\"type\": \"DELETE\", \"kv\": {\"key\": \"cS9m\"}}]}}", true },
+		{ "{\"result\": {\"events\": [{\"type\": \"DELETE\", \"kv\": {\"key\": \"cS8y\"}}, {\"kv\": {\"key\": \"cS8xMA==\"}}]}}", true },
+		// Between the two.
+		{ "{\"result\": {\"events\": [{\"type\": \"DELETE\", \"kv\": {\"key\": \"cS8y\"}}]}}", false },
+		{ "{\"result\": {\"events\": [{\"type\": \"DELETE\"}]}}", false },
 		{ "{\"result\": {\"canceled\": true}}", true },
 		{ "{\"result\": {\"compact_revision\": \"5\"}}", true },
 		{ "{\"error\": {\"grpc_code\": 14}}", true },
 	};
 
+	const struct etcd_bytes key = { (char[]){ "q/f" }, 3 }, other = { (char[]){ "q/10" }, 4 };
+
 	(void)state;
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		json_t *message = json(cases[i].text);
 
-		if (etcd_is_end_of_watch(message) != cases[i].ends)
+		if (etcd_is_end_of_watch(message, &key, &other) != cases[i].ends)
 			fail_msg("%s", cases[i].text);
 		json_decref(message);
 	}
@@ -364,6 +404,7 @@ int main(void)
 		cmocka_unit_test(what_is_no_endpoint_is_an_error),
 		cmocka_unit_test(requests_have_the_recipes_form),
 		cmocka_unit_test(answers_of_grants_and_renewals_tell_the_time),
+		cmocka_unit_test(answers_tell_in_which_term_they_were_given),
 		cmocka_unit_test(answers_about_the_queue_tell_whose_turn_it_is),
 		cmocka_unit_test(nobody_is_in_the_queue_only_where_an_answer_says_so),
 		cmocka_unit_test(a_key_that_is_no_base64_cannot_be_read),
