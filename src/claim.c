@@ -288,6 +288,7 @@ static pid_t find_mapper(const char *path, const struct stat *status, struct bud
 void claim_set_holder(struct claim *claim, const struct record *record)
 {
 	claim->holder = record->pid;
+	claim->settles_in = record_settles_in(record, &claim->status);
 	claim->vouched = record_is_credible(record, &claim->status);
 	claim->nameless = record->pid == 1 && record->stamp == PROCESS_NO_STAMP;
 }

@@ -31,6 +31,7 @@ struct claim {
 	bool left;		// the record said, when it was judged, that its process has left: RECORD_HINT_LEFT
 	struct stat status;	// once judged
 	pid_t holder;		// where it is held; 0: not known
+	uint64_t settles_in;	// record_settles_in()
 	bool nameless;		// its PID is another process' here
 	bool vouched;		// the holder's PID is not just what anybody may have written
 	int error;		// where it failed, an errno; 0: see why

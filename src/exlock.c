@@ -46,6 +46,7 @@ struct guard {
 	char *own[CONFIG_OWN + 1];
 	struct mark mark;
 	bool marked;
+	pid_t pid;
 	struct lockname name;
 	bool script;
 	struct lockdir directory;
@@ -57,7 +58,8 @@ struct guard {
 __attribute__((common)) struct {
 	struct lockfile lock;
 	struct config config;
-	bool registered;	// there is a lock to give back at the end
+	bool registered;	// there may be a lock to give back at the end
+	pid_t holder;		// 0: this process took the lock; else it passed by as a descendant of that process
 	bool left;
 	char *lock_path;
 	char texts[2 * PATH_MAX + ROOM];	// the program's path, the lock file's, new variables of the environment: one behind the other
@@ -79,9 +81,33 @@ static char *place_lock_path(void)
 	return kept.lock_path;
 }
 
+// Whether this process, or one that it was forked from, passed by as a descendant.
+static bool has_passed(void)
+{
+	return kept.holder != 0;
+}
+
+// Whether this process is the one to give the lock back, and is not just one that was forked from it or has passed by. A child by vfork(2) has
+// its parent's memory, so nothing is written here.
+static bool has_lock(void)
+{
+	// In a tree who shares the lock does not know who took it.
+	pid_t pid = getpid(), taker = has_passed() ? kept.holder : kept.lock.self.pid, parent;
+
+	if (pid == taker)
+		return true;
+	// The record names another process only once the one that took the lock has ended. A copy that passed by hands it on at its own end.
+	parent = getppid();
+	if (parent == taker || parent == kept.lock.self.pid || (taker != 0 && (kill(taker, 0) == 0 || errno != ESRCH)))
+		return false;
+	return lockfile_names(&kept.lock, pid);
+}
+
 // Once: a second thread that ends the process meanwhile may leave a stale file.
 static void give_back(void)
 {
+	if (has_passed())
+		kept.lock.self = process_self();
 	if (!__atomic_exchange_n(&kept.left, true, __ATOMIC_RELAXED) && lockfile_leave(&kept.lock))
 		report_log(&kept.config, "Released lock at", kept.lock_path);
 }
@@ -90,36 +116,31 @@ static void leave(void *unused, int status)
 {
 	(void)unused;
 	// A filter may kill for any system call.
-	if (kept.left || seccomp_entered())
+	if (kept.left || seccomp_entered() || (has_passed() && !has_lock()))
 		return;
 	// A child by vfork(2), whose exec has failed, calls exit(3): the handlers that it runs are its parent's, and none would be left for the
 	// parent's own end. So this one, the last of all, is put back, and the child ends here; the parent writes what stdio still has.
-	if (gnu_get_libc_version && getpid() != kept.lock.self.pid && process_shares_memory()) {
+	if (!has_passed() && gnu_get_libc_version && getpid() != kept.lock.self.pid && process_shares_memory()) {
 		(void)__cxa_atexit(leave, NULL, NULL);
 		rawcall_exit(status);
 	}
 	give_back();
 }
 
-// Whether this process, which ends without exit handlers, has the lock to give back. A forked child may not: most of them end so. A child by
-// vfork(2) has its parent's memory, so nothing is written here.
-static bool has_lock(void)
+// After _exit(2) no handler of the program's runs, and no signal changes the status. Apart, so that the set is not on the stack of what follows.
+__attribute__((noinline)) static void block_signals(void)
 {
-	pid_t pid = getpid();
+	sigset_t all;
 
-	// While the process that took the lock is this one's parent the record names no child.
-	return pid == kept.lock.self.pid || (getppid() != kept.lock.self.pid && lockfile_names(&kept.lock, pid));
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, NULL);
 }
 
 void exlock_end(void)
 {
-	sigset_t all;
-
 	if (!kept.registered || kept.left || seccomp_entered() || !has_lock())
 		return;
-	// After _exit(2) no handler of the program's runs, and no signal changes the status.
-	sigfillset(&all);
-	sigprocmask(SIG_BLOCK, &all, NULL);
+	block_signals();
 	give_back();
 }
 
@@ -131,6 +152,7 @@ static void leave_quickly(void)
 static void register_handlers(void)
 {
 	kept.registered = true;
+	kept.lock.goes_on = true;
 	if (__cxa_atexit)
 		(void)__cxa_atexit(leave, NULL, NULL);
 	if (__cxa_at_quick_exit)
@@ -327,7 +349,10 @@ static bool is_in_tree(const struct guard *guard)
 // Whether this process belongs to the holder that marked it, so that there is nothing to take.
 static bool is_descendant(struct guard *guard)
 {
-	if (!guard->marked || guard->mark.pid == getpid() || !find_marked_path(guard, false))
+	if (!guard->marked)
+		return false;
+	guard->pid = getpid();
+	if (guard->mark.pid == guard->pid || !find_marked_path(guard, false))
 		return false;
 	if (!is_in_tree(guard))
 		return descent_by_mark(&guard->mark, kept.lock_path);
@@ -359,8 +384,16 @@ static void pass_by(const struct guard *guard)
 {
 	if (is_in_tree(guard))
 		return;
-	if (guard->marked)
+	if (guard->marked) {
 		export_passed(guard);
+		// It may become the holder: the same program that goes on.
+		kept.holder = guard->mark.pid;
+		kept.lock.self.pid = guard->pid;
+		kept.lock.device = guard->mark.lock.device;
+		kept.lock.inode = guard->mark.lock.inode;
+		kept.lock.resumed = true;
+		register_handlers();
+	}
 	environment_strip_preload(*guard->start.environment, LIBRARY);
 }
 

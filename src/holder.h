@@ -23,6 +23,15 @@ pid_t holder_find_inherited(const char *path, struct budget *budget, bool *stays
 // Whether nobody has the flock on the file at PATH. Takes it for an instant.
 bool holder_flock_is_free(const char *path);
 
+// Whether PID is there to stay: it sleeps, or works for longer than any child does before it calls exec.
+bool holder_stays(pid_t pid);
+
+// Whether PID still is what it was found to be.
+typedef bool holder_still(pid_t pid, const struct mapped_file *file);
+
+// Writes the process TO into the record of FILE, if that still is OWN, this process' own, and STILL(TO). Returns whether.
+bool holder_leave_to(const struct mapped_file *file, const struct record *own, pid_t to, holder_still *still);
+
 // At the end of this process, which FILE may name in its record, as it did in OWN: if a process forked from it keeps the lock,
 // records that one. A child that is about to call exec will not keep it, so one is given some time to; WATCH_FLOCK: which shows in the
 // flock's being free. SELF is who took the lock. Returns whether another process keeps the lock, or is in the record.

@@ -47,7 +47,7 @@ static const char *find_fault(const char *path)
 		return "its directory is none: something else has that name";
 	if (!user_is_same(status.st_uid, geteuid()))
 		return "its directory is another user's: only root or that user can remove it";
-	return status.st_mode & OTHERS ? "its directory is open to other users: chmod 700 closes it" : NULL;
+	return (status.st_mode & OTHERS) ? "its directory is open to other users: chmod 700 closes it" : NULL;
 }
 
 static bool is_owned_by_root(const char *path)

@@ -21,6 +21,7 @@ struct lockfile {
 	bool hands_over;		// exec follows, and what is exec'd is to inherit a descriptor
 	int inherited;			// a descriptor from the process that started this one, which may have the file's flock. The next attempt to
 					// take the lock takes it up or closes it; 0: none
+	bool goes_on;			// the lock is the program's: at its end a new copy of that program gets it
 	bool threads;			// other threads may be at work: nothing of the whole process may be changed
 
 	// Set when the lock is taken or adopted.

@@ -161,12 +161,36 @@ refused_value() {
 	[[ -z $(ls -A "$LOCKS") ]]
 }
 
-@test "a member that takes the connection and says nothing is an error in a bounded time" {
-	member_signal STOP 0
-	run -125 timeout 60 "$LAUNCH" --cluster="$ETCDCTL_ENDPOINTS" -n "$NAME" touch intruder
-	member_signal CONT 0
-	[[ $output == "exlock: etcd: $ETCDCTL_ENDPOINTS: no answer in time (nothing is started)" ]]
+# Prints a port where connections are made, and nothing is ever answered. It ends with the test.
+silent_port() {
+	/usr/bin/python3 -c 'import socket, threading
+server = socket.socket()
+server.bind(("127.0.0.1", 0))
+server.listen(64)
+print(server.getsockname()[1], flush=True)
+threading.Event().wait()' >port 3>&- &
+	ENDLATER+=("$!")
+	poll file_has_content port
+}
+
+# Sets TOOK to the microseconds that COMMAND takes.
+timed() {
+	local begin=${EPOCHREALTIME/[.,]/}
+	"$@"
+	TOOK=$((${EPOCHREALTIME/[.,]/} - begin))
+}
+
+@test "a member that takes the connection and says nothing is an error in a bounded time, and beside one that answers costs a fraction of that" {
+	local silent failure
+	silent_port
+	silent=http://127.0.0.1:$(<port)
+	timed run -125 timeout 60 "$LAUNCH" --cluster="$silent" -n "$NAME" touch intruder
+	[[ $output == "exlock: etcd: $silent: no answer in time (nothing is started)" ]]
 	file_is_gone intruder
+	failure=$TOOK
+	timed run -0 launch --cluster="$silent,$ETCDCTL_ENDPOINTS" echo in
+	[[ $output == in ]]
+	((TOOK < failure / 8)) || { echo "$TOOK us, a failure $failure" && false; }
 }
 
 @test "what is no etcd is an error, and is asked but once" {
