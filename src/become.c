@@ -12,6 +12,8 @@
 
 #define SHELL "/bin/sh"
 
+const char *become_note;
+
 // A script without "#!" is the shell's, as for execvp(3); a broken binary is nobody's.
 static bool is_script(const char *file)
 {
@@ -37,5 +39,5 @@ void become(const char *file, char **command)
 		(void)execve(SHELL, command - 1, environ);
 		error = errno;
 	}
-	FAIL_WITH(error == ENOENT ? CONFIG_EXIT_NOT_FOUND : CONFIG_EXIT_CANNOT_RUN, name, ": ", report_errno(error));
+	FAIL_WITH(error == ENOENT ? CONFIG_EXIT_NOT_FOUND : CONFIG_EXIT_CANNOT_RUN, name, ": ", report_errno(error), become_note);
 }

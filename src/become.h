@@ -6,4 +6,7 @@
 // written to. Ends the process where it cannot.
 _Noreturn void become(const char *file, char **command);
 
+// What its message ends with where FILE cannot be run; NULL: nothing.
+extern const char *become_note;
+
 #endif

@@ -3,6 +3,7 @@
 
 #include "descriptor.h"
 #include "keepers.h"
+#include "lockdir.h"
 #include "procfile.h"
 #include "scratch.h"
 #include "text.h"
@@ -22,6 +23,12 @@ static int flags_of(bool block)
 static bool may_not_write(int error)
 {
 	return error == EACCES || error == EROFS || error == EPERM;
+}
+
+// Two descriptors may be one too many; and a file system that has flock(2) by locks of its server's, NFS, wants to write for it. Then one has to do.
+static bool is_too_much(int error)
+{
+	return error == EMFILE || error == EBADF;
 }
 
 static void close_keeping_errno(int fd)
@@ -54,7 +61,7 @@ static bool open_apart(const char *path, bool block, struct claim *claim)
 
 bool claim_open(const char *path, const struct claim_way *way, struct claim *claim)
 {
-	if (way->apart && (open_apart(path, way->block, claim) || errno != EMFILE))
+	if (way->apart && (open_apart(path, way->block, claim) || !is_too_much(errno)))
 		return claim->fd != -1;
 	*claim = (struct claim){ .fd = flopen(path, O_RDWR | flags_of(way->block)), .writable = true };
 	// Another user's file, or our own from before a setuid(): what may be read can be locked and judged. If its owner has just
@@ -70,7 +77,8 @@ bool claim_inherit(const char *path, int held, struct claim *claim)
 	struct stat status;
 
 	*claim = (struct claim){ .held = held, .fd = -1 };
-	if (flock(held, LOCK_EX | LOCK_NB) == 0 && fstat(held, &status) == 0 && claim_is_at(path, &status))
+	if (flock(held, LOCK_EX | LOCK_NB) == 0 && fstat(held, &status) == 0 && claim_is_at(path, &status) &&
+	    fcntl(held, F_SETFD, FD_CLOEXEC) == 0)
 		return open_record(path, claim);
 	(void)close(held);
 	return false;
@@ -160,35 +168,40 @@ static int create_beside_threads(const char *path)
 	return -1;
 }
 
-// The description that is to have the flock of the file that has just been created, open as FD. -1: none.
-static int open_to_lock(const char *path, bool apart, int fd)
+// Takes the flock of the file that has just been created, open as FD. Returns the descriptor that has it, or -1.
+static int lock_description(const char *path, const struct claim_way *way, int fd)
 {
-	int held = apart ? openat(AT_FDCWD, path, O_RDONLY | RECORD_OPEN_FLAGS) : fd;
+	int operation = way->block ? LOCK_EX : LOCK_EX | LOCK_NB;
+	int held = way->apart ? openat(AT_FDCWD, path, O_RDONLY | RECORD_OPEN_FLAGS) : -1;
 
-	if (held == -1 && errno == EMFILE)
-		return fd;
 	// It has been taken away already, and is to be made again.
-	if (held == -1 && errno == ENOENT)
+	if (way->apart && held == -1 && errno == ENOENT) {
 		errno = EEXIST;
-	return held;
+		return -1;
+	}
+	if (held != -1 && flock(held, operation) == 0)
+		return held;
+	if (held != -1)
+		close_keeping_errno(held);
+	if (way->apart && !is_too_much(errno))
+		return -1;
+	return flock(fd, operation) == 0 ? fd : -1;
 }
 
 // Somebody else may open the new file before we have its flock, find it empty, and let go again; `lost` tells it from another one's.
 static bool lock_created(const char *path, const struct claim_way *way, int fd, struct claim *claim)
 {
 	struct stat status;
-	int held = open_to_lock(path, way->apart, fd), error;
+	int error;
 
-	if (held != -1 && flock(held, way->block ? LOCK_EX : LOCK_EX | LOCK_NB) == 0) {
+	claim->held = lock_description(path, way, fd);
+	if (claim->held != -1) {
 		claim->fd = fd;
-		claim->held = held;
 		return true;
 	}
 	error = errno;
 	if (fstat(fd, &status) == 0)
 		claim->lost = status.st_ino;
-	if (held != -1 && held != fd)
-		(void)close(held);
 	(void)close(fd);
 	errno = error;
 	return false;
@@ -208,7 +221,7 @@ static bool create_claim(const char *path, const struct claim_way *way, struct c
 // Mostly there is no file, or it is about to be waited for.
 bool claim_open_or_create(const char *path, const struct claim_way *way, struct claim *claim)
 {
-	bool create_first = !way->block && !way->threads;
+	bool create_first = !way->block && !way->threads, made = false;
 
 	do {
 		if (!create_first && (claim_open(path, way, claim) || errno != ENOENT))
@@ -216,7 +229,8 @@ bool claim_open_or_create(const char *path, const struct claim_way *way, struct 
 		create_first = false;
 		if (create_claim(path, way, claim))
 			return true;
-	} while (errno == EEXIST);
+		// A user's own directory is made anew when a cleaner has taken it away.
+	} while (errno == EEXIST || (errno == ENOENT && !made && (made = lockdir_make(path))));
 	return false;
 }
 
@@ -274,6 +288,7 @@ static pid_t find_mapper(const char *path, const struct stat *status, struct bud
 void claim_set_holder(struct claim *claim, const struct record *record)
 {
 	claim->holder = record->pid;
+	claim->settles_in = record_settles_in(record, &claim->status);
 	claim->vouched = record_is_credible(record, &claim->status);
 	claim->nameless = record->pid == 1 && record->stamp == PROCESS_NO_STAMP;
 }
@@ -331,7 +346,8 @@ enum claim_result claim_judge(const char *path, const struct process_self *self,
 	if (claim->unread)
 		return errno == EWOULDBLOCK ? CLAIM_HELD : fail(claim, errno, NULL);
 	result = judge_record(path, self, unclaimed, budget, claim);
-	record_unlock(claim->fd);
+	if (result != CLAIM_TAKEN || claim->fd == claim->held)
+		record_unlock(claim->fd);
 	return result;
 }
 

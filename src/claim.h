@@ -31,6 +31,7 @@ struct claim {
 	bool left;		// the record said, when it was judged, that its process has left: RECORD_HINT_LEFT
 	struct stat status;	// once judged
 	pid_t holder;		// where it is held; 0: not known
+	uint64_t settles_in;	// record_settles_in()
 	bool nameless;		// its PID is another process' here
 	bool vouched;		// the holder's PID is not just what anybody may have written
 	int error;		// where it failed, an errno; 0: see why
@@ -62,7 +63,7 @@ void claim_move_up(struct claim *claim);
 void claim_close(const struct claim *claim);
 
 // Looks whose the open file is and, if nobody's, writes SELF into its record. An empty file is nobody's if its inode is UNCLAIMED.
-// Leaves the file open whatever the result.
+// Leaves the file open whatever the result; if it was taken with `apart`, the record is locked until its descriptor is closed.
 enum claim_result claim_judge(const char *path, const struct process_self *self, ino_t unclaimed, struct budget *budget, struct claim *claim);
 
 // Whether the file of STATUS is still at PATH: a Python peer deletes it without taking the flock.

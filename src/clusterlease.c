@@ -56,8 +56,9 @@ enum clusterlock_result clusterlease_grant(struct clusterlock *lock, unsigned se
 	result = etcd_call(lock->etcd, "lease/grant", etcd_ask_grant(id, seconds), end, CLUSTERLOCK_TRY, &answer);
 	ttl = result == ETCD_DONE ? read_ttl(answer.body) : 0;
 	json_decref(answer.body);
-	// An earlier try was granted, and its answer lost. etcd grants at least what was asked for.
-	if (result == ETCD_REFUSED && answer.code == ETCD_CODE_PRECONDITION && answer.repeated) {
+	// "lease already exists": an earlier try was granted, and its answer lost. It may have been curl's own, on a connection that was used before and
+	// that the member has closed. etcd grants at least what was asked for.
+	if (result == ETCD_REFUSED && answer.code == ETCD_CODE_PRECONDITION) {
 		ttl = seconds * LEASE_SECOND;
 		answer.sent = began;
 	}

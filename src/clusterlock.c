@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "clusterlease.h"
 
-#include <stdio.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -46,10 +45,10 @@ static enum clusterlock_result fail_over(struct clusterlock *lock, const struct 
 
 bool clusterlock_is_outer(const struct clusterlock *lock)
 {
-	const struct etcd_bytes *key = &lock->holder.key;
+	const struct etcd_bytes *key = &lock->holder.key, *outer = &lock->outer;
 
-	return lock->outer && lock->holder.created && key->length == lock->queue.length + strlen(lock->outer) &&
-	       strcmp(key->bytes + lock->queue.length, lock->outer) == 0;
+	return outer->length && lock->holder.created && key->length == lock->queue.length + outer->length &&
+	       memcmp(key->bytes + lock->queue.length, outer->bytes, outer->length) == 0;
 }
 
 // Puts our key into the queue; TRY: only if that is empty. OWN and REVISION as the answer has them.

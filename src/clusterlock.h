@@ -24,7 +24,7 @@ struct clusterlock {
 	struct etcd_bytes queue;	// what all keys begin with
 	struct etcd_bytes value;	// of our own
 	struct etcd_bytes key;
-	const char *outer;		// the lease of a lock that this process has already, in hexadecimal; NULL: none
+	struct etcd_bytes outer;	// the lease of a lock that this process has already, in hexadecimal
 	struct lease lease;		// with an id of 0: none
 	struct renewal renewal;		// the last one that etcd has answered
 	uint64_t again;			// not to be renewed before

@@ -26,7 +26,7 @@ static bool is_file(const char *path)
 	return fstatat(AT_FDCWD, path, &status, 0) == 0 && S_ISREG(status.st_mode);
 }
 
-// Leaves the first file that can be run in CANDIDATE, or else one that is there. False: there is none.
+// Leaves the first file that can be run in CANDIDATE, or else one that is there, or nothing. Returns whether it can be run.
 static bool search_path(const char *command, const char *search, char candidate[PATH_MAX])
 {
 	char found[PATH_MAX];
@@ -46,7 +46,7 @@ static bool search_path(const char *command, const char *search, char candidate[
 		memcpy(found, candidate, text.length + 1);
 	}
 	memcpy(candidate, found, strlen(found) + 1);
-	return found[0] != '\0';
+	return false;
 }
 
 const char *commandfile_find(const char *command, const char *search, char candidate[PATH_MAX])
@@ -57,7 +57,9 @@ const char *commandfile_find(const char *command, const char *search, char candi
 	if (!command[0])
 		FAIL_WITH(CONFIG_EXIT_NOT_FOUND, "'': not found");
 	if (!strchr(command, '/')) {
-		if (!search_path(command, search ? search : DEFAULT_SEARCH, candidate))
+		if (search_path(command, search ? search : DEFAULT_SEARCH, candidate))
+			return candidate;
+		if (!candidate[0])
 			FAIL_WITH(CONFIG_EXIT_NOT_FOUND, command, ": not found");
 		file = candidate;
 	}

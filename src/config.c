@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "config.h"
 
+#include "lockdir.h"
 #include "text.h"
 
 #include <string.h>
@@ -33,23 +34,37 @@ char *const *config_own(char *const *environment, char *own[CONFIG_OWN + 1])
 	return own;
 }
 
-// Decimal seconds, as in "2", "0.25" or ".5". Digits beyond nanoseconds are read and dropped.
-static bool parse_seconds(const char *value, uint64_t *nanoseconds)
+// What a number behind which SUFFIX stands is multiplied with, as timeout(1) has it; 0: it is no suffix.
+static uint64_t seconds_of(const char *suffix)
+{
+	if (suffix[0] != '\0' && suffix[1] != '\0')
+		return 0;
+	switch (suffix[0]) {
+	case '\0':
+	case 's': return 1;
+	case 'm': return 60;
+	case 'h': return 60 * 60;
+	case 'd': return 24 * 60 * 60;
+	default: return 0;
+	}
+}
+
+// Decimal seconds, as in "2", "0.25" or ".5", or with a suffix, "1.5h". Digits beyond nanoseconds are read and dropped.
+bool config_parse_time(const char *value, uint64_t *nanoseconds)
 {
 	const char *end = value + strlen(value);
-	uint64_t seconds = 0, fraction = 0, unit = NANOSECONDS;
-	bool whole = text_parse_number(&value, end, &seconds);
+	uint64_t number = 0, fraction = 0, unit = NANOSECONDS, seconds;
+	bool has_digits = text_parse_number(&value, end, &number);
 
-	if (value == end || *value != '.') {
-		*nanoseconds = seconds * NANOSECONDS;
-		return whole && value == end && seconds < UINT64_MAX / NANOSECONDS;
+	if (*value == '.') {
+		for (value++; *value >= '0' && *value <= '9'; value++, has_digits = true)
+			fraction += (uint64_t)(*value - '0') * (unit /= 10);
 	}
-	if (seconds >= UINT64_MAX / NANOSECONDS - 1 || (!whole && value[1] == '\0'))
+	seconds = seconds_of(value);
+	if (!has_digits || seconds == 0 || number >= (UINT64_MAX / NANOSECONDS - 1) / seconds)
 		return false;
-	for (value++; *value >= '0' && *value <= '9'; value++)
-		fraction += (uint64_t)(*value - '0') * (unit /= 10);
-	*nanoseconds = seconds * NANOSECONDS + fraction;
-	return value == end;
+	*nanoseconds = (number * NANOSECONDS + fraction) * seconds;
+	return true;
 }
 
 static bool parse_exit_code(const char *value, struct config *config)
@@ -93,7 +108,7 @@ static bool parse_log(const char *value, struct config *config)
 static bool parse_dir(const char *value, struct config *config)
 {
 	config->dir = value;
-	return value[0] == '/';
+	return value[0] == '/' || strcmp(value, LOCKDIR_WORD) == 0;
 }
 
 static bool parse_name(const char *value, struct config *config)
@@ -104,7 +119,7 @@ static bool parse_name(const char *value, struct config *config)
 
 static bool parse_timeout(const char *value, struct config *config)
 {
-	return parse_seconds(value, &config->timeout_ns);
+	return config_parse_time(value, &config->timeout_ns);
 }
 
 static bool parse_replaced(const char *value, struct config *config)
@@ -147,9 +162,9 @@ bool config_parse(char *const *environment, struct config *config, struct config
 	} variables[] = {
 		{ CONFIG_PREFIX "NAME", parse_name, "" },
 		{ CONFIG_PREFIX "BY", parse_by, "must be exe or args" },
-		{ CONFIG_PREFIX "DIR", parse_dir, "must be an absolute path" },
+		{ CONFIG_PREFIX "DIR", parse_dir, "must be an absolute path, or user" },
 		{ CONFIG_PREFIX "ON_HELD", parse_on_held, "must be abort, flag or wait" },
-		{ CONFIG_PREFIX "TIMEOUT", parse_timeout, "must be a number of seconds, as in 2 or 0.5" },
+		{ CONFIG_PREFIX "TIMEOUT", parse_timeout, CONFIG_TIME_WORDS },
 		{ CONFIG_PREFIX "REPLACED", parse_replaced, "must be a PID" },
 		{ CONFIG_PREFIX "EXIT_CODE", parse_exit_code, "must be a number from 0 to 255" },
 		{ CONFIG_PREFIX "QUIET", parse_quiet, "must be 0 or 1" },

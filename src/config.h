@@ -20,7 +20,7 @@ enum on_held { ON_HELD_ABORT, ON_HELD_FLAG, ON_HELD_WAIT };
 // All strings point into the environment that was parsed.
 struct config {
 	const char *name;	// NULL: derive it from the program
-	const char *dir;	// NULL: the default directory
+	const char *dir;	// NULL: the default directory; LOCKDIR_WORD: the user's own
 	const char *log_path;	// NULL: none
 	uint64_t timeout_ns;	// UINT64_MAX: no limit
 	enum on_held on_held;
@@ -47,6 +47,10 @@ const char *config_get(char *const *environment, const char *variable);
 // are more than CONFIG_OWN: the others need not be looked at again for each variable.
 #define CONFIG_OWN 40
 char *const *config_own(char *const *environment, char *own[CONFIG_OWN + 1]);
+
+// Understands VALUE, seconds as in "2" or "0.5", or another time as timeout(1) has it: "30s", "5m", "2h", "1d". False: it is none.
+bool config_parse_time(const char *value, uint64_t *nanoseconds);
+#define CONFIG_TIME_WORDS "must be a time, as in 2, 0.5, 5m, 2h or 1d"
 
 // Fills CONFIG from ENVIRONMENT. False: ERROR says what is wrong.
 bool config_parse(char *const *environment, struct config *config, struct config_error *error);

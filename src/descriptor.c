@@ -28,18 +28,26 @@ int descriptor_move_aside(int fd)
 	return copy == -1 ? descriptor_move_up(fd) : copy;
 }
 
-int descriptor_move_high(int fd, bool inheritable)
+int descriptor_copy_high(int fd, bool inheritable)
 {
 	// The usual soft limit is 1024; a table that reaches no further than that costs next to nothing.
-	static const int lowest[] = { 1000, 200, DESCRIPTOR_ASIDE, STDERR_FILENO + 1 };
+	static const int lowest[] = { DESCRIPTOR_HIGH, 200, DESCRIPTOR_ASIDE };
+	int copy = -1;
 
-	for (unsigned i = 0; i < sizeof(lowest) / sizeof(*lowest); i++) {
-		int copy = move(fd, lowest[i], inheritable ? F_DUPFD : F_DUPFD_CLOEXEC);
+	for (unsigned i = 0; copy == -1 && i < sizeof(lowest) / sizeof(*lowest); i++)
+		copy = fcntl(fd, inheritable ? F_DUPFD : F_DUPFD_CLOEXEC, lowest[i]);
+	return copy;
+}
 
-		if (copy != -1)
-			return copy;
+int descriptor_move_high(int fd, bool inheritable)
+{
+	int copy = descriptor_copy_high(fd, inheritable);
+
+	if (copy != -1) {
+		(void)close(fd);
+		return copy;
 	}
 	if (inheritable)
 		(void)fcntl(fd, F_SETFD, 0);
-	return fd;
+	return descriptor_move_up(fd);
 }

@@ -176,6 +176,17 @@ int fchmod(int fd, mode_t mode)
 	return (int)CALL2(SYS_fchmod, fd, mode);
 }
 
+int fchmodat(int directory, const char *path, mode_t mode, int flags)
+{
+	(void)flags;	// none is used, and the kernel takes none
+	return (int)CALL3(SYS_fchmodat, directory, path, mode);
+}
+
+int mkdirat(int directory, const char *path, mode_t mode)
+{
+	return (int)CALL3(SYS_mkdirat, directory, path, mode);
+}
+
 mode_t umask(mode_t mask)
 {
 	return (mode_t)CALL1(SYS_umask, mask);

@@ -254,7 +254,6 @@ static enum verdict try(struct etcd *etcd, const char *path, const json_t *reque
 		end_attempt(etcd, &attempts, &attempts.all[i]);
 	etcd->tried = attempts.count ? attempts.count : 1;
 	etcd->answers = decided;
-	answer->repeated |= attempts.count > 1;
 	if (!goes_on && !decided)
 		return VERDICT_INTERRUPTED;
 	return decided || !attempts.may_pass ? attempts.verdict : VERDICT_NEXT;
@@ -337,7 +336,6 @@ static enum etcd_result call(struct etcd *etcd, const char *path, const json_t *
 			return ETCD_INTERRUPTED;
 		if (lease_clock() >= deadline || hopeless >= count)
 			return ETCD_UNREACHABLE;
-		answer->repeated = true;
 		etcd->endpoint = (etcd->endpoint + etcd->tried) % count;
 		tries += etcd->tried;
 		if (tries < count)

@@ -26,7 +26,6 @@ struct etcd_answer {
 	json_t *body;		// the caller's, to be given back with json_decref(); NULL: none
 	int code;		// of a refusal: gRPC's
 	uint64_t sent;		// when the try that was answered was sent
-	bool repeated;		// a try before it may have been done, too, and its answer lost
 };
 
 #define ETCD_CODE_NOT_FOUND 5

@@ -101,21 +101,27 @@ __attribute__((constructor)) static void prepare(void)
 	(void)__cxa_atexit(leave_all, NULL, NULL);
 }
 
-static bool find_path(struct exclusivelock *lock, const char *name)
+// *WHY: a clause that says more than errno, or NULL.
+static bool find_path(struct exclusivelock *lock, const char *name, const char **why)
 {
 	const char *directory = secure_getenv(CONFIG_PREFIX "DIR");
+	struct lockdir found;
 	bool script;
 
 	lock->name = (struct lockname){ .text = name && name[0] ? name : lock->program };
 	if (lock->name.text == lock->program &&
 	    lockname_of_program((const char *)getauxval(AT_EXECFN), NULL, lock->program, &script) == -1)
 		return false;
-	if (directory && directory[0] && directory[0] != '/') {
+	if (directory && directory[0] && directory[0] != '/' && strcmp(directory, LOCKDIR_WORD) != 0) {
 		errno = EINVAL;
 		return false;
 	}
-	return lockname_path(&lock->name, directory && directory[0] ? directory : NULL, secure_getenv("TMPDIR"),
-			     lock->path) == 0;
+	if (lockname_path(&lock->name, directory && directory[0] ? directory : NULL, getauxval(AT_SECURE) ? NULL : environ, lock->path,
+			  &found) == -1)
+		return false;
+	*why = found.why;
+	errno = EPERM;
+	return !found.why;
 }
 
 // Adds LOCK to this process' locks. False: there is one of that path already.
@@ -187,7 +193,7 @@ static struct exclusivelock *acquire(const char *name, uint64_t deadline, struct
 
 	if (!lock)
 		return NULL;
-	if (!find_path(lock, name))
+	if (!find_path(lock, name, &outcome->why))
 		error = errno;
 	else if (!enter(lock))
 		error = EALREADY;
@@ -233,7 +239,7 @@ void exclusivelock_die(const char *name)
 	if (errno == EALREADY)
 		outcome.holder = getpid();
 	wanted = calloc(1, sizeof(*wanted));
-	if (wanted && find_path(wanted, name))
+	if (wanted && find_path(wanted, name, &outcome.why))
 		report_refused(&wanted->name, outcome.holder);
 	exit(1);	// NOLINT(clang-analyzer-unix.Malloc): with the process
 }
@@ -268,8 +274,9 @@ pid_t exclusivelock_holder(const char *name)
 	// Too large for the stack of a thread that has little.
 	struct exclusivelock *wanted = calloc(1, sizeof(*wanted));
 	struct survey survey;
+	const char *why;
 
-	if (!wanted || !find_path(wanted, name)) {
+	if (!wanted || !find_path(wanted, name, &why)) {
 		free(wanted);
 		return -1;
 	}

@@ -29,6 +29,7 @@
 #define LIBRARY "libexlock.so"
 #define LAUNCHER "exlock-launch"
 #define DIRECTORY_ADVICE "EXCLUSIVELOCK_DIR can name another directory"
+#define OWN_DIRECTORY_ADVICE "EXCLUSIVELOCK_DIR=user, or exlock-launch --user, takes a directory of your own"
 #define UNGUARDED_ADVICE "running unguarded, as EXCLUSIVELOCK_ON_ERROR says"
 
 // Weak, as in start.c. The first is what atexit(3) itself calls; registered with no owner, our handler is the last of all.
@@ -45,8 +46,10 @@ struct guard {
 	char *own[CONFIG_OWN + 1];
 	struct mark mark;
 	bool marked;
+	pid_t pid;
 	struct lockname name;
 	bool script;
+	struct lockdir directory;
 };
 
 // Each page of memory that is written for the first time costs a start as much as several system calls do. So all that every start
@@ -55,12 +58,15 @@ struct guard {
 __attribute__((common)) struct {
 	struct lockfile lock;
 	struct config config;
-	bool registered;	// there is a lock to give back at the end
+	bool registered;	// there may be a lock to give back at the end
+	pid_t holder;		// 0: this process took the lock; else it passed by as a descendant of that process
 	bool left;
 	char *lock_path;
 	char texts[2 * PATH_MAX + ROOM];	// the program's path, the lock file's, new variables of the environment: one behind the other
 	char log_path[PATH_MAX];
 } kept;
+
+void (*exlock_before_end)(void);
 
 static char *behind(char *text)
 {
@@ -75,9 +81,33 @@ static char *place_lock_path(void)
 	return kept.lock_path;
 }
 
+// Whether this process, or one that it was forked from, passed by as a descendant.
+static bool has_passed(void)
+{
+	return kept.holder != 0;
+}
+
+// Whether this process is the one to give the lock back, and is not just one that was forked from it or has passed by. A child by vfork(2) has
+// its parent's memory, so nothing is written here.
+static bool has_lock(void)
+{
+	// In a tree who shares the lock does not know who took it.
+	pid_t pid = getpid(), taker = has_passed() ? kept.holder : kept.lock.self.pid, parent;
+
+	if (pid == taker)
+		return true;
+	// The record names another process only once the one that took the lock has ended. A copy that passed by hands it on at its own end.
+	parent = getppid();
+	if (parent == taker || parent == kept.lock.self.pid || (taker != 0 && (kill(taker, 0) == 0 || errno != ESRCH)))
+		return false;
+	return lockfile_names(&kept.lock, pid);
+}
+
 // Once: a second thread that ends the process meanwhile may leave a stale file.
 static void give_back(void)
 {
+	if (has_passed())
+		kept.lock.self = process_self();
 	if (!__atomic_exchange_n(&kept.left, true, __ATOMIC_RELAXED) && lockfile_leave(&kept.lock))
 		report_log(&kept.config, "Released lock at", kept.lock_path);
 }
@@ -86,36 +116,31 @@ static void leave(void *unused, int status)
 {
 	(void)unused;
 	// A filter may kill for any system call.
-	if (kept.left || seccomp_entered())
+	if (kept.left || seccomp_entered() || (has_passed() && !has_lock()))
 		return;
 	// A child by vfork(2), whose exec has failed, calls exit(3): the handlers that it runs are its parent's, and none would be left for the
 	// parent's own end. So this one, the last of all, is put back, and the child ends here; the parent writes what stdio still has.
-	if (gnu_get_libc_version && getpid() != kept.lock.self.pid && process_shares_memory()) {
+	if (!has_passed() && gnu_get_libc_version && getpid() != kept.lock.self.pid && process_shares_memory()) {
 		(void)__cxa_atexit(leave, NULL, NULL);
 		rawcall_exit(status);
 	}
 	give_back();
 }
 
-// Whether this process, which ends without exit handlers, has the lock to give back. A forked child may not: most of them end so. A child by
-// vfork(2) has its parent's memory, so nothing is written here.
-static bool has_lock(void)
+// After _exit(2) no handler of the program's runs, and no signal changes the status. Apart, so that the set is not on the stack of what follows.
+__attribute__((noinline)) static void block_signals(void)
 {
-	pid_t pid = getpid();
+	sigset_t all;
 
-	// While the process that took the lock is this one's parent the record names no child.
-	return pid == kept.lock.self.pid || (getppid() != kept.lock.self.pid && lockfile_names(&kept.lock, pid));
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, NULL);
 }
 
 void exlock_end(void)
 {
-	sigset_t all;
-
 	if (!kept.registered || kept.left || seccomp_entered() || !has_lock())
 		return;
-	// After _exit(2) no handler of the program's runs, and no signal changes the status.
-	sigfillset(&all);
-	sigprocmask(SIG_BLOCK, &all, NULL);
+	block_signals();
 	give_back();
 }
 
@@ -127,6 +152,7 @@ static void leave_quickly(void)
 static void register_handlers(void)
 {
 	kept.registered = true;
+	kept.lock.goes_on = true;
 	if (__cxa_atexit)
 		(void)__cxa_atexit(leave, NULL, NULL);
 	if (__cxa_at_quick_exit)
@@ -155,7 +181,7 @@ static unsigned flags(void)
 static void export_taken(struct guard *guard)
 {
 	struct mark *mark = &guard->mark;
-	bool stays_open = kept.lock.keep_descriptor || kept.lock.hands_over;
+	int number = kept.lock.keep_descriptor ? kept.lock.descriptor : kept.lock.handed ? kept.lock.handed : -1;
 	char instance[MARK_MAX], pid[TEXT_NUMBER_MAX];
 	struct text text = text_in(pid, sizeof(pid));
 	const struct setting settings[] = {
@@ -170,7 +196,7 @@ static void export_taken(struct guard *guard)
 	mark->start = kept.lock.self.start;
 	mark->session = kept.lock.self.session;
 	mark->space = kept.lock.self.space;
-	mark->lock = (struct mark_descriptor){ stays_open ? kept.lock.descriptor : -1, flags(), kept.lock.device, kept.lock.inode };
+	mark->lock = (struct mark_descriptor){ number, flags(), kept.lock.device, kept.lock.inode };
 	text_number(&text, (uint64_t)mark->pid);
 	mark_write(mark, instance);
 	// Without it descendants have no mark, and are known by their ancestors.
@@ -242,6 +268,8 @@ static void read_config(struct guard *guard)
 // lock themselves.
 static void stop(const struct guard *guard, const char *what, int error, const char *why, const char *advice)
 {
+	if (!kept.config.run_on_error && exlock_before_end)
+		exlock_before_end();
 	report_error(what, error, why, kept.config.run_on_error ? UNGUARDED_ADVICE : advice);
 	if (!kept.config.run_on_error)
 		rawcall_exit(CONFIG_EXIT_ERROR);
@@ -250,8 +278,6 @@ static void stop(const struct guard *guard, const char *what, int error, const c
 
 static bool find_path(struct guard *guard)
 {
-	const char *tmpdir = config_get(*guard->start.environment, "TMPDIR");
-
 	guard->name.text = kept.config.name;
 	if (!kept.config.name) {
 		if (lockname_of_program(guard->start.execfn, guard->start.argv, kept.texts, &guard->script) == -1) {
@@ -267,8 +293,8 @@ static bool find_path(struct guard *guard)
 			guard->name.arguments = lockname_arguments(guard->start.argv,
 								   guard->script ? guard->start.execfn : NULL);
 	}
-	if (lockname_path(&guard->name, kept.config.dir, tmpdir, place_lock_path()) == -1) {
-		stop(guard, kept.config.dir ? kept.config.dir : tmpdir, errno, NULL, DIRECTORY_ADVICE);
+	if (lockname_path(&guard->name, kept.config.dir, *guard->start.environment, place_lock_path(), &guard->directory) == -1) {
+		stop(guard, kept.config.dir ? kept.config.dir : "the lock directory", errno, NULL, DIRECTORY_ADVICE);
 		return false;
 	}
 	return true;
@@ -323,7 +349,10 @@ static bool is_in_tree(const struct guard *guard)
 // Whether this process belongs to the holder that marked it, so that there is nothing to take.
 static bool is_descendant(struct guard *guard)
 {
-	if (!guard->marked || guard->mark.pid == getpid() || !find_marked_path(guard, false))
+	if (!guard->marked)
+		return false;
+	guard->pid = getpid();
+	if (guard->mark.pid == guard->pid || !find_marked_path(guard, false))
 		return false;
 	if (!is_in_tree(guard))
 		return descent_by_mark(&guard->mark, kept.lock_path);
@@ -355,8 +384,16 @@ static void pass_by(const struct guard *guard)
 {
 	if (is_in_tree(guard))
 		return;
-	if (guard->marked)
+	if (guard->marked) {
 		export_passed(guard);
+		// It may become the holder: the same program that goes on.
+		kept.holder = guard->mark.pid;
+		kept.lock.self.pid = guard->pid;
+		kept.lock.device = guard->mark.lock.device;
+		kept.lock.inode = guard->mark.lock.inode;
+		kept.lock.resumed = true;
+		register_handlers();
+	}
 	environment_strip_preload(*guard->start.environment, LIBRARY);
 }
 
@@ -372,8 +409,18 @@ static bool is_lost_descendant(const struct lockfile_outcome *outcome)
 	return outcome->vouched ? descent_from(outcome->holder) : descent_by_record(kept.lock_path);
 }
 
+// Without /var/lock two sessions may have two directories, and both their programs run.
+static void say_directory(const struct guard *guard)
+{
+	if (guard->directory.kind == LOCKDIR_TEMPORARY && !kept.config.quiet && !kept.lock.resumed)
+		report_temporary(kept.lock_path);
+}
+
 static void refuse(const struct guard *guard, pid_t holder)
 {
+	if (exlock_before_end)
+		exlock_before_end();
+	say_directory(guard);
 	if (!kept.config.quiet)
 		report_refused(&guard->name, holder);
 	rawcall_exit(kept.config.exit_code);
@@ -396,8 +443,26 @@ static void taken(struct guard *guard)
 {
 	export_taken(guard);
 	register_handlers();
+	say_directory(guard);
 	if (!kept.lock.resumed)
 		report_log(&kept.config, "Acquired lock at", kept.lock_path);
+}
+
+static enum lockfile_result try(const struct guard *guard, bool waits, struct lockfile_outcome *outcome)
+{
+	if (!guard->directory.why)
+		return lockfile_try(&kept.lock, !waits, outcome);
+	*outcome = (struct lockfile_outcome){ .why = guard->directory.why };
+	return LOCKFILE_ERROR;
+}
+
+// Where ordinary users can make no file in /var/lock, they need another directory.
+static const char *directory_advice(const struct guard *guard, int error)
+{
+	struct stat status;
+
+	return error == EACCES && guard->directory.kind == LOCKDIR_SYSTEM &&
+	       fstatat(AT_FDCWD, kept.lock_path, &status, AT_SYMLINK_NOFOLLOW) == -1 ? OWN_DIRECTORY_ADVICE : DIRECTORY_ADVICE;
 }
 
 static void take(struct guard *guard, bool own)
@@ -406,7 +471,7 @@ static void take(struct guard *guard, bool own)
 	uint64_t now = waits ? pause_clock() : 0;
 	uint64_t deadline = kept.config.timeout_ns < UINT64_MAX - now ? now + kept.config.timeout_ns : UINT64_MAX;
 	struct lockfile_outcome outcome;
-	enum lockfile_result result = lockfile_try(&kept.lock, !waits, &outcome);
+	enum lockfile_result result = try(guard, waits, &outcome);
 
 	// A process that has dropped its privileges since, or changed its root, may be unable to reach the file; its PID holds
 	// the lock all the same.
@@ -427,7 +492,7 @@ static void take(struct guard *guard, bool own)
 	else if (result == LOCKFILE_HELD)
 		held(guard, outcome.holder);
 	else
-		stop(guard, kept.lock_path, outcome.error, outcome.why, DIRECTORY_ADVICE);
+		stop(guard, kept.lock_path, outcome.error, outcome.why, directory_advice(guard, outcome.error));
 }
 
 // This process is not to keep the lock of another one.
@@ -529,6 +594,11 @@ void exlock_take(const char *outer, bool hands_over)
 	if (mark_parse(outer, &around))
 		kept.lock.inherited = handover_bring(&around, kept.lock_path, &guard.mark);
 	take(&guard, false);
+}
+
+bool exlock_is_taken(void)
+{
+	return kept.registered;
 }
 
 bool exlock_lasts(void)

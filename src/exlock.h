@@ -17,6 +17,12 @@ void exlock_end(void);
 // this process' own go on to the program. HANDS_OVER: so does the descriptor of the new one.
 void exlock_take(const char *outer, bool hands_over);
 
+// Whether exlock_take() has taken the lock.
+bool exlock_is_taken(void);
+
+// What to call before exlock_take() ends this process, since the start is refused or the lock cannot be judged; NULL: nothing.
+extern void (*exlock_before_end)(void);
+
 // Whether the lock that exlock_take() took outlasts exec, by the record or by a descriptor that stays open.
 bool exlock_lasts(void);
 

@@ -42,7 +42,7 @@ static void usage(FILE *stream)
 	      "  wait NAME              wait until it is free\n"
 	      "\n"
 	      "  -d, --dir DIR          directory of the lock files (default: /var/lock)\n"
-	      "  -u, --user             the same, in $XDG_RUNTIME_DIR\n"
+	      "  -u, --user             in the directory of your own, as exlock-launch --user\n"
 	      "  -j, --json             for programs: list and status as JSON\n"
 	      "  -1, --names            list: the names alone, a line each\n"
 	      "  -t, --timeout SECONDS  wait that long at most, then exit with 1\n"
@@ -55,19 +55,34 @@ static void usage(FILE *stream)
 	      "its absolute path. Exit status 125: an error.\n", stream);
 }
 
-static void find_path(const struct request *request, const char *name, char path[PATH_MAX])
+static enum lockdir_kind find_path(const struct request *request, const char *name, char path[PATH_MAX])
 {
 	const struct lockname lockname = { .text = name };
+	struct lockdir found;
 
-	if (lockname_path(&lockname, request->directory, getenv("TMPDIR"), path) == -1)
+	if (lockname_path(&lockname, request->directory, environ, path, &found) == -1)
 		err(CONFIG_EXIT_ERROR, "%s", request->directory ? shown(request->directory) : "the lock directory");
+	if (found.why)
+		errx(CONFIG_EXIT_ERROR, "%s: %s", shown(path), found.why);
+	return found.kind;
+}
+
+// The same for a command that looks at it.
+static enum lockdir_kind find_path_to_look(const struct request *request, const char *name, char path[PATH_MAX])
+{
+	enum lockdir_kind kind = find_path(request, name, path);
+
+	if (kind == LOCKDIR_TEMPORARY)
+		warnx("there is no directory /var/lock. What is looked at is %s (with another TMPDIR it is something else; --dir settles it)",
+		      shown(path));
+	return kind;
 }
 
 static int path(const struct request *request, const char *name)
 {
 	char lock_path[PATH_MAX];
 
-	find_path(request, name, lock_path);
+	(void)find_path(request, name, lock_path);
 	puts(lock_path);
 	return 0;
 }
@@ -107,7 +122,7 @@ static int status(const struct request *request, const char *name)
 	struct entry entry;
 	enum survey_state state;
 
-	find_path(request, name, lock_path);
+	(void)find_path_to_look(request, name, lock_path);
 	entry_look(&entry, lock_path, name, strlen(name), false);
 	state = entry.survey.state;
 	if (request->json)
@@ -127,7 +142,7 @@ static int wait_until_free(const struct request *request, const char *name)
 	char lock_path[PATH_MAX];
 	struct survey survey;
 
-	find_path(request, name, lock_path);
+	(void)find_path_to_look(request, name, lock_path);
 	while (survey_is_held((survey = survey_look(lock_path)).state)) {
 		if (pause_clock() >= deadline)
 			return EXIT_TIMEOUT;
@@ -139,10 +154,12 @@ static int wait_until_free(const struct request *request, const char *name)
 }
 
 // The directory of the lock files, as long as the name of a file in it.
-static void find_directory(const struct request *request, char directory[PATH_MAX])
+static enum lockdir_kind find_directory(const struct request *request, char directory[PATH_MAX])
 {
-	find_path(request, "", directory);
+	enum lockdir_kind kind = find_path_to_look(request, "", directory);
+
 	*strrchr(directory, '/') = '\0';
+	return kind;
 }
 
 static int by_name(const struct dirent **a, const struct dirent **b)
@@ -162,13 +179,17 @@ static int list(const struct request *request, const char *unused)
 {
 	char directory[PATH_MAX], lock_path[PATH_MAX + NAME_MAX + 1], name[NAME_MAX + 1];
 	struct entry *entries;
-	struct dirent **files;
+	struct dirent **files = NULL;
+	enum lockdir_kind kind;
 	int count;
 	size_t seen = 0;
 
 	(void)unused;
-	find_directory(request, directory);
+	kind = find_directory(request, directory);
 	count = scandir(directory, &files, is_lock_file, by_name);
+	// The first start that asks for it makes a user's own directory.
+	if (count == -1 && errno == ENOENT && kind == LOCKDIR_OWN)
+		count = 0;
 	if (count == -1)
 		err(CONFIG_EXIT_ERROR, "%s", shown(directory));
 	entries = calloc((size_t)count + 1, sizeof(*entries));
@@ -198,15 +219,6 @@ static int list(const struct request *request, const char *unused)
 		entry_free(&entries[i]);
 	free(entries);
 	return 0;
-}
-
-static const char *user_directory(void)
-{
-	const char *directory = getenv("XDG_RUNTIME_DIR");
-
-	if (!directory || !directory[0])
-		errx(CONFIG_EXIT_ERROR, "XDG_RUNTIME_DIR is not set, as --user needs it (use --dir)");
-	return directory;
 }
 
 // The variables that exlock-launch and the library understand are understood here in the same way.
@@ -251,7 +263,7 @@ static void parse_options(int argc, char **argv, struct request *request)
 		if (letter == 'd')
 			take_settings("DIR", optarg, request);
 		else if (letter == 'u')
-			take_settings("DIR", user_directory(), request);
+			take_settings("DIR", LOCKDIR_WORD, request);
 		else if (letter == 'j')
 			request->json = true;
 		else if (letter == '1')

@@ -13,9 +13,11 @@
 #include "exlock.h"
 #include "launch.h"
 #include "loader.h"
-#include "pattern.h"
+#include "machine.h"
 #include "pause.h"
+#include "procfile.h"
 #include "seccomp.h"
+#include "sharing.h"
 #include "shimfile.h"
 #include "text.h"
 #include "usage.h"
@@ -28,10 +30,7 @@
 #define INCOMPLETE ": exlock is not installed completely; nothing is started"
 // The kernel's MAX_ARG_STRLEN with pages of 4 KiB, the smallest there are.
 #define VARIABLE_MAX 131072
-// Each runs whatever its arguments say.
-#define INTERPRETERS "sh:bash:dash:ash:ksh:ksh[0-9]*:mksh:zsh:busybox:env:python:python[0-9]*:perl:perl[0-9]*:ruby:ruby[0-9]*:" \
-		     "node:nodejs:java:php:php[0-9]*:lua:lua[0-9]*:tclsh:tclsh[0-9]*:wish:wish[0-9]*:Rscript:awk:gawk:mawk:" \
-		     "sudo:su:doas:runuser:setpriv:nice:ionice:chrt:taskset:nohup:setsid:timeout:time:stdbuf:chroot:unshare:nsenter:xargs"
+#define DERIVED_MAX 4096
 
 // For the shim's code: this process makes no filter.
 bool seccomp_entered(void)
@@ -77,7 +76,7 @@ static void find_file(struct launch *launch)
 
 static void read_options(struct launch *launch, char **arguments)
 {
-	switch (options_parse(arguments, config_get(environ, "XDG_RUNTIME_DIR"), &launch->options)) {
+	switch (options_parse(arguments, &launch->options)) {
 	case OPTIONS_HELP: print(usage_text);
 	case OPTIONS_VERSION: print(usage_version);
 	case OPTIONS_WRONG: FAIL(launch->options.error);
@@ -90,13 +89,57 @@ static void read_options(struct launch *launch, char **arguments)
 	launch_set(launch, launch->options.settings, launch->options.count);
 }
 
+// The path of the command's file, free of symlinks, as the kernel has it of the FD that is open on it. That costs less than to read each link.
+// Where a file has been deleted, or may be outside our root, it is left to canonical_path().
+static void resolve(struct launch *launch, int fd)
+{
+	static const char deleted[] = " (deleted)";
+	const size_t ending = sizeof(deleted) - 1;
+	char link[PROCFILE_PATH], *path = launch_place(launch);
+	struct text text = text_in(link, sizeof(link));
+	ssize_t length;
+
+	text_add(&text, "/proc/self/fd/");
+	text_number(&text, (uint64_t)fd);
+	length = readlinkat(AT_FDCWD, link, path, PATH_MAX - 1);
+	if (length <= 0 || length == PATH_MAX - 1 || path[0] != '/')
+		return;
+	path[length] = '\0';
+	if ((size_t)length > ending && strcmp(path + (size_t)length - ending, deleted) == 0)
+		return;
+	launch->resolved = path;
+	launch_keep(launch, path);
+}
+
+// Another machine's program cannot load our library: its loader would say so at each start.
+static const char *find_preload(struct launch *launch)
+{
+	struct machine machine;
+	int fd = machine_open(launch->file, &machine);
+	char *sibling;
+
+	if (fd != -1 && !launch->options.name && launch->file[0] == '/')
+		resolve(launch, fd);
+	if (fd != -1)
+		(void)close(fd);
+	if (launch->options.no_preload)
+		return NULL;
+	if (machine_is_same(machine, machine_ours))
+		return launch->shim;
+	sibling = launch_place(launch);
+	if (!machine_sibling(launch->shim, machine, sibling) || shimfile_look(sibling, machine))
+		return NULL;
+	launch_keep(launch, sibling);
+	return sibling;
+}
+
 static void check_shim(const struct launch *launch)
 {
-	const char *wrong = shimfile_look(launch->shim);
+	const char *wrong = shimfile_look(launch->shim, machine_ours);
 
 	if (wrong)
 		FAIL(launch->shim, ": ", wrong, INCOMPLETE);
-	if (!launch->options.no_preload && launch->shim[strcspn(launch->shim, ": ")])
+	if (launch->preloaded && launch->shim[strcspn(launch->shim, ": ")])
 		FAIL(launch->shim, ": the loader cannot preload a path with a space or colon; nothing is started");
 }
 
@@ -124,10 +167,11 @@ static void read_config(struct launch *launch)
 static void find_lock_path(struct launch *launch)
 {
 	const char *directory = launch->config.dir;
+	struct lockdir found;
 
 	launch->lock_path = launch_place(launch);
-	if (lockname_path(&launch->lock_name, directory, config_get(environ, "TMPDIR"), launch->lock_path) == -1)
-		FAIL(directory ? directory : "TMPDIR", ": ", report_errno(errno));
+	if (lockname_path(&launch->lock_name, directory, environ, launch->lock_path, &found) == -1)
+		FAIL(directory ? directory : "the lock directory", ": ", report_errno(errno));
 	launch_keep(launch, launch->lock_path);
 }
 
@@ -148,19 +192,28 @@ static bool is_outer_name(struct launch *launch)
 	return is_outer(launch);
 }
 
-static void warn_of_interpreter(const struct launch *launch, const char *program)
+// COMMAND, which is FILE and leads to PROGRAM, without a name for its lock.
+static void warn_of_sharing(const struct launch *launch, char *const *command, const char *file, const char *program)
 {
-	char *const *command = launch->options.command;
-
-	if (command[1] && !launch->config.by_args && !launch->config.quiet && pattern_selects(INTERPRETERS, program))
+	if (launch->config.by_args || launch->config.quiet)
+		return;
+	switch (sharing_find(file, program, command[1] != NULL)) {
+	case SHARING_RUNNER:
 		COMPLAIN("all that ", command[0], " runs would share its lock ", program,
-			 " (give it a name with -n, or its arguments with -a)");
+			 " (-n NAME gives it a name, -a makes the arguments part of the name)");
+		break;
+	case SHARING_LINKS:
+		COMPLAIN("all links to ", program, ", of which ", command[0], " is one, would share its lock (-n NAME gives it a name)");
+		break;
+	case SHARING_NONE: break;
+	}
 }
 
 // The name that the shim would derive: so this and a plain preload exclude one another.
 static void derive_name(struct launch *launch)
 {
-	char *program = launch_place(launch);
+	char *place = launch_place(launch);
+	const char *program = place;
 	char *const *command = launch->options.command, *const *loaded;
 	const char *file = launch->file;
 
@@ -171,10 +224,12 @@ static void derive_name(struct launch *launch)
 		command = loaded;
 		file = *loaded;
 	}
-	if (canonical_path(file, program) == -1)
+	if (file == launch->file && launch->resolved)
+		program = launch->resolved;
+	else if (canonical_path(file, place) == -1)
 		FAIL(file, ": its path cannot be told (-n gives the lock a name): ", report_errno(errno));
 	launch_keep(launch, program);
-	warn_of_interpreter(launch, program);
+	warn_of_sharing(launch, command, file, program);
 	launch->lock_name.text = program;
 	if (launch->config.by_args)
 		launch->lock_name.arguments = command + 1;
@@ -228,15 +283,6 @@ static void set_name(struct launch *launch)
 	launch_set(launch, &(struct setting){ CONFIG_PREFIX "NAME", text.start }, 1);
 }
 
-static bool holds(const struct launch *launch)
-{
-	const char *pid = config_get(environ, CONFIG_PREFIX "PID");
-	const char *end = pid ? pid + strlen(pid) : NULL;
-	uint64_t number;
-
-	return is_outer(launch) && pid && text_parse_number(&pid, end, &number) && pid == end && number == (uint64_t)getpid();
-}
-
 static bool is_flagged(const struct launch *launch)
 {
 	return launch->config.on_held == ON_HELD_FLAG && config_get(environ, CONFIG_PREFIX "HELD");
@@ -246,7 +292,7 @@ static bool is_flagged(const struct launch *launch)
 // without a mark.
 static bool check_lock(const struct launch *launch)
 {
-	if (holds(launch)) {
+	if (exlock_is_taken()) {
 		if (!exlock_lasts())
 			FAIL(launch->lock_path, ": the PID cannot be written (a limit of the file size?): nothing is started");
 		return true;
@@ -261,7 +307,7 @@ static bool check_lock(const struct launch *launch)
 // The shim goes first in the command's preload, the user's own libraries after it.
 static void set_preload(struct launch *launch, bool with_shim)
 {
-	const char *shim = with_shim ? launch->shim : "";
+	const char *shim = with_shim && launch->preloaded ? launch->preloaded : "";
 	const char *own = launch_preload(launch);
 
 	if (*shim || *own)
@@ -270,13 +316,13 @@ static void set_preload(struct launch *launch, bool with_shim)
 		environment_remove(environ, "LD_PRELOAD");
 }
 
-// A name made of very many arguments is more than execve(2) takes in one variable. The command's shim has the mark, and can
-// derive the name again.
-static void drop_long_name(void)
+// A name made of very many arguments takes their room in execve(2) a second time, or is more than fits in one variable. The command's shim
+// has the mark, and can derive the name again.
+static void drop_long_name(const struct launch *launch)
 {
 	const char *name = config_get(environ, CONFIG_PREFIX "NAME");
 
-	if (name && sizeof(CONFIG_PREFIX "NAME=") + strlen(name) > VARIABLE_MAX)
+	if (name && sizeof(CONFIG_PREFIX "NAME=") + strlen(name) > (launch->lock_name.arguments ? DERIVED_MAX : VARIABLE_MAX))
 		environment_remove(environ, CONFIG_PREFIX "NAME");
 }
 
@@ -310,8 +356,10 @@ int main(int argc, char **argv)
 	launch.room = (struct environment_room){ launch.memory, sizeof(launch.memory) };
 	read_options(&launch, take_places(&launch, argv));
 	cluster = launch.options.cluster && !launch.options.print;
-	if (!launch.options.print)
+	if (!launch.options.print) {
+		launch.preloaded = find_preload(&launch);
 		check_shim(&launch);
+	}
 	if (cluster)
 		check_cluster(&launch);
 	read_config(&launch);
@@ -325,7 +373,7 @@ int main(int argc, char **argv)
 	takes_part = check_lock(&launch);
 	if (cluster && !is_flagged(&launch))
 		launch_in_cluster(&launch, takes_part, deadline);
-	set_preload(&launch, takes_part && !launch.options.no_preload);
-	drop_long_name();
+	set_preload(&launch, takes_part);
+	drop_long_name(&launch);
 	become(launch.file, launch.options.command);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "fdinfo.h"
 
+#include "descriptor.h"
 #include "procfile.h"
 #include "scratch.h"
 #include "text.h"
@@ -23,13 +24,13 @@ static const char *value_of(const char *line, const char *end, const char *name)
 }
 
 // "0100000", octal, as open(2) has the flags.
-static bool closes_on_exec(const char *at, const char *end)
+static unsigned parse_octal(const char *at, const char *end)
 {
-	unsigned flags = 0;
+	unsigned number = 0;
 
 	for (; at < end && *at >= '0' && *at <= '7'; at++)
-		flags = flags * 8 + (unsigned)(*at - '0');
-	return (flags & O_CLOEXEC) != 0;
+		number = number * 8 + (unsigned)(*at - '0');
+	return number;
 }
 
 // "pos:	0\nflags:	0100000\nmnt_id:	28\nino:	5678\nlock:	1: FLOCK  ADVISORY  WRITE 1234 08:01:5678 0 EOF\n"
@@ -41,8 +42,12 @@ struct fdinfo fdinfo_parse(const char *text, size_t length)
 	for (const char *line = text; line < end && (newline = memchr(line, '\n', (size_t)(end - line))) != NULL; line = newline + 1) {
 		const char *value;
 
-		if ((value = value_of(line, newline, "flags:\t")) != NULL)
-			info.close_on_exec = closes_on_exec(value, newline);
+		if ((value = value_of(line, newline, "flags:\t")) != NULL) {
+			unsigned flags = parse_octal(value, newline);
+
+			info.close_on_exec = (flags & O_CLOEXEC) != 0;
+			info.read_only = (flags & O_ACCMODE) == O_RDONLY;
+		}
 		if (!info.has_flock && (value = value_of(line, newline, "lock:\t")) != NULL)
 			info.has_flock = keepers_parse_flock_line(value, (size_t)(newline - value), &info.flock);
 	}
@@ -94,7 +99,7 @@ static void look_at(struct search *search, pid_t descriptor, char *text)
 	}
 	info = fdinfo_parse(text, (size_t)length);
 	if (info.has_flock && keepers_is_of(&info.flock, search->file))
-		search->result = info.close_on_exec ? FDINFO_CLOSES : FDINFO_STAYS;
+		search->result = info.close_on_exec ? FDINFO_CLOSES : info.read_only && descriptor >= DESCRIPTOR_HIGH ? FDINFO_HANDED_OVER : FDINFO_STAYS;
 }
 
 static bool visit_descriptor(void *context, pid_t descriptor)

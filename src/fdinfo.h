@@ -15,6 +15,7 @@ struct fdinfo {
 	struct flock_line flock;	// pid 0 may be another PID namespace's
 	bool has_flock;
 	bool close_on_exec;
+	bool read_only;
 };
 
 // Understands the text of /proc/PID/fdinfo/NUMBER. Pure.
@@ -24,10 +25,13 @@ struct fdinfo fdinfo_parse(const char *text, size_t length);
 // name. Pure: the file system of the file, which may be one that never answers, is not asked.
 bool fdinfo_has_name(const char *text, size_t length, const char *path);
 
+// The launcher hands a lock over by a descriptor that is open for reading only and has a high number, unless a limit forbids that. A shell, or
+// flock(1), has no such one. A process with such a descriptor has the flock until it closes that or ends; others may let go of their flock.
 enum fdinfo_result {
 	FDINFO_WITHOUT,		// no descriptor of it has the flock; or the process has gone
 	FDINFO_CLOSES,		// one has, and the kernel closes it in exec: a start that just looks at the file has such a one, too
 	FDINFO_STAYS,		// one has that stays open in exec
+	FDINFO_HANDED_OVER,	// the same, and it is one that the launcher has handed over
 	FDINFO_UNSEEN,		// this process may not look, or the budget is used up
 };
 

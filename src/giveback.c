@@ -10,6 +10,7 @@
 #include "process.h"
 #include "record.h"
 #include "relatives.h"
+#include "successor.h"
 #include "tombstone.h"
 
 #include <errno.h>
@@ -230,9 +231,16 @@ bool lockfile_leave(struct lockfile *lock)
 		hold_leave_to_kernel(lock);
 		return false;
 	}
-	// What a child has in common with us, clone(CLONE_VM), it would lose with our munmap().
-	if (relatives_share_memory(&lock->budget))
-		return leave_all(lock, &own, &file);
+	if (process_has_children()) {
+		// With the flock in hand: nobody gets in before the record names the new copy, and nobody after that.
+		if (lock->goes_on && own.record.pid == pid && successor_record(&file, &own.record, lock->mapping != NULL)) {
+			hold_leave_to_kernel(lock);
+			return false;
+		}
+		// What a child has in common with us, clone(CLONE_VM), it would lose with our munmap().
+		if (relatives_share_memory(&lock->budget))
+			return leave_all(lock, &own, &file);
+	}
 	if (record_hints(&own.status) & RECORD_HINT_WAITERS)
 		waiters = keepers_find_waiters(&file);
 	if (waiters != WAITERS_NONE)

@@ -36,17 +36,24 @@ static bool mapping_keeps(int fd, dev_t device)
 	return true;
 }
 
-// Gives FD a high number for what is exec'd. That is to know whose it was: a process of another PID namespace may have our PID, and a mark
-// is replayed as easily as any variable. With hardly a number to spare it would be in the command's way.
-static void leave_open(struct lockfile *lock, int fd)
+// What is exec'd is to know whose FD was: a process of another PID namespace may have our PID, and a mark is replayed as easily as any
+// variable.
+static void leave_open(const struct lockfile *lock, int fd)
 {
-	lock->descriptor = descriptor_move_high(fd, true);
-	if (!lock->keep_descriptor && lock->descriptor < DESCRIPTOR_ASIDE) {
-		lock->hands_over = false;
-		(void)fcntl(lock->descriptor, F_SETFD, FD_CLOEXEC);
+	(void)fcntl(fd, F_SETOWN, lock->self.pid);
+}
+
+// With hardly a number to spare the copy would be in the command's way, and nobody gets one that he could write with. The descriptor itself is
+// closed by exec.
+static void hand_over(struct lockfile *lock, int fd, bool writes)
+{
+	int copy = writes ? -1 : descriptor_copy_high(fd, true);
+
+	lock->descriptor = fd;
+	if (copy == -1)
 		return;
-	}
-	(void)fcntl(lock->descriptor, F_SETOWN, lock->self.pid);
+	lock->handed = copy;
+	leave_open(lock, copy);
 }
 
 // A mapping holds the open file description, survives every close() and fork, and is gone with exec. Without memory for it, or where it
@@ -62,6 +69,8 @@ static void keep(struct lockfile *lock, int fd)
 
 void hold_keep(struct lockfile *lock, const struct claim *claim)
 {
+	const bool writes = claim->writable && claim->fd == claim->held;
+
 	lock->device = claim->status.st_dev;
 	lock->inode = claim->status.st_ino;
 	lock->recorded = claim->status.st_size > 0;
@@ -72,13 +81,15 @@ void hold_keep(struct lockfile *lock, const struct claim *claim)
 		record_hint(claim->fd, &claim->status, RECORD_HINT_MAPPED);
 	if (claim->fd != claim->held)
 		(void)close(claim->fd);
-	if (!lock->keep_descriptor && !lock->hands_over) {
-		keep(lock, claim->held);
-		return;
-	}
-	if (!lock->hands_over)
+	if (lock->keep_descriptor) {
 		lock->mapping = hold_map(claim->held);
-	leave_open(lock, claim->held);
+		lock->descriptor = descriptor_move_high(claim->held, true);
+		leave_open(lock, lock->descriptor);
+	} else if (lock->hands_over) {
+		hand_over(lock, claim->held, writes);
+	} else {
+		keep(lock, claim->held);
+	}
 }
 
 void hold_adopt(struct lockfile *lock, const struct mark_descriptor *descriptor)
@@ -106,6 +117,9 @@ void hold_close(struct lockfile *lock)
 {
 	struct stat status;
 
+	if (lock->handed)
+		(void)close(lock->handed);
+	lock->handed = 0;
 	if (lock->descriptor != -1 && fstat(lock->descriptor, &status) == 0 && status.st_dev == lock->device &&
 	    status.st_ino == lock->inode)
 		(void)close(lock->descriptor);

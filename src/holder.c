@@ -27,26 +27,39 @@
 #define LOOKS_HANGING 3
 #define LOOK_AT_OTHERS_NS UINT64_C(3000000)
 
-// Writes TO in the place of the record OLD, if that still is there. Without the flock, so under the record lock alone, as
+// Writes TO in the place of the record OLD, if that still is there, and STILL(TO). Without the flock, so under the record lock alone, as
 // everybody who writes does.
-static void replace(const struct mapped_file *file, const struct record *old, pid_t to)
+static bool replace_by(const struct mapped_file *file, const struct record *old, pid_t to, holder_still *still,
+		       int (*write)(int fd, pid_t pid, uint64_t start, struct stat *status))
 {
 	struct process_stat process;
 	struct record record;
 	struct stat status;
 	int fd = record_open(file->path, O_RDWR, &status);
+	bool written = false;
 	pid_t writer;
 
 	if (fd == -1)
-		return;
+		return false;
 	if (status.st_dev == file->device && status.st_ino == file->inode && record_lock(fd, F_WRLCK, &writer) == 0) {
 		// It still keeps the flock, now that nobody else can write: otherwise a process that has let go would be recorded.
-		if (record_read(fd, &record, &status) == 0 && record_is_same(&record, old) && keepers_keeps(to, file) &&
+		if (record_read(fd, &record, &status) == 0 && record_is_same(&record, old) && still(to, file) &&
 		    process_read_stat(to, &process) == 0)
-			(void)record_write(fd, to, process_start(&process), &status);
+			written = write(fd, to, process_start(&process), &status) == 0;
 		record_unlock(fd);
 	}
 	(void)close(fd);
+	return written;
+}
+
+static void replace(const struct mapped_file *file, const struct record *old, pid_t to)
+{
+	(void)replace_by(file, old, to, keepers_keeps_for_good, record_write);
+}
+
+bool holder_leave_to(const struct mapped_file *file, const struct record *own, pid_t to, holder_still *still)
+{
+	return replace_by(file, own, to, still, record_hand_on);
 }
 
 // Who was seen asleep, and how often.
@@ -76,6 +89,11 @@ static bool is_there_to_stay(pid_t pid, struct sleeper *sleeper)
 	return true;
 }
 
+bool holder_stays(pid_t pid)
+{
+	return is_there_to_stay(pid, &(struct sleeper){ 0 });
+}
+
 // Reads the record of FILE, whose path alone is known. False: there is no file, or the recorded process lives; *STAYS tells.
 static bool names_nobody(struct mapped_file *file, struct record *record, uid_t *owner, bool *stays)
 {
@@ -91,7 +109,7 @@ static bool names_nobody(struct mapped_file *file, struct record *record, uid_t 
 	return !*stays;
 }
 
-// Whether PID, which keeps FILE, is there to stay. Then it is recorded if it is root's or OWNER's.
+// Whether PID, which keeps FILE, is there to stay. Then it is recorded if it is root's or OWNER's, and keeps FILE for good.
 static bool record_if_it_stays(const struct mapped_file *file, const struct record *old, uid_t owner, pid_t pid)
 {
 	struct sleeper sleeper = { 0 };
@@ -211,7 +229,7 @@ bool holder_hand_on(const struct mapped_file *file, const struct process_self *s
 				return false;
 			missed += found.first == 0;
 			if (found.heir != 0) {
-				replace(file, &record, found.heir);
+				(void)holder_leave_to(file, &record, found.heir, keepers_keeps_for_good);
 				break;
 			}
 		}
@@ -236,7 +254,7 @@ bool holder_hand_on_mapped(const struct mapped_file *file, const struct process_
 		if (found.first == 0)
 			return false;
 		if (found.heir != 0 || late) {
-			replace(file, &record, found.heir != 0 ? found.heir : found.first);
+			(void)holder_leave_to(file, &record, found.heir != 0 ? found.heir : found.first, keepers_keeps_for_good);
 			return true;
 		}
 		pause_us(LOOK_AGAIN_US << (tries < 5 ? tries : 5));

@@ -10,8 +10,9 @@
 #include <stdbool.h>
 
 // The PID of the process that holds the lock file at PATH: the recorded process if it lives; else one that has the flock by a descriptor, or
-// maps the file. 0: not known. A process of root's or of the file's owner that keeps the flock and is there to stay is recorded, if this
-// process may write: peers know only the record. Nobody else ever is: anybody may map, and take the flock of, a file that they may read.
+// maps the file. 0: not known. A process of root's or of the file's owner that maps the file, or has a descriptor that the launcher handed over, and
+// is there to stay is recorded, if this process may write: peers know only the record. Nobody else ever is: anybody may map, and take the
+// flock of, a file that they may read; and a process that took the flock by itself may let go of it and live on.
 // *STAYS: it was recorded by now, or is there to stay.
 pid_t holder_find(const char *path, struct budget *budget, bool *stays);
 
@@ -21,6 +22,15 @@ pid_t holder_find_inherited(const char *path, struct budget *budget, bool *stays
 
 // Whether nobody has the flock on the file at PATH. Takes it for an instant.
 bool holder_flock_is_free(const char *path);
+
+// Whether PID is there to stay: it sleeps, or works for longer than any child does before it calls exec.
+bool holder_stays(pid_t pid);
+
+// Whether PID still is what it was found to be.
+typedef bool holder_still(pid_t pid, const struct mapped_file *file);
+
+// Writes the process TO into the record of FILE, if that still is OWN, this process' own, and STILL(TO). Returns whether.
+bool holder_leave_to(const struct mapped_file *file, const struct record *own, pid_t to, holder_still *still);
 
 // At the end of this process, which FILE may name in its record, as it did in OWN: if a process forked from it keeps the lock,
 // records that one. A child that is about to call exec will not keep it, so one is given some time to; WATCH_FLOCK: which shows in the

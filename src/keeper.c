@@ -148,13 +148,11 @@ static void prepare_command(void)
 static void find_outer(void)
 {
 	const char *mark = getenv(CONFIG_PREFIX "CLUSTER_INSTANCE");
-	char *outer = mark ? strdup(mark) : NULL, *dot = outer ? strrchr(outer, '.') : NULL;
+	const char *end = mark ? strrchr(mark, '.') : NULL;
+	const char *dot = end ? memrchr(mark, '.', (size_t)(end - mark)) : NULL;
 
-	if (!dot)
-		return;
-	*dot = '\0';
-	dot = strrchr(outer, '.');
-	keeper.lock.outer = dot ? dot + 1 : NULL;
+	if (dot)
+		keeper.lock.outer = etcd_bytes(dot + 1, (size_t)(end - dot - 1));
 }
 
 static void open_cluster(void)
@@ -221,7 +219,7 @@ static struct go flagged(const struct clusterholder *holder)
 }
 
 // By this process itself or an ancestor: the lock goes on under its own keeper.
-static struct go passed(void)
+static struct go pass_by(void)
 {
 	give_back();
 	return (struct go){ .how = GO_UNGUARDED, .fence = keeper.lock.holder.created };
@@ -232,7 +230,7 @@ static struct go held(void)
 	struct clusterholder holder = clustervalue_read(&keeper.lock.holder.value);
 
 	if (clusterlock_is_outer(&keeper.lock))
-		return passed();
+		return pass_by();
 	if (keeper.config.on_held != ON_HELD_FLAG)
 		refuse(&holder);
 	return flagged(&holder);

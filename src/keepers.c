@@ -191,7 +191,12 @@ bool keepers_keeps(pid_t pid, const struct mapped_file *file)
 	if (keepers_maps(pid, file))
 		return true;
 	result = fdinfo_look(pid, file);
-	return result == FDINFO_STAYS || result == FDINFO_CLOSES;
+	return result != FDINFO_WITHOUT && result != FDINFO_UNSEEN;
+}
+
+bool keepers_keeps_for_good(pid_t pid, const struct mapped_file *file)
+{
+	return keepers_maps(pid, file) || fdinfo_look(pid, file) == FDINFO_HANDED_OVER;
 }
 
 bool keepers_is_credible(pid_t pid, uid_t owner)
@@ -349,7 +354,7 @@ static bool has_counted(pid_t pid, const struct mapped_file *file, enum keepers_
 {
 	enum fdinfo_result result = fdinfo_look(pid, file);
 
-	return result == FDINFO_STAYS || (result == FDINFO_CLOSES && count == KEEPERS_ALL);
+	return result == FDINFO_STAYS || result == FDINFO_HANDED_OVER || (result == FDINFO_CLOSES && count == KEEPERS_ALL);
 }
 
 static bool is_stranger(pid_t pid, uid_t owner)

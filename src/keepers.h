@@ -33,6 +33,10 @@ bool keepers_maps(pid_t pid, const struct mapped_file *file);
 // Whether PID keeps FILE's flock: by a mapping as above, or by an open descriptor. False where that cannot be seen.
 bool keepers_keeps(pid_t pid, const struct mapped_file *file);
 
+// The same, and it does until it ends, or at least has no way to let go that a shell or flock(1) would use: by a mapping, or by a descriptor that
+// the launcher handed over. No other is to be recorded: a shell may let go of its flock and live on.
+bool keepers_keeps_for_good(pid_t pid, const struct mapped_file *file);
+
 // Whether PID's user is root or OWNER: the owner of a lock file may have any process in its record, a stranger none.
 bool keepers_is_credible(pid_t pid, uid_t owner);
 

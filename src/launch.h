@@ -16,10 +16,12 @@
 
 struct launch {
 	struct options options;
-	const char *shim;
+	const char *shim;	// this machine's
+	const char *preloaded;	// what the command can load: that one, or another machine's; NULL: none
 	const char *keeper;	// what takes a cluster's lock; "": it was not built
 	const char *file;	// of the command
 	const char *outer;	// the mark of the locks around this one; NULL: there is none
+	const char *resolved;	// its path, free of symlinks; NULL: not known yet
 	struct config config;
 	struct lockname lock_name;
 	char *lock_path;

@@ -23,7 +23,7 @@ static _Noreturn void become_keeper(struct launch *launch, uint64_t deadline)
 		LAUNCH_JOIN(launch, "--file=", launch->file),
 		LAUNCH_JOIN(launch, "--preload=", launch_preload(launch)),
 		LAUNCH_JOIN(launch, "--deadline=", nanoseconds),
-		launch->options.no_preload ? NULL : LAUNCH_JOIN(launch, "--shim=", launch->shim),
+		launch->preloaded ? LAUNCH_JOIN(launch, "--shim=", launch->preloaded) : NULL,
 		(char[]){ "--" },
 	};
 	size_t count = 0, given = 0;

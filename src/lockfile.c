@@ -237,7 +237,8 @@ static void resume(struct lockfile *lock, const struct stat *status)
 	remember(lock, status);
 	if (keepers_maps(0, &file))
 		return;
-	for (int tries = 1; !budget_is_over(&lock->budget); tries++) {
+	// Taken by this very process it stays busy: by a descriptor of which no mark tells any more, or by a child from before.
+	for (int tries = 1; keepers_find_taker(&file) != lock->self.pid && !budget_is_over(&lock->budget); tries++) {
 		if (attempt(lock, 0, 0, &claim) == CLAIM_OWN)
 			return;
 		if (tries % 16 == 0 && keepers_find_mapper(&file) != 0)
@@ -408,6 +409,19 @@ static bool is_final(enum claim_result result)
 	return result == CLAIM_TAKEN || result == CLAIM_OWN || result == CLAIM_HELD || result == CLAIM_FAILED;
 }
 
+// The holder that the record names has it from a process that was ending, an instant ago. It may be ending, too, for that very reason: a
+// subshell whose pipe has closed, a worker whose master has gone. Returns whether it has ended.
+static bool await_settled(struct lockfile *lock, const struct claim *claim)
+{
+	uint64_t end, settled;
+
+	if (claim->settles_in == 0 || budget_is_over(&lock->budget))
+		return false;
+	end = budget_end(&lock->budget);
+	settled = pause_clock() + claim->settles_in;
+	return watch_process(claim->holder, settled < end ? settled : end) == 0;
+}
+
 enum lockfile_result lockfile_try(struct lockfile *lock, bool patient, struct lockfile_outcome *outcome)
 {
 	struct looks looks = { 0 };
@@ -426,6 +440,8 @@ enum lockfile_result lockfile_try(struct lockfile *lock, bool patient, struct lo
 		// Replaced again and again, by whom it does not say.
 		if (result == CLAIM_AGAIN && budget_is_over(&lock->budget))
 			result = CLAIM_HELD;
+		if (result == CLAIM_HELD && patient && await_settled(lock, &claim))
+			continue;
 		if (is_final(result))
 			return conclude(result, &claim, outcome);
 		pause_us(LOOK_AGAIN_US);

@@ -18,9 +18,10 @@ struct lockfile {
 	struct process_self self;
 	bool keep_descriptor;		// an open descriptor for what is exec'd: scope tree; set where no record could be written
 	pid_t asked_to_end;		// who was asked to end so that this process takes the lock; 0: nobody
-	bool hands_over;		// exec follows, and what is exec'd is to inherit the descriptor
+	bool hands_over;		// exec follows, and what is exec'd is to inherit a descriptor
 	int inherited;			// a descriptor from the process that started this one, which may have the file's flock. The next attempt to
 					// take the lock takes it up or closes it; 0: none
+	bool goes_on;			// the lock is the program's: at its end a new copy of that program gets it
 	bool threads;			// other threads may be at work: nothing of the whole process may be changed
 
 	// Set when the lock is taken or adopted.
@@ -28,6 +29,7 @@ struct lockfile {
 	ino_t inode;
 	void *mapping;			// NULL: none. It keeps the flock without a descriptor
 	int descriptor;			// -1: none
+	int handed;			// a copy of that for what is exec'd; 0: none
 	bool recorded;			// the file has a record: of this process, if it could write one
 	bool unwritable;		// the record is another process': this one could not write
 	bool layered;			// a mapping does not keep the flock: a file system that lies over others

@@ -4,6 +4,7 @@
 #include "canonical.h"
 #include "digest.h"
 #include "loader.h"
+#include "scratch.h"
 #include "text.h"
 
 #include <errno.h>
@@ -12,11 +13,25 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SYSTEM_DIRECTORY "/var/lock"
 #define FILE_PREFIX "py_exclusivelock_"
 #define DELETED " (deleted)"
 // How many scripts may interpret one another: the kernel's limit, see execve(2).
 #define INTERPRETERS 5
+
+// A backslash before each space and backslash tells "a b" from "a" "b".
+static void walk_argument(const char *at, void (*piece)(void *context, const char *bytes, size_t length), void *context)
+{
+	for (;;) {
+		size_t length = strcspn(at, " \\");
+
+		piece(context, at, length);
+		at += length;
+		if (!*at)
+			return;
+		piece(context, "\\", 1);
+		piece(context, at++, 1);
+	}
+}
 
 void lockname_walk(const struct lockname *name, void (*piece)(void *context, const char *bytes, size_t length),
 		   void *context)
@@ -24,7 +39,7 @@ void lockname_walk(const struct lockname *name, void (*piece)(void *context, con
 	piece(context, name->text, strlen(name->text));
 	for (char *const *argument = name->arguments; argument && *argument; argument++) {
 		piece(context, " ", 1);
-		piece(context, *argument, strlen(*argument));
+		walk_argument(*argument, piece, context);
 	}
 }
 
@@ -71,6 +86,23 @@ static bool is_other_file(const char *execfn)
 	       (named.st_dev != exe.st_dev || named.st_ino != exe.st_ino);
 }
 
+// The program that is started through the loader at PATH, which stays where none is named. glibc's loader puts the program's path into the
+// vector as AT_EXECFN (elf/rtld.c, dl_main()); musl's leaves its own there.
+static int path_of_loaded(const char *execfn, char path[PATH_MAX])
+{
+	char *memory;
+	const char *program;
+	int result;
+
+	if (strchr(execfn, '/') && is_other_file(execfn))
+		return canonical_path(execfn, path);
+	memory = scratch_get();
+	program = memory ? loader_own_program(memory) : NULL;
+	result = program ? canonical_path(program, path) : 0;
+	scratch_free(memory);
+	return result;
+}
+
 int lockname_of_program(const char *execfn, char *const *argv, char path[PATH_MAX], bool *script)
 {
 	ssize_t length = readlinkat(AT_FDCWD, "/proc/self/exe", path, PATH_MAX - 1);
@@ -81,10 +113,9 @@ int lockname_of_program(const char *execfn, char *const *argv, char path[PATH_MA
 		return execfn ? canonical_path(execfn, path) : (errno = ENOENT, -1);
 	path[length] = '\0';
 	drop_deleted(path, (size_t)length);
-	// Started through the loader, a program is the one that the loader has put into the vector (glibc, elf/rtld.c, dl_main).
 	*script = false;
-	if (execfn && loader_is(path) && is_other_file(execfn))
-		return canonical_path(execfn, path);
+	if (execfn && loader_is(path))
+		return path_of_loaded(execfn, path);
 	*script = execfn && strcmp(execfn, path) != 0 && may_be_script(execfn, argv) && is_other_file(execfn);
 	return *script ? canonical_path(execfn, path) : 0;
 }
@@ -142,27 +173,14 @@ static void file_name(const struct lockname *name, const char *suffix, char file
 	text_add(&text, suffix);
 }
 
-static bool is_directory(const char *path)
-{
-	struct stat status;
-
-	return fstatat(AT_FDCWD, path, &status, 0) == 0 && S_ISDIR(status.st_mode);
-}
-
-int lockname_path(const struct lockname *name, const char *directory, const char *tmpdir, char path[PATH_MAX])
+int lockname_path(const struct lockname *name, const char *directory, char *const *environment, char path[PATH_MAX], struct lockdir *found)
 {
 	struct text text = text_in(path, PATH_MAX);
-	const char *suffix = ".lock";
 	char file[NAME_MAX + 1];
 
-	if (!directory && is_directory(SYSTEM_DIRECTORY)) {
-		directory = SYSTEM_DIRECTORY;
-	} else if (!directory) {
-		directory = tmpdir && tmpdir[0] == '/' ? tmpdir : "/tmp";
-		suffix = ".pid";
-	}
-	file_name(name, suffix, file);
-	text_add(&text, directory);
+	if (lockdir_find(directory, environment, &text, found) == -1)
+		return -1;
+	file_name(name, found->kind == LOCKDIR_TEMPORARY ? ".pid" : ".lock", file);
 	text_add(&text, "/");
 	text_add(&text, file);
 	if (text.cut) {

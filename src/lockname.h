@@ -3,12 +3,14 @@
 #ifndef EXLOCK_LOCKNAME_H
 #define EXLOCK_LOCKNAME_H
 
+#include "lockdir.h"
+
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
-// A lock's name: a text, then each of ARGUMENTS behind a space. The pieces stay where they are (a command
+// A lock's name: a text, then each of ARGUMENTS behind a space, with a backslash before each space and backslash in it. The pieces stay where they are (a command
 // line may have megabytes), so a name is walked, never joined.
 struct lockname {
 	const char *text;
@@ -29,10 +31,10 @@ int lockname_of_program(const char *execfn, char *const *argv, char path[PATH_MA
 // behind that, which the kernel put there together with the interpreter and its option.
 char *const *lockname_arguments(char *const *argv, const char *execfn);
 
-// Writes the path of NAME's lock file to PATH: DIRECTORY, or if that is NULL /var/lock, or if that is no directory
-// TMPDIR (may be NULL) or /tmp. The file name is Python's quote_plus of the name, with a digest for its end where
-// it would pass 255 bytes. Returns 0, or -1 and errno ENAMETOOLONG.
-int lockname_path(const struct lockname *name, const char *directory, const char *tmpdir, char path[PATH_MAX]);
+// Writes the path of NAME's lock file to PATH: in DIRECTORY, or if that is NULL in the default one, as lockdir_find() has it. The file name
+// is Python's quote_plus of the name, with a digest for its end where it would pass 255 bytes. Returns 0 and what was FOUND, or -1 and
+// errno: ENAMETOOLONG, or there is no directory.
+int lockname_path(const struct lockname *name, const char *directory, char *const *environment, char path[PATH_MAX], struct lockdir *found);
 
 // The other way: NAME gets, unquoted and ended by a zero byte, what the file name FILE says of its lock's name; *CUT tells
 // whether that is only the beginning, with a digest for the rest. Returns its length, or -1: FILE is no lock file's name.

@@ -2,6 +2,7 @@
 #include "options.h"
 
 #include "config.h"
+#include "lockdir.h"
 #include "text.h"
 
 #include <string.h>
@@ -12,7 +13,7 @@
 #define WORD_MAX 256
 
 enum value { NONE, NEEDED, POSSIBLE };
-enum special { VARIABLE, NAME, USER, REPLACE, CLOSE, NO_PRELOAD, PRINT, CLUSTER, ABOUT_CLUSTER, HELP, VERSION };
+enum special { VARIABLE, NAME, REPLACE, OLDER_THAN, CLOSE, NO_PRELOAD, PRINT, CLUSTER, ABOUT_CLUSTER, HELP, VERSION };
 
 static const struct option {	// NOLINT(clang-analyzer-optin.performance.Padding): in the order in which the table reads
 	char letter;		// 0: none
@@ -25,10 +26,11 @@ static const struct option {	// NOLINT(clang-analyzer-optin.performance.Padding)
 	{ 'n', "name", NEEDED, NULL, { NULL, NULL }, NAME },
 	{ 'a', "by-args", NONE, NULL, { CONFIG_PREFIX "BY", "args" }, VARIABLE },
 	{ 'd', "dir", NEEDED, CONFIG_PREFIX "DIR", { NULL, NULL }, VARIABLE },
-	{ 'u', "user", NONE, NULL, { NULL, NULL }, USER },
+	{ 'u', "user", NONE, NULL, { CONFIG_PREFIX "DIR", LOCKDIR_WORD }, VARIABLE },
 	{ 'w', "wait", NONE, NULL, { CONFIG_PREFIX "ON_HELD", "wait" }, VARIABLE },
 	{ 't', "timeout", NEEDED, CONFIG_PREFIX "TIMEOUT", { CONFIG_PREFIX "ON_HELD", "wait" }, VARIABLE },
 	{ 'r', "replace", POSSIBLE, NULL, { NULL, NULL }, REPLACE },
+	{ 0, "older-than", NEEDED, NULL, { NULL, NULL }, OLDER_THAN },
 	{ 'f', "flag", NONE, NULL, { CONFIG_PREFIX "ON_HELD", "flag" }, VARIABLE },
 	{ 'E', "exit-code", NEEDED, CONFIG_PREFIX "EXIT_CODE", { NULL, NULL }, VARIABLE },
 	{ 'q', "quiet", NONE, NULL, { CONFIG_PREFIX "QUIET", "1" }, VARIABLE },
@@ -77,7 +79,7 @@ static void set(struct options *options, const char *variable, const char *value
 }
 
 // VALUE is NULL where none was given.
-static enum options_request apply(struct options *options, const struct option *option, const char *value, const char *runtime)
+static enum options_request apply(struct options *options, const struct option *option, const char *value)
 {
 	if (option->variable)
 		set(options, option->variable, value);
@@ -86,6 +88,7 @@ static enum options_request apply(struct options *options, const struct option *
 	switch (option->special) {
 	case NAME: options->name = value && value[0] ? value : NULL; break;
 	case REPLACE: options->replace = value && value[0] ? value : REPLACE_SECONDS; break;
+	case OLDER_THAN: options->older_than = value; break;
 	case CLOSE: options->close = true; break;
 	case NO_PRELOAD: options->no_preload = true; break;
 	case PRINT: options->print = true; break;
@@ -95,11 +98,6 @@ static enum options_request apply(struct options *options, const struct option *
 			set(options, CONFIG_PREFIX "CLUSTER", value);
 		break;
 	case ABOUT_CLUSTER: options->about_cluster = option->word; break;
-	case USER:
-		if (!runtime || !runtime[0])
-			return wrong(options, "XDG_RUNTIME_DIR is not set, as --user needs it (use --dir)", "", 0, "");
-		set(options, CONFIG_PREFIX "DIR", runtime);
-		break;
 	case HELP: return OPTIONS_HELP;
 	case VERSION: return OPTIONS_VERSION;
 	case VARIABLE: break;
@@ -124,7 +122,7 @@ static const struct option *find_word(const char *word, size_t length)
 }
 
 // The option "--WORD" or "--WORD=VALUE" at *AT, which moves on to its value where that is apart.
-static enum options_request parse_word(struct options *options, char ***at, const char *runtime)
+static enum options_request parse_word(struct options *options, char ***at)
 {
 	const char *argument = **at, *value = NULL;
 	size_t length = strcspn(argument, "=");
@@ -138,11 +136,11 @@ static enum options_request parse_word(struct options *options, char ***at, cons
 		return wrong(options, "", argument, length, " takes no value" SEE);
 	if (!value && option->value == NEEDED && !(value = *++*at))
 		return wrong(options, "", argument, length, " needs a value" SEE);
-	return apply(options, option, value, runtime);
+	return apply(options, option, value);
 }
 
 // The letters of "-LETTERS" at *AT; the value of the last one may be attached or apart.
-static enum options_request parse_letters(struct options *options, char ***at, const char *runtime)
+static enum options_request parse_letters(struct options *options, char ***at)
 {
 	for (const char *letter = **at + 1; *letter; letter++) {
 		const struct option *option = find_letter(*letter);
@@ -154,14 +152,14 @@ static enum options_request parse_letters(struct options *options, char ***at, c
 			return wrong(options, "unknown option '-", letter, 1, "'" SEE);
 		if (valued && !value && !(value = *++*at))
 			return wrong(options, "-", letter, 1, " needs a value" SEE);
-		request = apply(options, option, value, runtime);
+		request = apply(options, option, value);
 		if (request != OPTIONS_RUN || valued)
 			return request;
 	}
 	return OPTIONS_RUN;
 }
 
-enum options_request options_parse(char **arguments, const char *runtime, struct options *options)
+enum options_request options_parse(char **arguments, struct options *options)
 {
 	*options = (struct options){ .count = 0 };
 	for (; *arguments && (*arguments)[0] == '-' && (*arguments)[1]; arguments++) {
@@ -172,11 +170,13 @@ enum options_request options_parse(char **arguments, const char *runtime, struct
 			arguments++;
 			break;
 		}
-		request = word ? parse_word(options, &arguments, runtime) : parse_letters(options, &arguments, runtime);
+		request = word ? parse_word(options, &arguments) : parse_letters(options, &arguments);
 		if (request != OPTIONS_RUN)
 			return request;
 	}
 	options->command = arguments;
+	if (options->older_than && !options->replace)
+		return wrong(options, "--older-than needs --replace" SEE, "", 0, "");
 	// It would do nothing, and there would be no lock in the cluster.
 	if (options->about_cluster && !options->cluster)
 		return wrong(options, "--", options->about_cluster, strlen(options->about_cluster), " needs --cluster" SEE);

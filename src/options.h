@@ -18,6 +18,7 @@ enum options_request { OPTIONS_RUN, OPTIONS_HELP, OPTIONS_VERSION, OPTIONS_WRONG
 struct options {
 	const char *name;	// NULL: none was given
 	const char *replace;	// seconds; NULL: the holder is left alone
+	const char *older_than;	// how long the holder has to have run to be replaced; NULL: no matter how long
 	bool no_preload;
 	bool close;		// the command does not inherit the lock's descriptor
 	bool print;
@@ -30,8 +31,8 @@ struct options {
 };
 
 // Understands ARGUMENTS, which end with NULL, as getopt_long(3) would with "+" and without abbreviations; an option that is there twice
-// counts as it was given last, and one about a cluster goes with --cluster. RUNTIME is $XDG_RUNTIME_DIR, or NULL. Help and version are
-// what is wanted as soon as they are asked for; with OPTIONS_WRONG `error` says what is. Pure.
-enum options_request options_parse(char **arguments, const char *runtime, struct options *options);
+// counts as it was given last, and one about a cluster goes with --cluster. Help and version are what is wanted as soon as they
+// are asked for; with OPTIONS_WRONG `error` says what is. Pure.
+enum options_request options_parse(char **arguments, struct options *options);
 
 #endif

@@ -333,13 +333,27 @@ bool process_is_ending(pid_t pid)
 	return (status.flags & PF_EXITING) != 0 && (status.state != 'Z' || status.threads == 1 || !has_working_thread(pid));
 }
 
+bool process_is_younger(const struct process_stat *status, uint64_t ticks)
+{
+	struct timespec now;
+
+	return clock_gettime(CLOCK_BOOTTIME, &now) == 0 &&
+	       (uint64_t)now.tv_sec * TICKS_PER_SECOND + (uint64_t)now.tv_nsec / NS_PER_TICK < status->start + ticks;
+}
+
+bool process_has_children(void)
+{
+	siginfo_t child;
+
+	return waitid(P_ALL, 0, &child, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0 || errno != ECHILD;
+}
+
 bool process_has_forked(void)
 {
 	struct sigaction action;
 	struct rusage ended;
-	siginfo_t child;
 
-	if (waitid(P_ALL, 0, &child, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0 || errno != ECHILD)
+	if (process_has_children())
 		return true;
 	// One that was waited for has left its page faults, and perhaps a child of its own.
 	if (getrusage(RUSAGE_CHILDREN, &ended) == -1 || ended.ru_minflt != 0)

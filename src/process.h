@@ -88,6 +88,12 @@ bool process_began_before(pid_t pid, const struct timespec *time);
 // Whether PID has begun to end, or has ended. (A process that calls exec gives up its mappings, too, but does not end.)
 bool process_is_ending(pid_t pid);
 
+// Whether the process of STATUS began less than so many TICKS, hundredths of a second, ago.
+bool process_is_younger(const struct process_stat *status, uint64_t ticks);
+
+// Whether this process has children that live, or that nobody has waited for. Also true if that cannot be told.
+bool process_has_children(void);
+
 // Whether this process has forked, ever, others that may have forked in turn. Also true if that cannot be told.
 bool process_has_forked(void);
 

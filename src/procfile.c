@@ -42,23 +42,23 @@ ssize_t procfile_read(const char *path, char *buffer, size_t size)
 	return length;
 }
 
-static void read_lines(int fd, char *buffer, bool (*visit)(void *context, const char *line, size_t length), void *context)
+static void read_parts(int fd, char *buffer, char end, bool (*visit)(void *context, const char *part, size_t length), void *context)
 {
 	size_t used = 0;
 	bool done = false, skipping = false;
 	ssize_t got;
 
 	while (!done && (got = read(fd, buffer + used, SCRATCH_SIZE - used)) > 0) {
-		char *line = buffer, *newline;
+		char *part = buffer, *behind;
 
 		used += (size_t)got;
-		while (!done && (newline = memchr(line, '\n', used - (size_t)(line - buffer))) != NULL) {
-			done = !skipping && visit(context, line, (size_t)(newline - line));
+		while (!done && (behind = memchr(part, end, used - (size_t)(part - buffer))) != NULL) {
+			done = !skipping && visit(context, part, (size_t)(behind - part));
 			skipping = false;
-			line = newline + 1;
+			part = behind + 1;
 		}
-		used -= (size_t)(line - buffer);
-		memmove(buffer, line, used);
+		used -= (size_t)(part - buffer);
+		memmove(buffer, part, used);
 		if (!done && used == SCRATCH_SIZE) {
 			done = !skipping && visit(context, buffer, used);
 			skipping = true;
@@ -67,17 +67,27 @@ static void read_lines(int fd, char *buffer, bool (*visit)(void *context, const 
 	}
 }
 
-int procfile_lines(const char *path, bool (*visit)(void *context, const char *line, size_t length), void *context)
+static int visit_parts(const char *path, char end, bool (*visit)(void *context, const char *part, size_t length), void *context)
 {
 	char *buffer = scratch_get();
 	int fd = buffer ? openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC) : -1;
 
 	if (fd != -1) {
-		read_lines(fd, buffer, visit, context);
+		read_parts(fd, buffer, end, visit, context);
 		(void)close(fd);
 	}
 	scratch_free(buffer);
 	return fd == -1 ? -1 : 0;
+}
+
+int procfile_lines(const char *path, bool (*visit)(void *context, const char *line, size_t length), void *context)
+{
+	return visit_parts(path, '\n', visit, context);
+}
+
+int procfile_strings(const char *path, bool (*visit)(void *context, const char *string, size_t length), void *context)
+{
+	return visit_parts(path, '\0', visit, context);
 }
 
 static void list_numbers(int fd, char *buffer, bool (*visit)(void *context, pid_t number), void *context)

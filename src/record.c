@@ -22,6 +22,9 @@
 #define BOOT_UNKNOWN UINT32_MAX
 // A PID and its newline, with room to spare for the blanks of others.
 #define CONTENT_MAX 64
+#define NS_PER_SECOND INT64_C(1000000000)
+// How long a process may be ending to which the lock was left: as long as all looks of a start may take.
+#define SETTLES_NS INT64_C(250000000)
 // The PID of a process that always lives.
 #define FIRST_PROCESS '1'
 #define LOOKS_SHORT 3
@@ -112,8 +115,10 @@ struct record record_parse(const char *content, size_t length, long nanoseconds)
 		at++;
 	if (!text_parse_number(&at, end, &number) || number > INT32_MAX)
 		return record;
-	if (at < end && *at == '\n')
+	if (at < end && *at == '\n') {
 		record.stamp = (uint32_t)nanoseconds;
+		record.handed_on = end - at > 1 && at[1] == '\n';
+	}
 	else if (at < end && *at != ' ' && *at != '\t' && *at != '\r')
 		return record;
 	record.pid = (pid_t)number;
@@ -252,13 +257,14 @@ static void put_mode(int fd, mode_t mode)
 		(void)fchmod(fd, (now.st_mode & 07777 & ~(mode_t)RECORD_HINT_LEFT) | S_ISVTX);
 }
 
-int record_write(int fd, pid_t pid, uint64_t start, struct stat *status)
+// ENDING follows the PID, and says that it is stamped.
+static int write_record(int fd, pid_t pid, const char *ending, uint64_t start, struct stat *status)
 {
-	char content[TEXT_NUMBER_MAX + 1];
+	char content[TEXT_NUMBER_MAX + 2];
 	struct text text = text_in(content, sizeof(content));
 
 	text_number(&text, (uint64_t)pid);
-	text_add(&text, "\n");
+	text_add(&text, ending);
 	put_mode(fd, status->st_mode);
 	if (put(fd, content, text.length, status->st_size) == -1)
 		return -1;
@@ -266,7 +272,29 @@ int record_write(int fd, pid_t pid, uint64_t start, struct stat *status)
 		return 0;
 	if (fstat(fd, status) == -1)
 		return -1;
-	return status->st_size == 0 ? 0 : ftruncate(fd, (off_t)text.length - 1);
+	return status->st_size == 0 ? 0 : ftruncate(fd, (off_t)(text.length - strlen(ending)));
+}
+
+int record_write(int fd, pid_t pid, uint64_t start, struct stat *status)
+{
+	return write_record(fd, pid, "\n", start, status);
+}
+
+int record_hand_on(int fd, pid_t pid, uint64_t start, struct stat *status)
+{
+	return write_record(fd, pid, "\n\n", start, status);
+}
+
+// By the wall clock, of which a step can only make a refusal come sooner or that much later.
+uint64_t record_settles_in(const struct record *record, const struct stat *status)
+{
+	struct timespec now;
+	int64_t age;
+
+	if (!record->handed_on || clock_gettime(CLOCK_REALTIME, &now) == -1)
+		return 0;
+	age = ((int64_t)now.tv_sec - status->st_ctim.tv_sec) * NS_PER_SECOND + now.tv_nsec - status->st_ctim.tv_nsec;
+	return age >= 0 && age < SETTLES_NS ? (uint64_t)(SETTLES_NS - age) : 0;
 }
 
 void record_close(int fd, const struct stat *status)

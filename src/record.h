@@ -36,6 +36,7 @@ struct record {
 	pid_t pid;		// 0: names no process
 	uint32_t stamp;		// as it is in the file, see record_has_stamp(); PROCESS_NO_STAMP: the record has none
 	bool empty;		// the file has no content: its creator has not written yet
+	bool handed_on;		// an ending process has written it: record_hand_on()
 	bool on_disk;		// the file's device is a disk
 };
 
@@ -64,6 +65,14 @@ int record_open_to_hint(const char *path, struct stat *status);
 // Never half a record: with RLIMIT_FSIZE too low the file is left empty, which is no error: the flock alone has to do.
 // Sets the sticky bit where it is missing and we may: a peer made the file. Returns 0, or -1 and errno: nothing of use is in the file.
 int record_write(int fd, pid_t pid, uint64_t start, struct stat *status);
+
+// The same by a process that ends and leaves the lock to PID: with a second newline, which peers do not see. PID may be ending, too, which
+// only shows once this process has gone.
+int record_hand_on(int fd, pid_t pid, uint64_t start, struct stat *status);
+
+// For how many nanoseconds more RECORD, in the file of STATUS, may name a process that the lock was left to while it was ending. 0: it does
+// not.
+uint64_t record_settles_in(const struct record *record, const struct stat *status);
 
 // Closes the record of the deleted file FD, which has STATUS and is not empty: for peers that have it open and do not look whether it
 // still is at the path it names a process that always lives. Over what it says now, so that no peer sees it empty.

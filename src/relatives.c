@@ -10,7 +10,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 // Processes whose children are still to be looked at. The kernel gives this memory page by page as it is written.
@@ -189,9 +188,7 @@ static bool shares_memory(void *context, pid_t pid, bool certain)
 bool relatives_share_memory(struct budget *budget)
 {
 	bool found = false;
-	siginfo_t child;
 
-	if (waitid(P_ALL, 0, &child, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0)
-		relatives_of_self(NULL, shares_memory, &found, budget);
+	relatives_of_self(NULL, shares_memory, &found, budget);
 	return found;
 }

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "replace.h"
 
+#include "fdinfo.h"
 #include "keepers.h"
 #include "pause.h"
+#include "process.h"
 #include "procfile.h"
 #include "rawcall.h"
 #include "record.h"
@@ -20,23 +22,68 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
-#define LOOKS_FOR_STRANGER 5
 #define LOOK_AGAIN_US 1000
-// How long the launcher may take to get in line before the holder is asked to end all the same: where /proc/locks does not tell.
+// A start that looks at the file has its flock for an instant, too. A process that has it at so many looks keeps it.
+#define LOOKS_FOR_KEEPER 5
+// How long the launcher may take to get in line before the job is asked to end all the same: where /proc/locks does not tell.
 #define IN_LINE_NS UINT64_C(250000000)
 // It is in line for an instant, too, when it first tries the lock.
 #define LOOKS_IN_LINE 3
+// Between two looks at a job that ends, for what it has forked meanwhile.
+#define LOOK_AT_JOB_NS UINT64_C(20000000)
+// How long killed processes may take to go: they may have much memory.
+#define KILLED_NS UINT64_C(10000000000)
+// How long a job that has given the lock back may take to end before it is said that it has not.
+#define ENDING_NS UINT64_C(500000000)
+// A process that moves in that time is not frozen.
+#define MOVES_NS UINT64_C(200000000)
+#define NS_PER_TICK UINT64_C(10000000)
+#define NS_PER_SECOND UINT64_C(1000000000)
+#define UNSURE "the lock file does not say without doubt who that is"
 
-// Whom to end: the open process, and the record that says so.
+// The lock file, and the users that count.
 struct target {
-	int fd;
+	const char *path;
 	struct record record;
 	struct stat status;
+	pid_t holder;		// which the record names; 0: none that lives
+	uid_t holder_user;
+	pid_t launcher;
+	pid_t stranger;		// a process that has the flock, and that may not be ended
+	struct budget budget;
+	struct job *job;
 };
 
-// Whether somebody other than root, this user and OWNER, whose file is at PATH, may put another file into its place: root's own file of
+static bool find_user(pid_t pid, uid_t *user)
+{
+	char path[PROCFILE_PATH];
+	struct stat status;
+
+	if (stat(procfile_path(path, pid, ""), &status) == -1)
+		return false;
+	*user = status.st_uid;
+	return true;
+}
+
+static struct mapped_file file_of(struct target *target)
+{
+	return (struct mapped_file){ .device = target->status.st_dev, .inode = target->status.st_ino, .path = target->path, .budget = &target->budget };
+}
+
+static bool is_process(pid_t pid, const void *other)
+{
+	return pid == *(const pid_t *)other;
+}
+
+static bool is_ancestor(pid_t pid)
+{
+	return pid == getpid() || process_find_ancestor(is_process, &pid) != 0;
+}
+
+// Whether another user than root, this one and OWNER, whose file is at PATH, may put another file into its place: root's own file of
 // another lock, say.
 static bool may_be_moved(const char *path, uid_t owner)
 {
@@ -51,46 +98,212 @@ static bool may_be_moved(const char *path, uid_t owner)
 	       ((status.st_mode & S_IWOTH) && !(status.st_mode & S_ISVTX));
 }
 
-// Why RECORD, in the file of STATUS at PATH, does not decide whom this process signals; NULL: it does.
-static const char *find_doubt(const char *path, const struct record *record, const struct stat *status)
+// Why the lock file decides about nobody that this process signals; NULL: it does.
+static const char *find_doubt(const struct target *target)
 {
-	if (!S_ISREG(status->st_mode) || status->st_nlink != 1)
+	if (!S_ISREG(target->status.st_mode) || target->status.st_nlink != 1)
 		return "the lock file is not a regular file with one link";
-	if (record->stamp == PROCESS_NO_STAMP)
-		return "the lock file does not say without doubt who that is";
-	if (status->st_mode & (S_IWGRP | S_IWOTH))
+	if (target->status.st_mode & (S_IWGRP | S_IWOTH))
 		return "other users may write to the lock file";
-	if (!record_is_credible(record, status))
-		return "another user wrote that into the lock file (only root, you, and that process' own user are believed)";
-	if (may_be_moved(path, status->st_uid))
+	if (may_be_moved(target->path, target->status.st_uid))
 		return "other users may exchange files in the lock directory";
 	return NULL;
 }
 
-// The process that has the flock if it is of a user who may not decide, and not the recorded one: it would keep this process waiting
-// when the holder has ended. A contender has the flock for an instant only. 0: there is none.
-static pid_t find_stranger(const char *path, const struct record *record, const struct stat *status)
+// Why the record does not decide that the process that it names is ended; NULL: it does.
+static const char *find_doubt_in_record(const struct target *target)
 {
-	const struct mapped_file file = { .device = status->st_dev, .inode = status->st_ino, .path = path };
-	char text[PROCFILE_PATH];
-	struct stat holder, process;
-	pid_t stranger = 0;
-
-	if (stat(procfile_path(text, record->pid, ""), &holder) == -1)
-		return 0;
-	for (int look = 0; look < LOOKS_FOR_STRANGER; look++) {
-		stranger = keepers_find_locker(&file, status->st_uid, KEEPERS_ALL);
-		if (stranger == 0 || stranger == record->pid || stat(procfile_path(text, stranger, ""), &process) == -1 ||
-		    process.st_uid == 0 || user_is_same(process.st_uid, geteuid()) || user_is_same(process.st_uid, status->st_uid) ||
-		    user_is_same(process.st_uid, holder.st_uid))
-			return 0;
-		pause_us(LOOK_AGAIN_US);
-	}
-	return stranger;
+	if (target->record.stamp == PROCESS_NO_STAMP)
+		return UNSURE;
+	if (!record_is_credible(&target->record, &target->status))
+		return "another user wrote that into the lock file (only root, you, and that process' own user are believed)";
+	return NULL;
 }
 
-// Whether RECORD is of the process that had its PID just now. Asked once that process is open, so that it is not one that gets the PID
-// later.
+static bool is_trusted(const struct target *target)
+{
+	return target->status.st_uid == 0 || user_is_same(target->status.st_uid, geteuid());
+}
+
+// Whether PID may not be ended: the file is a stranger's, and PID is not.
+static bool is_hindered(pid_t pid, const void *context)
+{
+	const struct target *target = context;
+	uid_t user;
+
+	return !is_trusted(target) && find_user(pid, &user) && !user_is_same(user, target->status.st_uid);
+}
+
+// Whether PID, which keeps the flock without being in the record, is of a user who may decide that it is ended.
+static bool is_credible(const struct target *target, pid_t pid)
+{
+	uid_t user;
+
+	if (!find_user(pid, &user))
+		return false;
+	if (!is_trusted(target))
+		return user_is_same(user, target->status.st_uid);
+	return user == 0 || user_is_same(user, geteuid()) || user_is_same(user, target->status.st_uid) ||
+	       (target->holder != 0 && user_is_same(user, target->holder_user));
+}
+
+// Whether PID has the flock by a descriptor, and not just for an instant.
+static bool has_flock(pid_t pid, const struct mapped_file *file)
+{
+	enum fdinfo_result result = fdinfo_look(pid, file);
+
+	for (int look = 1; result == FDINFO_CLOSES && look < LOOKS_FOR_KEEPER; look++) {
+		pause_us(LOOK_AGAIN_US);
+		result = fdinfo_look(pid, file);
+	}
+	return result != FDINFO_WITHOUT && result != FDINFO_UNSEEN;
+}
+
+static bool visit_keeper(void *context, pid_t pid)
+{
+	struct target *target = context;
+	const struct mapped_file file = file_of(target);
+
+	if (pid == target->launcher || pid == getpid() || job_has(target->job, pid))
+		return false;
+	// What a stranger maps is not kept by that.
+	if (is_credible(target, pid) ? keepers_maps(pid, &file) || has_flock(pid, &file) : has_flock(pid, &file)) {
+		if (is_credible(target, pid))
+			job_add(target->job, pid);
+		else
+			target->stranger = pid;
+	}
+	return budget_cuts(&target->budget);
+}
+
+static void add_keepers(struct target *target)
+{
+	target->budget = (struct budget){ .end = 0 };
+	target->stranger = 0;
+	budget_owe(&target->budget);
+	(void)procfile_search("/proc", 0, visit_keeper, target);
+}
+
+// Waits until the launcher has the flock of TARGET's file, or waits for it. If the holder ended before that, a start that comes later could get
+// in between.
+static void await_in_line(struct target *target)
+{
+	const struct mapped_file file = { .device = target->status.st_dev, .inode = target->status.st_ino, .path = target->path };
+	uint64_t deadline = pause_clock() + IN_LINE_NS;
+	int seen = 0;
+
+	while (seen < LOOKS_IN_LINE && pause_clock() < deadline) {
+		seen = keepers_is_in_line(&file, target->launcher) ? seen + 1 : 0;
+		pause_us(LOOK_AGAIN_US);
+	}
+}
+
+// A process of the job may hand the record on when it ends, to one that it forked. A start that was waiting before the launcher may have the lock,
+// too, but began before it; one that came later waits behind it. Returns whether the record is still the job's.
+static bool follow_record(struct target *target)
+{
+	struct process_stat launcher, process;
+	struct target now = *target;
+
+	if (record_peek(target->path, &now.record, &now.status) == -1 || now.status.st_ino != target->status.st_ino)
+		return false;
+	if (record_is_same(&now.record, &target->record) || job_has(target->job, now.record.pid))
+		return true;
+	if (now.record.pid == target->launcher || !record_is_alive(&now.record) || find_doubt(&now) || find_doubt_in_record(&now) ||
+	    is_hindered(now.record.pid, &now) || is_ancestor(now.record.pid) || process_read_stat(target->launcher, &launcher) == -1 ||
+	    process_read_stat(now.record.pid, &process) == -1 || process.start < launcher.start || process.parent == target->launcher)
+		return false;
+	job_add(target->job, now.record.pid);
+	return true;
+}
+
+// A start that was waiting before the launcher may have the lock by now. It writes the record before it maps the file, so a process that was seen
+// before the record still is the job's keeps the lock for the job.
+static void add_new_keepers(struct target *target)
+{
+	size_t count = target->job->count;
+
+	add_keepers(target);
+	if (!follow_record(target))
+		target->job->count = count;
+}
+
+// Sleeps until a process of the job ends, or for an instant. Returns whether one lives.
+static bool await_job(const struct job *job, uint64_t deadline)
+{
+	uint64_t until = pause_clock() + LOOK_AT_JOB_NS;
+	pid_t living = job_find_living(job);
+
+	if (living == 0)
+		return false;
+	(void)watch_process(living, until < deadline ? until : deadline);
+	return true;
+}
+
+// Asks the job to end, and kills what is left of it after GRACE_NS. A process that was forked meanwhile, to tidy up, is not asked.
+static _Noreturn void end_job(struct target *target, uint64_t grace_ns)
+{
+	uint64_t deadline;
+
+	// A launcher that is ended while it waits asks for nothing more.
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != target->launcher)
+		_exit(EXIT_SUCCESS);
+	await_in_line(target);
+	job_ask(target->job);
+	deadline = pause_clock() + grace_ns;
+	while (await_job(target->job, deadline) && pause_clock() < deadline) {
+		job_grow(target->job);
+		(void)follow_record(target);
+	}
+	deadline = pause_clock() + KILLED_NS;
+	while (job_find_living(target->job) != 0 && pause_clock() < deadline) {
+		add_new_keepers(target);
+		job_kill(target->job, is_hindered, target);
+		(void)await_job(target->job, deadline);
+	}
+	_exit(EXIT_SUCCESS);
+}
+
+// Everything that the start needs is there before the first signal.
+static const char *ask(struct target *target, uint64_t grace_ns, struct replacement *replacement)
+{
+	pid_t hindered = job_find_hindered(target->job, is_hindered, target);
+	pid_t stuck = hindered == 0 ? job_find_stuck(target->job, pause_clock() + (grace_ns > MOVES_NS ? grace_ns : MOVES_NS)) : 0;
+
+	if (hindered != 0 || stuck != 0)
+		replacement->holder = hindered != 0 ? hindered : stuck;
+	if (hindered != 0)
+		return "it may not be asked to end";
+	if (stuck != 0)
+		return "it does not run, so it could not end: frozen, or waiting for a disk or a server";
+	if (target->job->full)
+		return "it has too many processes";
+	// Its end sends no signal: with SIGCHLD ignored, as the command may want it, the kernel would not tell how it ended.
+	replacement->killer = (pid_t)rawcall(SYS_clone, 0, 0, 0, 0, 0, 0);
+	if (replacement->killer == 0)
+		end_job(target, grace_ns);
+	if (replacement->killer > 0)
+		replacement->job = target->job;
+	return replacement->killer < 0 ? "there is no process to be had that would end it after SECONDS" : NULL;
+}
+
+// For how long PID has run. False: it is not known.
+static bool find_age(pid_t pid, uint64_t *age_ns)
+{
+	struct process_stat status;
+	struct timespec now;
+	uint64_t clock, start;
+
+	if (process_read_stat(pid, &status) == -1 || clock_gettime(CLOCK_BOOTTIME, &now) == -1)
+		return false;
+	clock = (uint64_t)now.tv_sec * NS_PER_SECOND + (uint64_t)now.tv_nsec;
+	start = status.start * NS_PER_TICK;
+	*age_ns = clock > start ? clock - start : 0;
+	return true;
+}
+
+// Whether the record names the process that has its PID just now. Asked once that is a member of the job, so it is not one that gets the PID later.
 static bool names_present_owner(const struct record *record)
 {
 	struct process_stat process;
@@ -98,81 +311,47 @@ static bool names_present_owner(const struct record *record)
 	return process_read_stat(record->pid, &process) == 0 && record_has_stamp(record, process_stamp(process_start(&process)));
 }
 
-// Waits until LAUNCHER has the flock of TARGET's file, or waits for it. If the holder ended before that, a start that comes later could get
-// in between.
-static void await_in_line(pid_t launcher, const char *path, const struct target *target)
+// Puts the holder and all others that keep the lock into the job. Returns why it does not; NULL: it does, or there is none.
+static const char *find_job(struct target *target, struct replacement *replacement)
 {
-	const struct mapped_file file = { .device = target->status.st_dev, .inode = target->status.st_ino, .path = path };
-	uint64_t deadline = pause_clock() + IN_LINE_NS;
-	int seen = 0;
+	const char *doubt = find_doubt(target);
 
-	while (seen < LOOKS_IN_LINE && pause_clock() < deadline) {
-		seen = keepers_is_in_line(&file, launcher) ? seen + 1 : 0;
-		pause_us(LOOK_AGAIN_US);
+	if (!doubt && record_is_alive(&target->record)) {
+		doubt = find_doubt_in_record(target);
+		replacement->holder = target->holder = target->record.pid;
+		replacement->recorded = true;
 	}
-}
-
-// Asks the holder to end, and kills it after GRACE_NS. Its exit status is EXIT_FAILURE if it had to.
-static _Noreturn void end_holder(pid_t launcher, const char *path, const struct target *target, uint64_t grace_ns)
-{
-	// A launcher that is ended while it waits asks for nothing more.
-	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != launcher)
-		_exit(EXIT_SUCCESS);
-	await_in_line(launcher, path, target);
-	(void)pidfd_send_signal(target->fd, SIGTERM, NULL, 0);
-	// A stopped process does not get the signal before it goes on.
-	(void)pidfd_send_signal(target->fd, SIGCONT, NULL, 0);
-	if (watch_process(target->record.pid, pause_clock() + grace_ns) == 0)
-		_exit(EXIT_SUCCESS);
-	// It may have become another user's process: a set-user-ID program that the one who wrote the record may start, but not kill.
-	if (!record_is_credible(&target->record, &target->status))
-		_exit(EXIT_SUCCESS);
-	_exit(pidfd_send_signal(target->fd, SIGKILL, NULL, 0) == 0 ? EXIT_FAILURE : EXIT_SUCCESS);
-}
-
-// Starts the child that does it.
-static const char *ask(const char *path, const struct target *target, uint64_t grace_ns, struct replacement *replacement)
-{
-	pid_t launcher = getpid();
-
-	if (pidfd_send_signal(target->fd, 0, NULL, 0) == -1 && errno != ESRCH)
-		return "it may not be asked to end";
-	// Its end sends no signal: with SIGCHLD ignored, as the command may want it, the kernel would not tell how it ended.
-	replacement->killer = (pid_t)rawcall(SYS_clone, 0, 0, 0, 0, 0, 0);
-	if (replacement->killer == 0)
-		end_holder(launcher, path, target, grace_ns);
-	return replacement->killer < 0 ? "there is no process to be had that would end it after SECONDS" : NULL;
-}
-
-// TARGET's process is open: whoever has its PID later is not signalled. Only now the file is read; what was in it before may have been
-// another one's.
-static const char *ask_recorded(const char *path, struct target *target, uint64_t grace_ns, struct replacement *replacement)
-{
-	const char *doubt;
-	pid_t stranger;
-
-	if (record_peek(path, &target->record, &target->status) == -1 || target->record.pid != replacement->holder)
-		return "the lock file does not say without doubt who that is";
-	doubt = find_doubt(path, &target->record, &target->status);
 	if (doubt)
 		return doubt;
-	if (!names_present_owner(&target->record)) {
-		replacement->holder = 0;
-		return NULL;
+	if (target->holder != 0) {
+		job_add(target->job, target->holder);
+		if (!names_present_owner(&target->record) || !find_user(target->holder, &target->holder_user))
+			return NULL;
 	}
-	stranger = find_stranger(path, &target->record, &target->status);
-	if (stranger != 0) {
-		replacement->holder = stranger;
+	add_keepers(target);
+	if (target->stranger != 0) {
+		replacement->holder = target->stranger;
 		return "that is another user's process, which the lock file does not name";
 	}
-	return ask(path, target, grace_ns, replacement);
+	if (target->holder == 0 && target->job->count > 0)
+		replacement->holder = target->job->members[0].pid;
+	job_grow(target->job);
+	return target->job->count == 0 ? UNSURE : NULL;
 }
 
-int replace_ask(const char *path, uint64_t grace_ns, struct replacement *replacement, const char **why)
+static bool has_ancestor(const struct job *job)
 {
-	struct survey survey = survey_look(path);
-	struct target target;
+	for (size_t i = 0; i < job->count; i++)
+		if (is_ancestor(job->members[i].pid))
+			return true;
+	return false;
+}
+
+int replace_ask(const struct replace_request *request, struct replacement *replacement, const char **why)
+{
+	struct survey survey = survey_look(request->path);
+	struct target target = { .path = request->path, .launcher = getpid() };
+	uint64_t age;
 
 	*replacement = (struct replacement){ .holder = survey.pid };
 	// Nobody, or one that has given the lock back and is not quite gone: the start waits for that by itself.
@@ -180,30 +359,47 @@ int replace_ask(const char *path, uint64_t grace_ns, struct replacement *replace
 		replacement->waits = survey.state == SURVEY_ENDING;
 		return 0;
 	}
-	*why = "the lock file does not say without doubt who that is";
-	if (survey.pid <= 0)
+	*why = UNSURE;
+	if (survey.pid <= 0 || record_peek(target.path, &target.record, &target.status) == -1)
 		return -1;
-	target.fd = pidfd_open(survey.pid, 0);
-	// Gone by itself.
-	if (target.fd == -1 && errno == ESRCH) {
+	*why = "there is no memory";
+	target.job = job_make();
+	if (!target.job)
+		return -1;
+	*why = find_job(&target, replacement);
+	// It has ended by itself; or it is not to be ended, and the start is refused by it, or passes.
+	if (!*why && (job_find_living(target.job) == 0 || has_ancestor(target.job) ||
+		      (request->min_age_ns > 0 && (!find_age(replacement->holder, &age) || age < request->min_age_ns)))) {
 		replacement->holder = 0;
 		return 0;
 	}
-	*why = target.fd == -1 ? "it may not be asked to end" : ask_recorded(path, &target, grace_ns, replacement);
-	if (target.fd != -1)
-		(void)close(target.fd);
+	if (!*why)
+		*why = ask(&target, request->grace_ns, replacement);
 	return *why ? -1 : 0;
 }
 
-bool replace_finish(struct replacement *replacement)
+static pid_t find_rest(struct replacement *replacement)
 {
-	int status = 0;
+	int status;
 
-	if (replacement->killer <= 0)
-		return false;
-	// SIGTERM may be ignored.
-	(void)kill(replacement->killer, SIGKILL);
 	while (waitpid(replacement->killer, &status, __WALL) == -1 && errno == EINTR)
 		;
-	return WIFEXITED(status) && WEXITSTATUS(status) == EXIT_FAILURE;
+	replacement->killer = 0;
+	return job_find_living(replacement->job);
+}
+
+pid_t replace_finish(struct replacement *replacement)
+{
+	return find_rest(replacement);
+}
+
+pid_t replace_stop(struct replacement *replacement)
+{
+	uint64_t deadline = pause_clock() + ENDING_NS;
+
+	while (replacement->job->asked && await_job(replacement->job, deadline) && pause_clock() < deadline)
+		;
+	// SIGTERM may be ignored.
+	(void)kill(replacement->killer, SIGKILL);
+	return find_rest(replacement);
 }

@@ -212,6 +212,16 @@ void report_error(const char *what, int error, const char *why, const char *advi
 	finish(&message);
 }
 
+void report_temporary(const char *path)
+{
+	struct message message = message_to(STDERR_FILENO);
+
+	add(&message, "exlock: there is no directory /var/lock. The lock file is ");
+	add_visible_string(&message, path);
+	add(&message, " (with another TMPDIR it is another one; EXCLUSIVELOCK_DIR settles it)");
+	finish(&message);
+}
+
 void report_launcher(const char *const *words)
 {
 	struct message message = message_to(STDERR_FILENO);

@@ -22,6 +22,9 @@ void report_has_run(const struct lockname *name, pid_t pid, const char *host);
 // errno. WHAT may be the user's text.
 void report_error(const char *what, int error, const char *why, const char *advice);
 
+// Says that there is no /var/lock, and that the lock file is at PATH therefore.
+void report_temporary(const char *path);
+
 // "exlock-launch: " and WORDS, which end with NULL, one behind the other; each may be the user's text.
 void report_launcher(const char *const *words);
 

@@ -10,14 +10,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#if defined(__x86_64__)
-#define MACHINE EM_X86_64
-#elif defined(__aarch64__)
-#define MACHINE EM_AARCH64
-#elif defined(__riscv)
-#define MACHINE EM_RISCV
-#endif
-
 #define CUT_OFF "is cut off"
 #define NONE_OF_OURS "is not exlock's library"
 
@@ -64,7 +56,7 @@ static const char *check_segments(const char *start, size_t length, uint64_t siz
 	return noted ? NULL : NONE_OF_OURS;
 }
 
-const char *shimfile_check(const char *start, size_t length, uint64_t size)
+const char *shimfile_check(const char *start, size_t length, uint64_t size, struct machine machine)
 {
 	Elf64_Ehdr header;
 
@@ -73,7 +65,7 @@ const char *shimfile_check(const char *start, size_t length, uint64_t size)
 	if (length < sizeof(header))
 		return CUT_OFF;
 	memcpy(&header, start, sizeof(header));
-	if (header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_ident[EI_DATA] != ELFDATA2LSB || header.e_machine != MACHINE)
+	if (!machine_is_same(machine_parse(start, length), machine))
 		return "is for another machine";
 	if (header.e_type != ET_DYN || header.e_phentsize != sizeof(Elf64_Phdr))
 		return NONE_OF_OURS;
@@ -83,7 +75,7 @@ const char *shimfile_check(const char *start, size_t length, uint64_t size)
 	return check_segments(start, length, size, &header);
 }
 
-const char *shimfile_look(const char *path)
+const char *shimfile_look(const char *path, struct machine machine)
 {
 	char start[SHIMFILE_START];
 	struct stat status;
@@ -95,5 +87,5 @@ const char *shimfile_look(const char *path)
 	if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode))
 		length = read(fd, start, sizeof(start));
 	(void)close(fd);
-	return length >= 0 ? shimfile_check(start, (size_t)length, (uint64_t)status.st_size) : "cannot be read";
+	return length >= 0 ? shimfile_check(start, (size_t)length, (uint64_t)status.st_size, machine) : "cannot be read";
 }

@@ -3,6 +3,8 @@
 #ifndef EXLOCK_SHIMFILE_H
 #define EXLOCK_SHIMFILE_H
 
+#include "machine.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -19,11 +21,11 @@ struct shimfile_note {
 	char name[(sizeof(SHIMFILE_OWNER) + 3) / 4 * 4];
 };
 
-// Whether a file of SIZE bytes, which begins with the LENGTH bytes of START, is the shim for this machine, and whole. NULL: it is; otherwise
+// Whether a file of SIZE bytes, which begins with the LENGTH bytes of START, is the shim for MACHINE, and whole. NULL: it is; otherwise
 // what is wrong with it. Pure.
-const char *shimfile_check(const char *start, size_t length, uint64_t size);
+const char *shimfile_check(const char *start, size_t length, uint64_t size, struct machine machine);
 
 // The same for the file at PATH.
-const char *shimfile_look(const char *path);
+const char *shimfile_look(const char *path, struct machine machine);
 
 #endif

@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: MIT
 # Programs that delete old files, as systemd-tmpfiles does it each day, leave a lock file alone while its lock is held.
-# shellcheck disable=SC2016,SC2031,SC2154 # every test is a subshell
+# shellcheck disable=SC2016,SC2030,SC2031,SC2153,SC2154,SC2209 # every test is a subshell
 
 load test_helper
 

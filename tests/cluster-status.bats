@@ -41,6 +41,8 @@ lease_is_renewed() {
 	[[ $(etcdctl lease timetolive "$LEASE") =~ remaining\(([0-9]+)s ]] && ((BASH_REMATCH[1] >= 5))
 }
 
+lease_is_older() { ! lease_is_renewed; }
+
 @test "a command that was asked to end, and whose lease was renewed after all, keeps any status; the request is told" {
 	proxy_start way=0
 	ENDPOINTS=${WAY[way]} hold_on web1 --ttl 6 sh -c 'trap "echo asked" TERM; trap "kill \$!; exit 3" USR1; echo "ready $$"; while :; do sleep 1000 & wait; done'
@@ -48,6 +50,9 @@ lease_is_renewed() {
 	proxy_tell way drop
 	poll grep -q asked "$BATS_TEST_TMPDIR/web1.out"
 	proxy_tell way pass
+	# Not only renewed: renewals go on, so the keeper knows of the first.
+	poll lease_is_renewed
+	poll lease_is_older
 	poll lease_is_renewed
 	kill -USR1 "$COMMAND"
 	assert_ends_with 3

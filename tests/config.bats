@@ -52,9 +52,9 @@ assert_touched() {
 		{ echo "$output $stderr"; return 1; }
 }
 
-@test "EXCLUSIVELOCK_TIMEOUT must be a number of seconds" {
-	assert_bad EXCLUSIVELOCK_TIMEOUT abc -1 1s 1.2.3 nan inf 0x10 ' 1' '1 ' . 1,5 '1;2'
-	assert_good EXCLUSIVELOCK_TIMEOUT 0 1 1.5 0.001 100000 007 ''
+@test "EXCLUSIVELOCK_TIMEOUT must be a number of seconds, or a time as timeout(1) has it" {
+	assert_bad EXCLUSIVELOCK_TIMEOUT abc -1 1w 1S 1ms 1.2.3 nan inf 0x10 ' 1' '1 ' . s .s 1,5 '1;2'
+	assert_good EXCLUSIVELOCK_TIMEOUT 0 1 1.5 0.001 100000 007 30s 5m .5h 1d ''
 }
 
 @test "EXCLUSIVELOCK_EXIT_CODE must be a whole number from 0 to 255" {

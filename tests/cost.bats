@@ -81,6 +81,35 @@ runs_recorded_instructions() {
 	makes_recorded_calls launch
 }
 
+# How many system calls COMMAND makes under the launcher with OPTIONS, besides its own and the loader's.
+count_calls() {
+	strace -qq -o "$BATS_TEST_TMPDIR/trace" "$@" >/dev/null
+	wc -l <"$BATS_TEST_TMPDIR/trace"
+}
+calls_added() {
+	local command=${*: -1} own
+	own=$(count_calls "$command")
+	echo $(($(count_calls "$BUILT_LAUNCH" --shim="${SHIM##*:}" --keeper= "$@") - own))
+	rm -f "$FOLDER"/*.lock
+}
+
+@test "exlock-launch adds at most 88 system calls to a program's start and end that loads the library, 44 to another's" {
+	command -v strace >/dev/null || skip "no strace"
+	strace -o /dev/null true 2>/dev/null || skip "nobody may be traced here"
+	local added static=$HELPERS/steps-static
+	added=$(calls_added /bin/true)
+	echo "loads the library: $added"
+	((added <= 88))
+	added=$(calls_added -n job /bin/true)
+	((added <= 87))
+	for options in "" "-n job" "-P" "-P -n job"; do
+		# shellcheck disable=SC2086 # words
+		added=$(calls_added $options "$static")
+		echo "static, $options: $added"
+		((added <= 44))
+	done
+}
+
 @test "a start that takes over the file of a killed holder makes the recorded system calls" {
 	makes_recorded_calls stale
 }

@@ -163,7 +163,6 @@ assert_printable() {
 	assert_printable "$CTL" --dir "$LOCKS/$evil" --json status "$evil"
 	assert_printable "$CTL" --dir "$LOCKS/foreign" status "$evil"
 	assert_printable "$CTL" --timeout "$evil" list
-	assert_printable env XDG_RUNTIME_DIR="$evil" "$CTL" --user list
 	assert_printable env EXCLUSIVELOCK_DIR="$evil" "$CTL" list
 	assert_printable "$LAUNCH" -n "$evil" true
 	assert_printable "$LAUNCH" --replace="$evil" -n "$evil" true
@@ -196,7 +195,8 @@ assert_printable() {
 	[[ $("$CTL" path x) == "$("$LAUNCH" -n x -p)" ]]
 	[[ $(EXCLUSIVELOCK_DIR='' "$CTL" path x) == "$(EXCLUSIVELOCK_DIR='' "$LAUNCH" -n x -p)" ]]
 	[[ $("$CTL" --dir /some/where path x) == "$(lock_file x /some/where)" ]]
-	[[ $(XDG_RUNTIME_DIR=/run/user/1 "$CTL" -u path x) == "$(lock_file x /run/user/1)" ]]
+	[[ $("$CTL" -u path x) == "$("$LAUNCH" -u -n x -p)" ]]
+	[[ $("$CTL" -u path x) == "$(EXCLUSIVELOCK_DIR=user "$CTL" path x)" ]]
 }
 
 @test "looking takes no lock, not even for an instant, and changes no file" {
@@ -250,8 +250,6 @@ assert_printable() {
 	done
 	run -125 "$CTL" --dir "/$(printf 'x%.0s' {1..4096})" path a
 	[[ $output == "exlockctl: "*": File name too long" ]]
-	run -125 env -u XDG_RUNTIME_DIR "$CTL" --user list
-	[[ $output == "exlockctl: XDG_RUNTIME_DIR is not set, as --user needs it (use --dir)" ]]
 	run -125 "$CTL" --dir /nowhere list
 	[[ $output == "exlockctl: /nowhere: No such file or directory" ]]
 }

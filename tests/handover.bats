@@ -153,6 +153,10 @@ needs_containers() {
 	assert_held
 	end_holder
 	assert_launches
+	EXCLUSIVELOCK_ONLY=other start_launched -n job "$STEPS" hold
+	assert_held
+	end_holder
+	file_is_gone "$FILE"
 }
 
 @test "a program that loads no library sees one descriptor, high up and open for reading only" {
@@ -307,7 +311,7 @@ needs_containers() {
 	end_holder
 	assert_free job
 	start_launched -P -n job "$STATIC" leave exec "$LAUNCH" -n job "$STATIC" list hold
-	[[ $(<out) == "100"[01]" $FILE"$'\n'"ready $HOLDER" ]]
+	[[ $(<out) == "1001 $FILE"$'\n'"ready $HOLDER" ]]
 	run -1 "$LAUNCH" -n job touch intruder
 	[[ $output == "$(refusal job "$HOLDER")" ]]
 	end_holder
@@ -349,6 +353,54 @@ needs_containers() {
 	assert_launches inner
 }
 
+@test "a launcher in a child of a tree hands that lock on, too, to a program that closes every descriptor" {
+	start_launched -s tree -n outer sh -c '"$0" -n inner "$1" close hold & exit' "$LAUNCH" "$STEPS"
+	assert_held inner
+	assert_held outer
+	end_holder
+	assert_launches inner
+	assert_launches outer
+}
+
+@test "a program that has the descriptor, but no mark that tells of it, does not wait for itself" {
+	command -v strace >/dev/null || skip "no strace"
+	run -0 strace -f -qq -o trace "$LAUNCH" -P -n job env -i LD_PRELOAD="$SHIM" EXCLUSIVELOCK_DIR="$LOCKS" EXCLUSIVELOCK_NAME=job "$STEPS"
+	(($(grep -c 'flock(' trace) < 10))
+	start_launched -P -n job env -i LD_PRELOAD="$SHIM" EXCLUSIVELOCK_DIR="$LOCKS" EXCLUSIVELOCK_NAME=job "$STEPS" hold
+	assert_held
+	end_holder
+	assert_launches
+}
+
+@test "where a lock cannot be taken by a descriptor that is open for reading only, the command gets none, and is exclusive" {
+	command -v strace >/dev/null || skip "no strace"
+	# As on NFS: of a file that is new, and of one that is there.
+	local error
+	for error in EBADF EMFILE; do
+		: >out
+		"$STEPS" close exec strace -qq -o trace -e inject=flock:error="$error":when=1 "$LAUNCH" -n job "$STATIC" list hold >out 2>err 3>&- &
+		poll grep -q ready out
+		HOLDER=$(sed -n 's/^ready //p' out)
+		ENDLATER+=("$!" "$HOLDER")
+		[[ $(<out) == "ready $HOLDER" ]]
+		run -1 "$LAUNCH" -n job touch intruder
+		[[ $output == "$(refusal job "$HOLDER")" ]]
+		end_holder
+	done
+}
+
+@test "a script that clears the environment before it becomes a daemon loses the lock, but not in scope tree" {
+	printf '#!/bin/sh\nexec env -i "%s" leave hold\n' "$STEPS" >start
+	chmod 755 start
+	start_launched -n job ./start
+	assert_launches
+	kill -KILL "$HOLDER"
+	start_launched -s tree -n job ./start
+	assert_held
+	end_holder
+	assert_launches
+}
+
 # A folder with all that the dynamic program needs to run with it as root.
 make_jail() {
 	local file
@@ -378,8 +430,8 @@ make_jail() {
 	mkdir -p jail/tmp
 	start_launched -n "$PWD" "$STATIC" enter "$PWD/jail" exec /steps leave hold
 	run -1 "$LAUNCH" -n "$PWD" true
-	end_holder
 	[[ -z $(find jail -name "$LOCK_PREFIX*") ]]
+	end_holder
 	run -0 "$LAUNCH" -n "$PWD" "$STEPS"
 }
 
@@ -429,11 +481,11 @@ make_jail() {
 }
 
 @test "flock(1) never gets in during an exec, whatever kind of command it is" {
-	"$HELPERS/nudge" "$FILE" 60 >nudge 3>&- &
+	"$HELPERS/nudge" "$FILE" 100 >nudge 3>&- &
 	NUDGE=$!
 	ENDLATER+=("$NUDGE")
 	poll grep -q ready nudge
-	for _ in {1..60}; do
+	for _ in {1..25}; do
 		# An end by exit() has an instant of its own in which flock(1) gets in.
 		run "$LAUNCH" -n job "$STEPS" die
 		run "$LAUNCH" -n job "$STATIC" die
@@ -453,10 +505,10 @@ is_queued() { grep -Eqs -- "-> FLOCK +ADVISORY +WRITE +$1 " /proc/locks; }
 	local turn kind
 	start_launched -n job "$STEPS" hold
 	ENDLATER=()
-	for turn in {1..40}; do
+	for turn in {1..25}; do
 		kind=()
 		((turn % 3)) || kind=(-P)
-		[[ $turn != 20 ]] || kind=(-s tree)
+		[[ $turn != 10 ]] || kind=(-s tree)
 		"$LAUNCH" -w -n job "${kind[@]}" "$HELPERS/oracle" turns "$turn" 3>&- &
 		ENDLATER+=("$!")
 		poll is_queued "$!"
@@ -465,5 +517,5 @@ is_queued() { grep -Eqs -- "-> FLOCK +ADVISORY +WRITE +$1 " /proc/locks; }
 	for turn in "${ENDLATER[@]}"; do
 		wait "$turn"
 	done
-	seq 40 | diff turns -
+	seq 25 | diff turns -
 }

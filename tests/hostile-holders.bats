@@ -176,7 +176,7 @@ fcntl.fcntl(file, fcntl.F_SETLEASE, getattr(fcntl, sys.argv[1]))" "$kind"
 		trap "kill -KILL $impostor $!" EXIT
 		until grep -qs ready "$3.holder"; do sleep 0.01; done
 		env LD_PRELOAD="$2/libexlock.so" "$2/stages" 2>&1 || cat "$3.holder" "$1"' "$LOCK" "$PLACE" "$BATS_TEST_TMPDIR/inode"
-	[[ ${#lines[@]} == 3 && ${lines[0]} == "$(refusal job "${lines[2]}")" && ${lines[1]} == "ready ${lines[2]}" ]]
+	[[ ${#lines[@]} == 3 && ${lines[1]} == "ready "* && ${lines[0]} == "$(refusal job "${lines[1]#ready }")" && ${lines[2]} == 999999999 ]]
 }
 
 @test "an attacker who maps the lock file hinders nobody, whoever's the file is" {

@@ -98,6 +98,63 @@ assert_exclusive() {
 	assert_exclusive "$OPEN/program"
 }
 
+@test "a 32-bit program, and a script of one, gets no library that it cannot load, and keeps the user's own" {
+	build_hold cc -m32
+	"$OPEN/program" </dev/null >out 2>err 3>&- &
+	ENDLATER+=("$!")
+	poll process_has_begun "$!" || skip "this kernel runs no 32-bit programs"
+	assert_exclusive "$OPEN/program"
+	printf '#!%s/program\n' "$OPEN" >script
+	chmod 755 script
+	assert_exclusive "$OPEN/script"
+	start_launched "$OPEN/program"
+	[[ $(tr '\0' '\n' <"/proc/$HOLDER/environ") != *LD_PRELOAD=* ]]
+	kill -KILL "$HOLDER"
+	poll process_has_ended "$HOLDER"
+	LD_PRELOAD=libm.so.6 "$LAUNCH" -n kind "$OPEN/program" >out 2>err 3>&- &
+	HOLDER=$!
+	ENDLATER+=("$HOLDER")
+	poll file_has_content out
+	grep -qzx LD_PRELOAD=libm.so.6 "/proc/$HOLDER/environ"
+}
+
+process_has_begun() { [[ -s out ]] || process_has_ended "$1"; [[ -s out ]]; }
+
+# Copies FROM to TO as if it was another machine's, MACHINE in two bytes.
+copy_for_machine() {
+	cp "$1" "$2"
+	printf '%b' "$3" | dd of="$2" bs=1 seek=18 conv=notrunc status=none
+}
+
+# The preload with which the launcher in this folder calls exec for COMMAND, which cannot be run here.
+preload_for() {
+	run strace -v -s 100000 -e trace=execve -o trace "$BUILT_LAUNCH" --shim="$OPEN/lib/x86_64-linux-gnu/libexlock.so" --keeper= -n kind "$1"
+	PRELOAD=$(sed -n 2p trace | grep -o '"LD_PRELOAD=[^"]*"' || :)
+}
+
+@test "another architecture's program gets that architecture's library, if it is installed beside ours" {
+	[[ $(uname -m) == x86_64 ]] || skip "the folders are x86-64's"
+	command -v strace >/dev/null || skip "no strace"
+	local arm='\xb7\x00' riscv='\xf3\x00'
+	mkdir -p lib/{x86_64,aarch64,riscv64}-linux-gnu
+	cp "$BUILD/libexlock.so" lib/x86_64-linux-gnu
+	copy_for_machine "$HELPERS/hold" program "$arm"
+	preload_for "$OPEN/program"
+	[[ $PRELOAD == "" ]]
+	copy_for_machine "$BUILD/libexlock.so" lib/aarch64-linux-gnu/libexlock.so "$arm"
+	preload_for "$OPEN/program"
+	[[ $PRELOAD == "\"LD_PRELOAD=$OPEN/lib/aarch64-linux-gnu/libexlock.so\"" ]]
+	printf '#!%s/program\n' "$OPEN" >script
+	chmod 755 script
+	preload_for "$OPEN/script"
+	[[ $PRELOAD == "\"LD_PRELOAD=$OPEN/lib/aarch64-linux-gnu/libexlock.so\"" ]]
+	# What is there is another one's.
+	copy_for_machine "$HELPERS/hold" program "$riscv"
+	copy_for_machine "$BUILD/libexlock.so" lib/riscv64-linux-gnu/libexlock.so "$arm"
+	preload_for "$OPEN/program"
+	[[ $PRELOAD == "" ]]
+}
+
 @test "a program built with gcc's shared ASan runtime, without the preload" {
 	build_hold gcc -fsanitize=address
 	assert_exclusive -P "$OPEN/program"

@@ -51,7 +51,7 @@ setup() {
 		        return 127
 		    return file if os.access(file, os.X_OK) and not os.path.isdir(file) else 126
 
-		def model(arguments, runtime):
+		def model(arguments):
 		    "The status of a failure, or what is understood, and EXCLUSIVELOCK_* of the environment that it makes."
 		    asked = {}
 		    name, flags = "", set()
@@ -70,11 +70,9 @@ setup() {
 		            asked[LONG_ONLY[option[2:]]] = text
 		            continue
 		        letter = LONG[option[2:]] if option.startswith("--") else option[1:]
-		        if letter == "u" and not runtime:
-		            return 125
 		        name = text if letter == "n" else name
 		        flags.add(letter)
-		        asked.update({"a": {"BY": "args"}, "d": {"DIR": text}, "u": {"DIR": runtime}, "w": {"ON_HELD": "wait"},
+		        asked.update({"a": {"BY": "args"}, "d": {"DIR": text}, "u": {"DIR": "user"}, "w": {"ON_HELD": "wait"},
 		            "t": {"ON_HELD": "wait", "TIMEOUT": text}, "f": {"ON_HELD": "flag"}, "E": {"EXIT_CODE": text},
 		            "q": {"QUIET": "1"}, "v": {"LOG": "stderr"}, "s": {"SCOPE": text}}.get(letter, {}))
 		    if "CLUSTER" not in asked and any(variable in asked for variable in LONG_ONLY.values()):
@@ -89,9 +87,8 @@ setup() {
 		    flags = ["--close"] * ("close" in flags) + ["--no-preload"] * ("P" in flags) + ["--print"] * ("p" in flags)
 		    return [["--name=" + name] * bool(name) + flags + ["--"] + command, asked]
 
-		def launched(arguments, runtime):
+		def launched(arguments):
 		    environment = {name: value for name, value in os.environ.items() if not name.startswith("EXCLUSIVELOCK_")}
-		    environment["XDG_RUNTIME_DIR"] = runtime
 		    done = subprocess.run([sys.argv[1], *arguments], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
 		        stdin=subprocess.DEVNULL, timeout=20)
 		    if done.returncode:
@@ -107,9 +104,8 @@ setup() {
 		    arguments += ["--"] * (random.randrange(4) == 0)
 		    if random.randrange(8):
 		        arguments += [random.choice(COMMANDS[:random.choice((2, 2, 2, 8))])] + [value() for _ in range(random.randrange(3))]
-		    runtime = random.choice(("/run/user/1", "/run/user/1", "a b", ""))
-		    expected, got = model(arguments, runtime), launched(arguments, runtime)
-		    assert got == expected, (arguments, runtime, got, expected)
+		    expected, got = model(arguments), launched(arguments)
+		    assert got == expected, (arguments, got, expected)
 	PYTHON
 }
 

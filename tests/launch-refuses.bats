@@ -55,7 +55,6 @@ assert_nothing_runs() {
 	assert_nothing_runs forest "$LAUNCH" -n job -s forest touch intruder
 	assert_nothing_runs relative "$LAUNCH" -n job -d relative touch intruder
 	assert_nothing_runs "$PWD/none" "$LAUNCH" -n job -d "$PWD/none" touch intruder
-	assert_nothing_runs XDG_RUNTIME_DIR env -u XDG_RUNTIME_DIR "$LAUNCH" -n job -u touch intruder
 	EXCLUSIVELOCK_ON_HELD=perhaps assert_nothing_runs perhaps "$LAUNCH" -n job touch intruder
 }
 
@@ -125,8 +124,66 @@ assert_nothing_runs() {
 
 @test "so does a command that runs another one" {
 	run -0 --separate-stderr "$LAUNCH" nice timeout 20 true
-	[[ $stderr == "exlock-launch: all that nice runs would share its lock "*" (give it a name with -n, or its arguments with -a)" ]]
+	[[ $stderr == "exlock-launch: all that nice runs would share its lock "*" (-n NAME gives it a name, -a makes the arguments part of the name)" ]]
 	run -0 --separate-stderr "$LAUNCH" -n job nice timeout 20 true
+	[[ $stderr == "" ]]
+}
+
+# Each WORD, as the name of a file in this folder that does nothing.
+assert_warned_of() {
+	local word
+	for word; do
+		cp "$(type -P true)" "$word"
+		run -0 --separate-stderr "$LAUNCH" "./$word" ./job x
+		[[ $stderr == "exlock-launch: all that ./$word runs would share its lock "* ]] || { echo "$word: $stderr"; return 1; }
+		rm "$word"
+	done
+}
+
+@test "every kind of command that runs others, or what its arguments say, earns the warning, whatever its version" {
+	assert_warned_of mono dotnet wine wine64 pypy3 deno bun julia octave-7.3 pwsh fish tcsh java python3.14 ruby3.1 lua5.4 php8.2 ksh93 guile-3.0 \
+		qemu-aarch64-static make npm npx uv start-stop-daemon daemonize chpst s6-setuidgid gosu su-exec doas pkexec sg runuser tini-static \
+		dumb-init systemd-run systemd-cat systemd-inhibit flock setlock s6-setlock chronic watch script unbuffer screen tmux ssh docker podman \
+		strace gdb valgrind fakeroot-sysv bwrap firejail parallel eatmydata faketime xvfb-run prlimit numactl setarch proxychains4 busybox toybox
+}
+
+@test "no warning is given without arguments, nor of a name that is only alike" {
+	local word
+	cp "$(type -P true)" python3
+	run -0 --separate-stderr "$LAUNCH" ./python3
+	[[ $stderr == "" ]]
+	for word in pythonic makeup sshd nodes winery job.sh xsudo; do
+		cp "$(type -P true)" "$word"
+		run -0 --separate-stderr "$LAUNCH" "./$word" ./job x
+		[[ $stderr == "" ]] || { echo "$word: $stderr"; return 1; }
+	done
+}
+
+@test "a link to a program of many names earns a warning that names -n, by the program's name or by other links to it" {
+	local links
+	cp "$(type -P true)" busybox-static
+	cp "$(type -P true)" multi
+	ln -s busybox-static only
+	ln -s multi alone
+	links="exlock-launch: all links to $(realpath .)/"
+	run -0 --separate-stderr "$LAUNCH" ./only
+	[[ $stderr == "${links}busybox-static, of which ./only is one, would share its lock (-n NAME gives it a name)" ]]
+	run -0 --separate-stderr "$LAUNCH" ./alone x
+	[[ $stderr == "" ]]
+	ln -s multi second
+	run -0 --separate-stderr "$LAUNCH" ./alone x
+	[[ $stderr == "${links}multi, of which ./alone is one, would share its lock (-n NAME gives it a name)" ]]
+	run -0 --separate-stderr env PATH=".:$PATH" "$LAUNCH" second
+	[[ $stderr == "${links}multi, of which second is one, "* ]]
+	# Named, by whichever way.
+	for named in "-n job" -a -q; do
+		# shellcheck disable=SC2086 # options
+		run -0 --separate-stderr "$LAUNCH" $named ./alone x
+		[[ $stderr == "" ]]
+	done
+	EXCLUSIVELOCK_NAME=job run -0 --separate-stderr "$LAUNCH" ./alone x
+	[[ $stderr == "" ]]
+	run -0 --separate-stderr "$LAUNCH" ./multi x
 	[[ $stderr == "" ]]
 }
 

@@ -185,6 +185,9 @@ options_of() {
 @test "recipe: a script that guards itself runs once, and refuses itself" {
 	local script=$BATS_TEST_TMPDIR/self
 	block libexlock.7 'exec exlock-launch -s tree' >"$script"
+	# As crontabs start it.
+	run -0 as_installed "sh $script"
+	[[ $output == "the only one" ]]
 	chmod +x "$script"
 	run -0 as_installed "$script"
 	[[ $output == "the only one" ]]

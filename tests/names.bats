@@ -173,9 +173,36 @@ os.execve(os.open("/usr/bin/printenv", os.O_RDONLY | os.O_CLOEXEC), ["printenv",
 	for interpreter in /bin/sh '/bin/sh -e'; do
 		make_script "$BIN/job" "$interpreter"
 		locks "$BIN/job" "$BIN/job"
-		locks "$BIN/job one -e two  words" "$BIN/job" one -e 'two  words'
+		locks "$BIN/job one -e two\\ \\ words" "$BIN/job" one -e 'two  words'
 		(cd "$BIN" && locks "$BIN/job one" ./job one)
 	done
+}
+
+@test "EXCLUSIVELOCK_BY=args tells arguments with blanks and backslashes apart, in the launcher as in the library" {
+	local arguments name
+	export EXCLUSIVELOCK_BY=args
+	make_script "$BIN/job" /bin/sh
+	different=''
+	for arguments in "'a b'" "a b" "'a ' b" "a ' b'" "a '' b" "'a  b'" "'a\\ b'" "a\\\\ b" "'a\\' b" "a '\\b'" ""; do
+		name=$(eval "guarded \"\$BIN/job\" $arguments")
+		[[ $(eval "\"\$LAUNCH\" \"\$BIN/job\" $arguments") == "$name" ]]
+		[[ $(eval "\"\$LAUNCH\" -p \"\$BIN/job\" $arguments") == "$name" ]]
+		different+=$name$'\n'
+	done
+	[[ $(sort -u <<<"${different%$'\n'}" | wc -l) == 10 ]] || { echo "$different"; false; }
+	locks "$BIN/job a\\ b c\\\\d" "$BIN/job" 'a b' 'c\d'
+}
+
+@test "a name made of many arguments takes no second time the room that they take" {
+	export EXCLUSIVELOCK_BY=args
+	long=$(printf '%05000d' 0)
+	run -0 "$LAUNCH" /usr/bin/printenv EXCLUSIVELOCK_LOCKFILE EXCLUSIVELOCK_PID
+	run -1 "$LAUNCH" /usr/bin/printenv EXCLUSIVELOCK_NAME "$long"
+	[[ $output == "" ]]
+	run -1 guarded /usr/bin/printenv EXCLUSIVELOCK_LOCKFILE "$long"
+	expected=$output
+	run -1 "$LAUNCH" /usr/bin/printenv EXCLUSIVELOCK_LOCKFILE "$long"
+	[[ $output == "$expected" ]]
 }
 
 @test "EXCLUSIVELOCK_BY=args is ignored when there is a name, and exe is the default" {
@@ -190,19 +217,6 @@ os.execve(os.open("/usr/bin/printenv", os.O_RDONLY | os.O_CLOEXEC), ["printenv",
 	name=exlock-test-$$-$RANDOM
 	EXCLUSIVELOCK_NAME=$name run -0 guarded /usr/bin/printenv EXCLUSIVELOCK_LOCKFILE
 	[[ $output == "/var/lock/py_exclusivelock_$name.lock" ]]
-	file_is_gone "$output"
-}
-
-@test "where /var/lock is no directory, the lock files are in TMPDIR or /tmp and end in .pid" {
-	needs_mount_namespace
-	unset EXCLUSIVELOCK_DIR
-	export EXCLUSIVELOCK_NAME=exlock-test-$$-$RANDOM
-	above=$(dirname "$(readlink -f /var/lock)")
-	covered='mount -t tmpfs none "$1"; [ ! -d /var/lock ]; shift; exec "$@"'
-	TMPDIR=$BIN run -0 in_mount_namespace "$covered" "$above" env LD_PRELOAD="$SHIM" /usr/bin/printenv EXCLUSIVELOCK_LOCKFILE
-	[[ $output == "$BIN/$LOCK_PREFIX$EXCLUSIVELOCK_NAME.pid" ]]
-	TMPDIR='' run -0 in_mount_namespace "$covered" "$above" env LD_PRELOAD="$SHIM" /usr/bin/printenv EXCLUSIVELOCK_LOCKFILE
-	[[ $output == "/tmp/$LOCK_PREFIX$EXCLUSIVELOCK_NAME.pid" ]]
 	file_is_gone "$output"
 }
 
@@ -244,12 +258,34 @@ os.execve(os.open("/usr/bin/printenv", os.O_RDONLY | os.O_CLOEXEC), ["printenv",
 	[[ $output == "$(lock_file "$BIN/other")" ]]
 	run -0 "$LAUNCH" -a -p "$loader" --argv0 name ./other a b
 	[[ $output == "$(lock_file "$BIN/other a b")" ]]
-	run -0 "$LAUNCH" -p "$loader" --list
+	run -0 --separate-stderr "$LAUNCH" -p "$loader" --list
 	[[ $output == "$(lock_file "$(realpath "$loader")")" ]]
+	# It looks for a name without a slash where it looks for libraries.
+	run -0 --separate-stderr "$LAUNCH" -p "$loader" --library-path . other
+	[[ $output == "$(lock_file "$(realpath "$loader")")" && $stderr == *"would share its lock"* ]]
 	start_holder "$loader" ./tool
 	run -1 guarded ./tool
 	[[ $output == "$(refusal "$tool" "$HOLDER")" ]]
 	run -1 "$LAUNCH" "$loader" ./tool
 	[[ $output == "$(refusal "$tool" "$HOLDER")" ]]
 	locks "$BIN/other" "$loader" ./other EXCLUSIVELOCK_LOCKFILE
+}
+
+@test "so has one that musl's loader starts, which leaves the kernel's vector as it was" {
+	local loader options
+	loader=/lib/ld-musl-$(uname -m).so.1
+	command -v musl-gcc >/dev/null || skip "no musl-gcc"
+	[[ -e $loader ]] || skip "no musl loader"
+	cd "$BIN"
+	printf '#include <stdio.h>\n#include <stdlib.h>\nint main(void) { puts(getenv("EXCLUSIVELOCK_LOCKFILE")); }\n' >tool.c
+	musl-gcc -o tool tool.c
+	for options in "" "--library-path /nowhere" "--argv0 name" "--argv0=name --" "--preload=$SHIM"; do
+		# shellcheck disable=SC2086 # options
+		locks "$BIN/tool" "$loader" $options ./tool
+		# shellcheck disable=SC2086 # options
+		EXCLUSIVELOCK_BY=args locks "$BIN/tool a b\\ c" "$loader" $options ./tool a 'b c'
+		# shellcheck disable=SC2086 # options
+		run -0 --separate-stderr "$LAUNCH" "$loader" $options ./tool
+		[[ $output == "$(lock_file "$BIN/tool")" && $stderr == "" ]]
+	done
 }

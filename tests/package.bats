@@ -85,6 +85,24 @@ on_a_copy() {
 	[[ ${lines[-1]} == 0 ]]
 }
 
+@test "the package makes /run/lock for all users where there is none, and leaves one that is there as it is" {
+	needs_copy
+	command -v systemd-tmpfiles >/dev/null || skip "no systemd-tmpfiles"
+	run -0 on_a_copy '
+		unset EXCLUSIVELOCK_DIR
+		create() { systemd-tmpfiles --create /usr/lib/tmpfiles.d/zz-exlock.conf; stat -c "%a %u" /run/lock; }
+		rmdir /run/lock
+		dpkg -i /packages/exlock_*.deb >/dev/null
+		[ ! -d /run/lock ] || rmdir /run/lock
+		create
+		chmod 755 /run/lock
+		create
+		rm /var/lock
+		create
+		exlock-launch -n job -p'
+	[[ $output == $'1777 0\n755 0\n755 0\n/var/lock/'"$LOCK_PREFIX"job.lock ]] || { echo "$output"; false; }
+}
+
 @test "a program can be built against the development package" {
 	needs_copy
 	run -0 on_a_copy '

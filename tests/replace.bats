@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# exlock-launch --replace: the holder is asked to end, and the start takes its place.
+# exlock-launch --replace: the job that holds the lock is asked to end, and the start takes its place.
 
 # shellcheck disable=SC2016,SC2030,SC2031 # $ is for the shell inside; every test is a subshell
 
@@ -200,7 +200,7 @@ assert_replaces_nobody() {
 	# Nor is the stranger, when nobody else holds.
 	kill -KILL "$HOLDER"
 	poll process_has_ended "$HOLDER"
-	assert_replaces_nobody "$ATTACKER" "the lock file does not say without doubt who that is" root
+	assert_replaces_nobody "$ATTACKER" "that is another user's process, which the lock file does not name" root
 	kill -0 "$ATTACKER"
 }
 
@@ -226,7 +226,7 @@ s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET); s.bind(names[0]); s.li
 @test "a time that is no number is an error, and nobody is asked to end" {
 	launch_holder "$HELPERS/hold"
 	run -125 "$LAUNCH" --replace=soon -n n echo in
-	[[ $output == "exlock-launch: --replace='soon': must be a number of seconds, as in 2 or 0.5" ]]
+	[[ $output == "exlock-launch: --replace='soon': must be a time, as in 2, 0.5, 5m, 2h or 1d" ]]
 	kill -0 "$HOLDER"
 }
 

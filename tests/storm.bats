@@ -29,6 +29,8 @@ gather_contenders() {
 		mkdir "$PLACE/locks"
 	fi
 	cp "$BUILD/tests/storm" "$BUILD/tests/victim" "$BUILD/tests/victim-static" "$SOURCE"/tests/peers/*.py "$PLACE"
+	cp "$BUILT_LAUNCH" "$PLACE/exlock-launch"
+	find_launcher "$PLACE/exlock-launch"
 	chmod a+rX "$PLACE"/*.py
 }
 
@@ -46,18 +48,22 @@ assert_calm() {
 	}
 }
 
-# By exlock-launch, too, where no other library has to be preloaded before ours.
+# Sets LAUNCHED to the words for starts by LAUNCHER, too: where no other library has to be preloaded before ours.
+find_launcher() {
+	LAUNCHED=()
+	[[ -n ${EXLOCK_PRELOAD_FIRST-} ]] || LAUNCHED=("launch=$1" handover close)
+}
+
 assert_calm_here() {
-	local launcher=("launch=$BUILT_LAUNCH")
-	[[ -z ${EXLOCK_PRELOAD_FIRST-} ]] || launcher=()
-	assert_calm "$HELPERS/storm" "$BATS_TEST_TMPDIR" "$SHIM" "$@" "${launcher[@]}"
+	find_launcher "$BUILT_LAUNCH"
+	assert_calm "$HELPERS/storm" "$BATS_TEST_TMPDIR" "$SHIM" "$@" "${LAUNCHED[@]}" tidy
 }
 
 # With peers; as root also from two users and in two PID namespaces.
 assert_calm_mixed() {
 	gather_contenders
 	[[ $EUID -ne 0 ]] || set -- "$@" users namespaces
-	assert_calm "$PLACE/storm" "$PLACE" "$SHIM" "$@" peers
+	assert_calm "$PLACE/storm" "$PLACE" "$SHIM" "$@" peers "${LAUNCHED[@]}"
 }
 
 @test "In a storm of our starts, Python's and flock(1)'s, of two users and in two PID namespaces, no two run at once and a free lock is always taken" {
@@ -67,13 +73,13 @@ assert_calm_mixed() {
 @test "In a storm of two users' starts, in two PID namespaces and many time namespaces, a stranger who maps, locks, plants and squats lets no two run at once, and keeps nobody from a free lock when it rests" {
 	[[ $EUID -eq 0 ]] || skip "needs root: the stranger is another user"
 	gather_contenders
-	assert_calm "$PLACE/storm" "$PLACE" "$SHIM" "$SECONDS_OF_STORM" users namespaces times stranger
+	assert_calm "$PLACE/storm" "$PLACE" "$SHIM" "$SECONDS_OF_STORM" users namespaces times stranger "${LAUNCHED[@]}"
 }
 
 @test "In such a storm of starts that wait all get their turn, one at a time, beside the stranger" {
 	[[ $EUID -eq 0 ]] || skip "needs root: the stranger is another user"
 	gather_contenders
-	assert_calm "$PLACE/storm" "$PLACE" "$SHIM" "$(a_share "$SECONDS_OF_STORM")" users namespaces times stranger wait
+	assert_calm "$PLACE/storm" "$PLACE" "$SHIM" "$(a_share "$SECONDS_OF_STORM")" users namespaces times stranger wait "${LAUNCHED[@]}"
 }
 
 @test "In a storm of peers and of starts that wait all get their turn, one at a time" {

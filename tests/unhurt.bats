@@ -128,7 +128,7 @@ end_children() {
 @test "an end needs less than 2 KiB of stack, whichever way it is, and whoever goes on" {
 	needs_real_library
 	local how who long
-	for how in exit quick_exit; do
+	for how in exit quick_exit _exit; do
 		for who in '' ended child; do
 			# shellcheck disable=SC2086 # none is none
 			measure_depth "$how" $who

@@ -8,7 +8,7 @@ _exlock_launch_command() {
 	for ((i = 1; i < cword; i++)); do
 		case ${words[i]} in
 		--) echo $((i + 1)) && return ;;
-		--name | --dir | --timeout | --exit-code | --scope | --cluster-prefix | --ttl | --cacert | --cert | --key | --cluster-user | --password-file | --at-least) i=$((i + 1)) ;;
+		--name | --dir | --timeout | --older-than | --exit-code | --scope | --cluster-prefix | --ttl | --cacert | --cert | --key | --cluster-user | --password-file | --at-least) i=$((i + 1)) ;;
 		--*) ;;
 		-*[ndtEs]) i=$((i + 1)) ;;
 		-*) ;;
@@ -34,10 +34,10 @@ _exlock_launch() {
 		_exlockctl_names
 		;;
 	--cacert | --cert | --key | --password-file) _filedir ;;
-	-t | --timeout | -E | --exit-code | --cluster-prefix | --ttl | --cluster-user | --at-least) ;;
+	-t | --timeout | --older-than | -E | --exit-code | --cluster-prefix | --ttl | --cluster-user | --at-least) ;;
 	*)
 		if [[ $cur == -* ]]; then
-			mapfile -t COMPREPLY < <(compgen -W '--name --by-args --dir --user --wait --timeout --replace --flag --exit-code
+			mapfile -t COMPREPLY < <(compgen -W '--name --by-args --dir --user --wait --timeout --replace --older-than --flag --exit-code
 				--quiet --verbose --scope --close --no-preload --print-lockfile --cluster --cluster-prefix --ttl --cacert --cert --key
 				--cluster-user --password-file --at-least --even-on-failure --help --version' -- "$cur")
 		else

@@ -32,25 +32,25 @@ static int one_of(const char *value, const char *first, const char *second, cons
 	return -1;
 }
 
-// Digits, perhaps a point, digits: at least one in all; not so many seconds that their nanoseconds, or the fraction on top of
-// them, would pass 64 bits.
+// Digits, perhaps a point, digits: at least one in all; perhaps a letter; not so many seconds that their nanoseconds would pass 64 bits.
 static bool seconds(const char *value, uint64_t *nanoseconds)
 {
 	size_t whole = strspn(value, "0123456789"), fraction = value[whole] == '.' ? strspn(value + whole + 1, "0123456789") : 0;
 	bool point = value[whole] == '.';
 	char nine[10] = "000000000";
-	unsigned long long number;
+	const char *suffix = value + whole + point + fraction;
+	unsigned long long number, unit = *suffix == 'm' ? 60 : *suffix == 'h' ? 3600 : *suffix == 'd' ? 86400 : 1;
 
-	if (whole + fraction == 0 || value[whole + point + fraction] != '\0')
+	if (whole + fraction == 0 || strlen(suffix) > 1 || (*suffix && !strchr("smhd", *suffix)))
 		return false;
 	errno = 0;
 	number = strtoull(value, NULL, 10);
 	if (whole == 0)
 		number = 0;
-	if (errno == ERANGE || number >= UINT64_MAX / 1000000000 - point)
+	if (errno == ERANGE || number >= (UINT64_MAX / 1000000000 - 1) / unit)
 		return false;
 	memcpy(nine, value + whole + point, fraction < 9 ? fraction : 9);
-	*nanoseconds = number * 1000000000 + strtoull(nine, NULL, 10);
+	*nanoseconds = (number * 1000000000 + strtoull(nine, NULL, 10)) * unit;
 	return true;
 }
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The launcher's arguments: the first byte says whether there is an XDG_RUNTIME_DIR; the others are the arguments, with zero bytes
-// between them.
+// The launcher's arguments, with zero bytes between them.
 #include "config.h"
 #include "fuzz.h"
 #include "options.h"
@@ -13,14 +12,14 @@ static bool is_within(char *const *arguments, const char *text)
 	return false;
 }
 
-static void check_settings(char *const *arguments, const char *runtime, const struct options *options)
+static void check_settings(char *const *arguments, const struct options *options)
 {
-	static const char *const fixed[] = { "args", "wait", "flag", "1", "stderr" };
+	static const char *const fixed[] = { "args", "user", "wait", "flag", "1", "stderr" };
 
 	CHECK(options->count <= OPTIONS_SETTINGS);
 	for (int i = 0; i < options->count; i++) {
 		const struct setting *setting = &options->settings[i];
-		bool known = setting->value && (setting->value == runtime || is_within(arguments, setting->value));
+		bool known = setting->value && is_within(arguments, setting->value);
 
 		CHECK(setting->value);
 		for (size_t word = 0; word < sizeof(fixed) / sizeof(*fixed); word++)
@@ -31,6 +30,7 @@ static void check_settings(char *const *arguments, const char *runtime, const st
 	}
 	CHECK(!options->name || (options->name[0] && is_within(arguments, options->name)));
 	CHECK(!options->replace || options->replace[0]);
+	CHECK(!options->older_than || (options->replace && is_within(arguments, options->older_than)));
 }
 
 // What follows the options begins with no option, or comes after "--", or there is none.
@@ -44,11 +44,11 @@ static void check_command(char **arguments, const struct options *options)
 	CHECK(!*command || (*command)[0] != '-' || !(*command)[1] || (command > arguments && strcmp(command[-1], "--") == 0));
 }
 
-static void check(char **arguments, const char *runtime)
+static void check(char **arguments)
 {
 	struct options options;
 
-	switch (options_parse(arguments, runtime, &options)) {
+	switch (options_parse(arguments, &options)) {
 	case OPTIONS_RUN:
 		check_command(arguments, &options);
 		break;
@@ -58,16 +58,15 @@ static void check(char **arguments, const char *runtime)
 	default:
 		CHECK(arguments[0] && arguments[0][0] == '-');
 	}
-	check_settings(arguments, runtime, &options);
+	check_settings(arguments, &options);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct input input = input_of(data, size);
-	const char *runtime = input_byte(&input) % 2 ? "/run/user/1" : NULL;
 	char **arguments = input_strings(&input);
 
-	check(arguments, runtime);
+	check(arguments);
 	input_free(arguments);
 	return 0;
 }

@@ -13,32 +13,36 @@
 
 #define FILE_NAME_MAX 255
 
-// The directory is a directory or not as the input has it.
-static bool directory_is_there;
-
 int __wrap_fstatat(int folder, const char *path, struct stat *status, int flags);
 
 int __wrap_fstatat(int folder, const char *path, struct stat *status, int flags)
 {
 	CHECK(folder == AT_FDCWD && flags == 0 && strcmp(path, "/var/lock") == 0);
 	memset(status, 0, sizeof(*status));
-	status->st_mode = directory_is_there ? S_IFDIR : S_IFREG;
+	status->st_mode = S_IFDIR;
 	return 0;
 }
 
 // All of the name in one piece. To be freed.
 static char *join(const struct lockname *name)
 {
-	size_t size = strlen(name->text) + 1;
+	size_t size = strlen(name->text) + 1;	// each byte may be escaped
 	char *whole, *at;
 
 	for (char *const *argument = name->arguments; argument && *argument; argument++)
-		size += 1 + strlen(*argument);
+		size += 1 + 2 * strlen(*argument);
 	whole = malloc(size);
 	CHECK(whole);
 	at = stpcpy(whole, name->text);
-	for (char *const *argument = name->arguments; argument && *argument; argument++)
-		at = stpcpy(stpcpy(at, " "), *argument);
+	for (char *const *argument = name->arguments; argument && *argument; argument++) {
+		*at++ = ' ';
+		for (const char *byte = *argument; *byte; byte++) {
+			if (*byte == ' ' || *byte == '\\')
+				*at++ = '\\';
+			*at++ = *byte;
+		}
+	}
+	*at = '\0';
 	return whole;
 }
 
@@ -67,17 +71,17 @@ static char *model(const struct lockname *name, const char *suffix)
 	return file;
 }
 
-static void check_path(const struct lockname *name, const char *directory, const char *tmpdir)
+static void check_path(const struct lockname *name, const char *directory)
 {
-	const char *expected_directory = directory ? directory : directory_is_there ? "/var/lock" :
-					 tmpdir && tmpdir[0] == '/' ? tmpdir : "/tmp";
-	char *file = model(name, directory || directory_is_there ? ".lock" : ".pid");
+	const char *expected_directory = directory ? directory : "/var/lock";
+	char *file = model(name, ".lock");
+	struct lockdir found;
 	char *path = malloc(PATH_MAX);
 	size_t length = strlen(expected_directory);
 
 	CHECK(path && strlen(file) <= FILE_NAME_MAX);
 	errno = 0;
-	if (lockname_path(name, directory, tmpdir, path) == 0) {
+	if (lockname_path(name, directory, NULL, path, &found) == 0) {
 		CHECK(strncmp(path, expected_directory, length) == 0 && path[length] == '/');
 		CHECK(strcmp(path + length + 1, file) == 0);
 		CHECK(strchr(path + length + 1, '/') == NULL);
@@ -126,8 +130,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct lockname name = { text, choice & 1 ? arguments : NULL };
 	int count = 0;
 
-	directory_is_there = choice & 2;
-	check_path(&name, choice & 4 ? directory : NULL, choice & 8 ? directory + (choice >> 4 & 1) : NULL);
+	check_path(&name, choice & 4 ? directory : NULL);
 	while (arguments[count])
 		count++;
 	check_arguments(arguments, NULL, count);

@@ -28,7 +28,7 @@ int main(int argc, char **argv)
 	const char *file = NULL;
 
 	(void)argc;
-	if (options_parse(argv + 1, getenv("XDG_RUNTIME_DIR"), &options) != OPTIONS_RUN)
+	if (options_parse(argv + 1, &options) != OPTIONS_RUN)
 		FAIL(options.error);
 	if (options.command[0])
 		file = commandfile_find(options.command[0], getenv("PATH"), candidate);

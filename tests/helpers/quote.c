@@ -16,8 +16,9 @@ int main(int argc, char **argv)
 	while (getdelim(&text, &size, '\0', stdin) > 0) {
 		struct lockname name = { .text = text };
 		char path[PATH_MAX];
+		struct lockdir found;
 
-		if (lockname_path(&name, argv[1], NULL, path) == -1)
+		if (lockname_path(&name, argv[1], NULL, path, &found) == -1)
 			err(1, "%s", argv[1]);
 		(void)fputs(path, stdout);
 		(void)putchar('\0');

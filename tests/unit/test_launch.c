@@ -29,7 +29,7 @@ static void options_come_in_every_form(void **state)
 
 		memcpy(arguments, forms[i], sizeof(forms[i]));
 		arguments[4] = NULL;
-		assert_int_equal(options_parse(arguments, NULL, &options), OPTIONS_RUN);
+		assert_int_equal(options_parse(arguments, &options), OPTIONS_RUN);
 		assert_string_equal(value_of(&options, CONFIG_PREFIX "TIMEOUT"), "2");
 		assert_string_equal(value_of(&options, CONFIG_PREFIX "ON_HELD"), "wait");
 		assert_string_equal(options.command[0], "x");
@@ -44,12 +44,12 @@ static void all_options_together_fit(void **state)
 	struct options options;
 
 	(void)state;
-	assert_int_equal(options_parse(arguments, "/run", &options), OPTIONS_RUN);
+	assert_int_equal(options_parse(arguments, &options), OPTIONS_RUN);
 	assert_true(options.count <= OPTIONS_SETTINGS);
 	assert_string_equal(options.name, "job");
 	assert_string_equal(options.replace, "10");
 	assert_true(options.close && options.no_preload && options.print && options.cluster);
-	assert_string_equal(value_of(&options, CONFIG_PREFIX "DIR"), "/run");
+	assert_string_equal(value_of(&options, CONFIG_PREFIX "DIR"), "user");
 	assert_string_equal(value_of(&options, CONFIG_PREFIX "ON_HELD"), "flag");
 	assert_string_equal(value_of(&options, CONFIG_PREFIX "CLUSTER_PASSWORD_FILE"), "f");
 	assert_ptr_equal(options.command, &arguments[25]);
@@ -70,7 +70,7 @@ static void what_is_wrong_is_named(void **state)
 		{ { "-qn", NULL }, "-n needs a value (see exlock-launch --help)" },
 		{ { "--ttl=3", "x", NULL }, "--ttl needs --cluster (see exlock-launch --help)" },
 		{ { "-q", "--password-file=f", NULL }, "--password-file needs --cluster (see exlock-launch --help)" },
-		{ { "-u", NULL }, "XDG_RUNTIME_DIR is not set, as --user needs it (use --dir)" },
+		{ { "--older-than=1h", "x", NULL }, "--older-than needs --replace (see exlock-launch --help)" },
 	};
 	struct options options;
 
@@ -79,7 +79,7 @@ static void what_is_wrong_is_named(void **state)
 		char *arguments[3];
 
 		memcpy(arguments, cases[i].arguments, sizeof(arguments));
-		assert_int_equal(options_parse(arguments, "", &options), OPTIONS_WRONG);
+		assert_int_equal(options_parse(arguments, &options), OPTIONS_WRONG);
 		assert_string_equal(options.error, cases[i].error);
 	}
 }
@@ -89,9 +89,9 @@ static void help_is_wanted_as_soon_as_it_is_asked_for(void **state)
 	struct options options;
 
 	(void)state;
-	assert_int_equal(options_parse((char *[]){ "-qh", "-x", NULL }, NULL, &options), OPTIONS_HELP);
-	assert_int_equal(options_parse((char *[]){ "--version", "--help", NULL }, NULL, &options), OPTIONS_VERSION);
-	assert_int_equal(options_parse((char *[]){ "-", "-h", NULL }, NULL, &options), OPTIONS_RUN);
+	assert_int_equal(options_parse((char *[]){ "-qh", "-x", NULL }, &options), OPTIONS_HELP);
+	assert_int_equal(options_parse((char *[]){ "--version", "--help", NULL }, &options), OPTIONS_VERSION);
+	assert_int_equal(options_parse((char *[]){ "-", "-h", NULL }, &options), OPTIONS_RUN);
 	assert_string_equal(options.command[0], "-");
 }
 
@@ -139,7 +139,7 @@ static struct image image_of_shim(void)
 
 static const char *check(const struct image *image)
 {
-	return shimfile_check((const char *)image, sizeof(*image), sizeof(*image));
+	return shimfile_check((const char *)image, sizeof(*image), sizeof(*image), machine_ours);
 }
 
 static void the_shim_is_known_by_its_note(void **state)
@@ -166,10 +166,10 @@ static void a_shim_that_cannot_be_loaded_is_told(void **state)
 	struct image image = image_of_shim();
 
 	(void)state;
-	assert_string_equal(shimfile_check("", 0, 0), "is cut off");
-	assert_string_equal(shimfile_check("#!/bin/sh", 9, 9), "is not exlock's library");
-	assert_string_equal(shimfile_check((char *)&image, 40, 40), "is cut off");
-	assert_string_equal(shimfile_check((char *)&image, sizeof(image), sizeof(image) - 1), "is cut off");
+	assert_string_equal(shimfile_check("", 0, 0, machine_ours), "is cut off");
+	assert_string_equal(shimfile_check("#!/bin/sh", 9, 9, machine_ours), "is not exlock's library");
+	assert_string_equal(shimfile_check((char *)&image, 40, 40, machine_ours), "is cut off");
+	assert_string_equal(shimfile_check((char *)&image, sizeof(image), sizeof(image) - 1, machine_ours), "is cut off");
 	image.header.e_shoff = sizeof(image) + 1;
 	assert_string_equal(check(&image), "is cut off");
 	image = image_of_shim();
@@ -186,6 +186,68 @@ static void a_shim_that_cannot_be_loaded_is_told(void **state)
 	assert_string_equal(check(&image), "is cut off");
 }
 
+static struct machine machine_of(unsigned char word, unsigned char order, unsigned char first, unsigned char second)
+{
+	unsigned char start[20] = { 0x7f, 'E', 'L', 'F', word, order };
+
+	start[18] = first;
+	start[19] = second;
+	return machine_parse((const char *)start, sizeof(start));
+}
+
+static void a_program_tells_its_machine(void **state)
+{
+	char start[MACHINE_START];
+	FILE *file = fopen("/proc/self/exe", "r");
+
+	(void)state;
+	assert_int_equal(fread(start, sizeof(start), 1, file), 1);
+	fclose(file);
+	assert_true(machine_is_same(machine_parse(start, sizeof(start)), machine_ours));
+	assert_true(machine_is_same(machine_of(ELFCLASS64, ELFDATA2LSB, machine_ours.number & 255, machine_ours.number >> 8), machine_ours));
+	assert_false(machine_is_same(machine_of(ELFCLASS32, ELFDATA2LSB, machine_ours.number & 255, machine_ours.number >> 8), machine_ours));
+	assert_int_equal(machine_of(ELFCLASS32, ELFDATA2LSB, EM_386, 0).number, EM_386);
+	assert_int_equal(machine_of(ELFCLASS64, ELFDATA2MSB, 0, EM_S390).number, EM_S390);
+	assert_int_equal(machine_parse(start, 19).number, 0);
+	assert_int_equal(machine_parse("#!/bin/sh\n and more", 20).number, 0);
+}
+
+static void a_script_names_its_interpreter(void **state)
+{
+	static const struct {
+		const char *start, *interpreter;
+	} cases[] = {
+		{ "#!/bin/sh\nexit", "/bin/sh" }, { "#! \t/bin/sh -eu\n", "/bin/sh" }, { "#!/bin/sh", "/bin/sh" }, { "#!sh\n", "sh" },
+		{ "#!\n/bin/sh", NULL }, { "#!", NULL }, { "#", NULL }, { "", NULL }, { "# !/bin/sh", NULL },
+	};
+	char path[MACHINE_START];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		assert_int_equal(machine_interpreter(cases[i].start, strlen(cases[i].start), path), cases[i].interpreter != NULL);
+		if (cases[i].interpreter)
+			assert_string_equal(path, cases[i].interpreter);
+	}
+}
+
+static void another_machines_library_is_beside_ours(void **state)
+{
+	const struct machine arm = { EM_AARCH64, ELFCLASS64, ELFDATA2LSB }, riscv = { EM_RISCV, ELFCLASS64, ELFDATA2LSB };
+	const struct machine other = machine_ours.number == EM_AARCH64 ? riscv : arm, narrow = { EM_386, ELFCLASS32, ELFDATA2LSB };
+	const char *own = machine_ours.number == EM_X86_64 ? "x86_64" : machine_ours.number == EM_AARCH64 ? "aarch64" : "riscv64";
+	char path[PATH_MAX], expected[PATH_MAX], sibling[PATH_MAX];
+
+	(void)state;
+	(void)snprintf(path, sizeof(path), "/usr/lib/%s-linux-gnu/libexlock.so", own);
+	(void)snprintf(expected, sizeof(expected), "/usr/lib/%s-linux-gnu/libexlock.so", other.number == EM_AARCH64 ? "aarch64" : "riscv64");
+	assert_true(machine_sibling(path, other, sibling));
+	assert_string_equal(sibling, expected);
+	assert_false(machine_sibling(path, narrow, sibling));
+	assert_false(machine_sibling("/usr/lib/libexlock.so", other, sibling));
+	(void)snprintf(path, sizeof(path), "/usr/x%s-linux-gnu/%s-linux-gnux/libexlock.so", own, own);
+	assert_false(machine_sibling(path, other, sibling));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -196,6 +258,9 @@ int main(void)
 		cmocka_unit_test(a_variable_is_taken_out_wherever_it_is),
 		cmocka_unit_test(the_shim_is_known_by_its_note),
 		cmocka_unit_test(a_shim_that_cannot_be_loaded_is_told),
+		cmocka_unit_test(a_program_tells_its_machine),
+		cmocka_unit_test(a_script_names_its_interpreter),
+		cmocka_unit_test(another_machines_library_is_beside_ours),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

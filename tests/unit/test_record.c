@@ -25,6 +25,18 @@ static void a_newline_says_that_there_is_a_stamp(void **state)
 	assert_true(bare.stamp == PROCESS_NO_STAMP);
 }
 
+static void a_second_newline_says_that_it_was_handed_on(void **state)
+{
+	struct record handed_on = parsed("27922\n\n");
+
+	(void)state;
+	assert_true(handed_on.handed_on);
+	assert_int_equal(handed_on.pid, 27922);
+	assert_int_equal(handed_on.stamp, 4321);
+	assert_false(parsed("27922\n").handed_on);
+	assert_false(parsed("27922\n \n").handed_on);
+}
+
 static void blanks_around_the_pid_are_passed_over(void **state)
 {
 	(void)state;
@@ -160,6 +172,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_newline_says_that_there_is_a_stamp),
+		cmocka_unit_test(a_second_newline_says_that_it_was_handed_on),
 		cmocka_unit_test(blanks_around_the_pid_are_passed_over),
 		cmocka_unit_test(what_is_no_pid_names_no_process),
 		cmocka_unit_test(a_record_is_read_as_it_was_written),

@@ -237,18 +237,19 @@ static void a_long_name_ends_in_a_digest_of_the_whole(void **state)
 	static char one[5001], other[5001];
 	char path[PATH_MAX], other_path[PATH_MAX];
 	struct lockname name = { .text = one }, other_name = { .text = other };
+	struct lockdir found;
 
 	(void)state;
 	memset(one, '/', 5000);
 	memset(other, '/', 5000);
 	other[4999] = 'x';
-	assert_int_equal(lockname_path(&name, "/d", NULL, path), 0);
-	assert_int_equal(lockname_path(&other_name, "/d", NULL, other_path), 0);
+	assert_int_equal(lockname_path(&name, "/d", NULL, path, &found), 0);
+	assert_int_equal(lockname_path(&other_name, "/d", NULL, other_path, &found), 0);
 	assert_int_equal(strlen(path), strlen("/d/") + 255);
 	assert_string_not_equal(path, other_path);
 	assert_string_equal(path + strlen(path) - 5, ".lock");
 	one[0] = '\0';
-	assert_int_equal(lockname_path(&(struct lockname){ .text = "a b/%" }, "/d", NULL, path), 0);
+	assert_int_equal(lockname_path(&(struct lockname){ .text = "a b/%" }, "/d", NULL, path, &found), 0);
 	assert_string_equal(path, "/d/" LOCK_FILE("a+b%2F%25"));
 }
 

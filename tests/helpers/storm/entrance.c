@@ -33,15 +33,15 @@ static bool is_raw_exit(const struct tally *tally)
 	return tally->step == RAW_EXIT || tally->step == CAPITAL_EXIT;
 }
 
-// A process that dies without exit(), or leaves the lock to one that it was forked from, raises no tombstone. While others read its
-// memory, or its threads end one by one, the flock may go before its other files: ours look for processes that are just dying, but
-// there are none to be seen in another PID namespace. Where a stranger has taken all names, no process raises a tombstone.
+// A process that dies without exit(), has loaded no library, or leaves the lock to one that it was forked from, raises no tombstone. While
+// others read its memory, or its threads end one by one, the flock may go before its other files: ours look for processes that are just
+// dying, but there are none to be seen in another PID namespace. Where a stranger has taken all names, no process raises a tombstone.
 static bool dies_far_away(const struct tally *tally)
 {
 	bool without_exit = is_raw_exit(tally) || tally->step == ABORT || tally->step == SIGKILLED;
 
 	return tally->kind == EXLOCK && tally->space != pid_space() &&
-	       (winner_was_killed(tally) || (tally->ending && (tally->relatives > 1 || without_exit || tally->strange)));
+	       (winner_was_killed(tally) || (tally->ending && (tally->relatives > 1 || without_exit || tally->bare || tally->strange)));
 }
 
 // Who called exec beside a worker that had the flock goes on by its PID, and those that it forks by their mappings (RECORD_HINT_MAPPED),
@@ -87,7 +87,7 @@ static bool was_robbed(const struct tally *tally)
 	return tally_deleted(tally, &file);
 }
 
-__attribute__((noreturn)) static void fail(struct tally *tally, int oracle)
+__attribute__((noreturn)) static void fail(struct tally *tally, int oracle, int slot)
 {
 	struct file file;
 	bool recorded = is_recorded(&file), settled = await_settled(oracle);
@@ -104,27 +104,47 @@ __attribute__((noreturn)) static void fail(struct tally *tally, int oracle)
 		withdraw(tally, UNSEEN);
 	if (tally->predecessor && was_killed(tally, tally->predecessor, tally->slot))
 		withdraw(tally, HEIRLESS);
-	dprintf(STDERR_FILENO, "overlap: %ld%s started before %ld%s was gone; last seen at: %s%s%s%s%s; its file: %lu, ours: %lu\n",
-		(long)getpid(), recorded ? "" : ", unrecorded,", (long)tally->winner, kinds[tally->kind], steps[tally->step],
-		tally->second_thread ? ", second thread" : "", tally->daemon ? ", daemon" : "", tally->predecessor ? ", successor" : "",
-		tally->unrecorded ? ", unrecorded" : "", (unsigned long)tally->inode, (unsigned long)file.inode);
+	dprintf(STDERR_FILENO, "overlap: %ld%s (%s) started before %ld%s (%s) was gone; last seen at: %s%s%s%s%s%s%s, %u processes; its file: %lu, ours: %lu\n",
+		(long)getpid(), recorded ? "" : ", unrecorded,", slot >= 0 ? tally->way[slot] : "a command", (long)tally->winner, kinds[tally->kind],
+		tally->winners_way, steps[tally->step], tally->ending ? ", ending" : "",
+		tally->second_thread ? ", second thread" : "", tally->daemon ? ", daemon" : "",
+		tally->predecessor ? ", successor" : "", tally->unrecorded ? ", unrecorded" : "",
+		tally->space != pid_space() ? ", far away" : "", tally->relatives, (unsigned long)tally->inode, (unsigned long)file.inode);
 	tally->overlaps++;
 	_exit(OVERLAPPED);
 }
 
 // The process is in no record. A Python program that did not see it may be in, or may have come and gone, and with it the file: looked
 // for while none can come.
-static void look_for_python(struct tally *tally, int oracle)
+static void look_for_python(struct tally *tally, int oracle, int slot)
 {
 	struct file file;
 
 	while (!set_byte(oracle, AMONG_PEERS, F_WRLCK)) {
 		if (is_anybodys(oracle, THE_ORACLE))
-			fail(tally, oracle);
+			fail(tally, oracle, slot);
 		usleep(LOOK_AGAIN);
 	}
 	if (!is_recorded(&file) && tally_deleted(tally, &file))
 		withdraw(tally, UNSEEN);
+}
+
+// Waits until who dies far away is gone. If this process left, the next one would not see that one either, wherever it is. False: it is
+// not so, or somebody else has got in meanwhile.
+static bool outlast_far_death(struct tally *tally, int oracle)
+{
+	bool settled = await_settled(oracle);
+	long winner = tally->winner;
+
+	if (!dies_far_away(tally) && (settled || !died_entering_far_away(tally)))
+		return false;
+	while (!take_oracle_now(oracle)) {
+		if (tally->winner != winner)
+			return false;
+		usleep(LOOK_AGAIN);
+	}
+	tally->gaps[FAR_DEATH]++;
+	return true;
 }
 
 int entrance_take_oracle(struct tally *tally, const char *folder, int slot)
@@ -134,11 +154,11 @@ int entrance_take_oracle(struct tally *tally, const char *folder, int slot)
 	bool recorded = is_recorded(&file);
 
 	if (!recorded)
-		look_for_python(tally, oracle);
+		look_for_python(tally, oracle, slot);
 	tell_entering(tally, slot, getpid());
-	if (!take_oracle_now(oracle)) {
+	if (!take_oracle_now(oracle) && !outlast_far_death(tally, oracle)) {
 		tell_entering(tally, slot, 0);
-		fail(tally, oracle);
+		fail(tally, oracle, slot);
 	}
 	if (!recorded)
 		(void)set_byte(oracle, AMONG_PEERS, F_UNLCK);

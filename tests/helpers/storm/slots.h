@@ -13,7 +13,7 @@ struct storm {
 	char locks[4096];		// the lock directory
 	char *environment[16];		// of our programs; the first variable is the preload
 	const char *shim, *launcher;	// LAUNCHER "": none
-	bool waiting, peers, users, namespaces, times, calm;
+	bool waiting, tree, peers, users, namespaces, times, calm;
 	bool handover, closes, replaces, tidy;
 };
 

@@ -16,7 +16,7 @@
 //	handover	the launcher leaves the lock's descriptor to a victim that loads no library: its forks, too, hold the lock
 //	close		some of those are started with --close, and have none
 //	succession	some start their own copy, and leave the lock to it
-//	tidy		after starts that have ended by exit or _exit no file may be left
+//	tidy		a start that was alone and has ended by exit, _exit or quick_exit may leave no file
 //	replace		some starts ask the holder to end
 //	stranger	a user who starts nothing maps, locks, plants and squats all the time (stranger.h)
 #define _GNU_SOURCE
@@ -56,15 +56,15 @@ __attribute__((format(printf, 2, 3))) static void put(const char *name, const ch
 		exit(BROKEN);
 }
 
-static void set_environment(const char *shim, bool tree)
+static void set_environment(void)
 {
-	put("LD_PRELOAD", "%s", shim);
+	put("LD_PRELOAD", "%s", storm.shim);
 	put("EXCLUSIVELOCK_NAME", "storm");
 	put("EXCLUSIVELOCK_DIR", "%s", storm.locks);
 	put("EXCLUSIVELOCK_EXIT_CODE", "%d", REFUSED);
 	put("EXCLUSIVELOCK_QUIET", "1");
 	put("EXCLUSIVELOCK_ON_HELD", "%s", storm.waiting ? "wait" : "abort");
-	put("EXCLUSIVELOCK_SCOPE", "%s", tree ? "tree" : "process");
+	put("EXCLUSIVELOCK_SCOPE", "%s", storm.tree ? "tree" : "process");
 	if (storm.waiting)
 		put("EXCLUSIVELOCK_TIMEOUT", "30");
 	// For the real Python program.
@@ -168,8 +168,9 @@ static void start_at_free_lock(int count)
 	do_work_in(count, &(struct work){ .gate = gate });
 	for (int i = 0; i < count; i++)
 		won += storm.tally->won[i];
-	if (storm.tidy && storm.tally->calm && !storm.tally->untidy && access(storm.lock_path, F_OK) == 0) {
-		fprintf(stderr, "stale: of %d that have ended by themselves a file is left\n", count);
+	if (storm.tidy && count == 1 && storm.tally->calm && !storm.tally->untidy && access(storm.lock_path, F_OK) == 0) {
+		fprintf(stderr, "stale: one that was alone, %s, has ended by itself, step %d, and left its file\n",
+			storm.tally->winners_way, storm.tally->step);
 		tell_file();
 		storm.tally->stale++;
 	}
@@ -298,6 +299,7 @@ static void read_words(char **words)
 
 	storm.launcher = launcher ? launcher : "";
 	storm.waiting = has(words, "wait");
+	storm.tree = has(words, "tree");
 	storm.calm = has(words, "calm");
 	storm.peers = has(words, "peers");
 	storm.users = has(words, "users");
@@ -348,7 +350,7 @@ int main(int argc, char **argv)
 	find_folder(argv[1]);
 	storm.tally->succession = has(argv + 4, "succession");
 	prepare(seconds);
-	set_environment(argv[2], has(argv + 4, "tree"));
+	set_environment();
 	if (has(argv + 4, "stranger"))
 		stranger_start(storm.tally, storm.lock_path);
 	for (until = now() + seconds; now() < until;)

@@ -19,6 +19,7 @@ enum {
 	RELATIVES = 32,
 	VICTIMS = 256,
 	ATTEMPTS = 8192,
+	WAY_MAX = 64,
 
 	OVERLAPPED = 9,
 	REFUSED = 77,
@@ -74,10 +75,12 @@ struct tally {	// NOLINT(clang-analyzer-optin.performance.Padding): by what belo
 	atomic_bool daemon, second_thread;
 	atomic_bool unrecorded;		// it may not write that file
 	atomic_bool execed;		// it has called exec; before that the file had no RECORD_HINT_MAPPED
+	atomic_bool bare;		// its image has loaded no library, which would do something at its end
 	atomic_bool pid_alone;		// between exec and the next image, or in one that takes no preload
 	atomic_bool ending;		// one of its processes is about to end
 	atomic_long predecessor;	// it started its own copy, to which it leaves the lock; 0: none did
 	atomic_ulong space;		// its PID namespace
+	char winners_way[WAY_MAX];	// how it was started, in words
 	atomic_uint relatives;		// its processes: the one that took the lock, and those forked from it
 	atomic_long relative[RELATIVES];
 
@@ -105,6 +108,7 @@ struct tally {	// NOLINT(clang-analyzer-optin.performance.Padding): by what belo
 
 	// Set by the program: the start in this slot has got in.
 	atomic_bool won[SLOTS];
+	char way[SLOTS][WAY_MAX];	// how it was started, in words
 	atomic_long started[SLOTS];	// its PID
 
 	// A start of this round takes no preload: it leaves its file.
@@ -317,10 +321,11 @@ static inline void get_in(struct tally *tally, int oracle, enum kind kind, int s
 {
 	tally->kind = (int)kind;
 	tally->slot = slot;
+	snprintf(tally->winners_way, WAY_MAX, "%s", slot >= 0 ? tally->way[slot] : "a command");
 	tally->inode = file->inode;
 	tally->version = file->version;
 	tally->unrecorded = !writable;
-	tally->daemon = tally->second_thread = tally->execed = tally->pid_alone = tally->ending = false;
+	tally->daemon = tally->second_thread = tally->execed = tally->bare = tally->pid_alone = tally->ending = false;
 	tally->predecessor = 0;
 	tally->space = pid_space();
 	tally->relatives = 0;

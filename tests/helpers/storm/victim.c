@@ -270,6 +270,7 @@ static void live(void)
 	int may_close = is_shimmed || (!tally->apart && !tally->unrecorded);
 
 	at(MAIN);
+	tally->bare = !is_shimmed && !is_heir;
 	if (is_shimmed)
 		tally->pid_alone = is_heir;
 	else if (slot >= 0 && !tree && !tally->unrecorded && !is_handed)
@@ -316,6 +317,7 @@ static void live(void)
 __attribute__((noreturn)) static void try_and_leave(void)
 {
 	at(MAIN);
+	tally->bare = !is_shimmed;
 	linger();
 	tally->ending = true;
 	if (one_in(4)) {
@@ -348,9 +350,17 @@ static void look_at_itself(void)
 		unsetenv("STORM_HANDED");
 }
 
+// A command whose holder was gone when it began. Inside another lock it has taken that one.
+static bool has_taken_lock(void)
+{
+	const char *holder = getenv("EXCLUSIVELOCK_PID"), *name = getenv("EXCLUSIVELOCK_NAME");
+
+	return holder && atol(holder) == getpid() && name && strcmp(name, "storm") == 0;
+}
+
 int main(int argc, char **argv)
 {
-	const char *holder = getenv("EXCLUSIVELOCK_PID"), *heir = getenv("STORM_HEIR");
+	const char *heir = getenv("STORM_HEIR");
 
 	if (argc != 5)
 		return BROKEN;
@@ -361,7 +371,7 @@ int main(int argc, char **argv)
 	tally = map_tally(argv[1]);
 	look_at_itself();
 	// A child that was started with the lock of its parent lives a little; one whose parent was gone has taken its own.
-	if (slot < 0 && (!holder || atol(holder) != getpid())) {
+	if (slot < 0 && !has_taken_lock()) {
 		if (oracle >= 0 && is_shimmed)
 			close_all();
 		linger();

@@ -33,10 +33,21 @@ struct way ways_choose(const struct storm *storm)
 	way.image = choose_image(storm);
 	way.nest = choose_nest(storm);
 	way.replaces = storm->replaces && !storm->tally->calm && one_in(4);
-	way.closes = storm->closes && (way.image == SHIMMED || !storm->tally->apart) && one_in(4);
+	// In a tree the descriptor is what is inherited. For an instant, or around another launcher for good, nothing but the PID would be left:
+	// flock(1) does not see that, nor do those in another PID namespace.
+	way.closes = storm->closes && !storm->tree && !storm->peers && !storm->tally->apart && way.nest < INNER && one_in(4);
 	if (way.image != SHIMMED)
 		storm->tally->untidy = true;
 	return way;
+}
+
+static void tell(struct tally *tally, struct way way, int slot)
+{
+	static const char *const images[] = { "", ", no preload", ", static" };
+	static const char *const nests[] = { "", ", inside another", ", twice", ", around another", ", between two" };
+
+	snprintf(tally->way[slot], WAY_MAX, "%s%s%s%s%s", way.launched ? "launched" : "preloaded", images[way.image], nests[way.nest],
+		way.replaces ? ", replaces" : "", way.closes ? ", closes" : "");
 }
 
 // A list of arguments that ends in NULL. What is put in has to last.
@@ -110,6 +121,7 @@ void ways_become(const struct storm *storm, struct way way, int slot, char *cons
 	struct list list = { .count = 0 };
 	int count = 0;
 
+	tell(storm->tally, way, slot);
 	if (!way.launched) {
 		execve(arguments[0], arguments, storm->environment);
 		_exit(BROKEN);
