@@ -15,6 +15,7 @@ setup() {
 teardown() {
 	end_processes
 	remove_public_place
+	[[ -z ${AWAY-} ]] || rm -f "$AWAY"
 }
 
 # The launcher with these words, and no descriptor but the standard ones.
@@ -452,6 +453,7 @@ make_jail() {
 	assert_launches
 	# The default directory is not there.
 	unset EXCLUSIVELOCK_DIR
+	AWAY=$("$LAUNCH" -n "$PWD" -p)
 	mkdir -p jail/tmp
 	start_launched -n "$PWD" "$STATIC" enter "$PWD/jail" exec /steps leave hold
 	run -1 "$LAUNCH" -n "$PWD" true
