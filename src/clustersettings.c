@@ -79,24 +79,24 @@ bool clustersettings_parse_endpoints(const char *endpoints, bool tls, struct clu
 	}
 }
 
-static bool parse_seconds(const char *value, unsigned least, unsigned *seconds)
+static bool parse_ttl(const char *value, unsigned *ttl)
 {
 	const char *end = value + strlen(value);
 	uint64_t number;
 
-	if (!text_parse_number(&value, end, &number) || value != end || number < least || number > LEASE_TTL_MAX)
+	if (!text_parse_number(&value, end, &number) || value != end || number < LEASE_TTL_MIN || number > LEASE_TTL_MAX)
 		return false;
-	*seconds = (unsigned)number;
+	*ttl = (unsigned)number;
 	return true;
 }
 
 static bool read_at_least(char *const *environment, struct clustersettings *settings, struct config_error *error)
 {
-	const char *seconds = config_get(environment, CONFIG_PREFIX "CLUSTER_AT_LEAST");
+	const char *time = config_get(environment, CONFIG_PREFIX "CLUSTER_AT_LEAST");
 	const char *always = config_get(environment, CONFIG_PREFIX "CLUSTER_EVEN_ON_FAILURE");
 
-	if (seconds && !parse_seconds(seconds, 1, &settings->at_least))
-		return fail(error, CONFIG_PREFIX "CLUSTER_AT_LEAST", seconds, "must be a number of seconds from 1 to 86400");
+	if (time && (!config_parse_time(time, &settings->at_least) || settings->at_least == 0 || settings->at_least > LEASE_TTL_MAX * LEASE_SECOND))
+		return fail(error, CONFIG_PREFIX "CLUSTER_AT_LEAST", time, "must be a time of a day at most, as in 600, 10m or 2h");
 	if (always && strcmp(always, "0") != 0 && strcmp(always, "1") != 0)
 		return fail(error, CONFIG_PREFIX "CLUSTER_EVEN_ON_FAILURE", always, "must be 0 or 1");
 	settings->even_on_failure = always && always[0] == '1';
@@ -190,7 +190,7 @@ bool clustersettings_read(char *const *environment, struct clustersettings *sett
 		settings->prefix = "";
 	if (!endpoints)
 		return fail(error, CONFIG_PREFIX "CLUSTER", "", "--cluster needs the cluster's endpoints, HOST:PORT of each member");
-	if (ttl && !parse_seconds(ttl, LEASE_TTL_MIN, &settings->ttl))
+	if (ttl && !parse_ttl(ttl, &settings->ttl))
 		return fail(error, CONFIG_PREFIX "CLUSTER_TTL", ttl, "must be a number of seconds from 2 to 86400");
 	if (!settings->cert != !settings->key)
 		return fail(error, settings->cert ? CONFIG_PREFIX "CLUSTER_CERT" : CONFIG_PREFIX "CLUSTER_KEY",

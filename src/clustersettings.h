@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define CLUSTER_ENDPOINTS_MAX 16
 #define CLUSTER_PASSWORD_MAX 256
@@ -18,7 +19,7 @@ struct clustersettings {
 	char *endpoints[CLUSTER_ENDPOINTS_MAX];		// URLs without a slash at their end
 	size_t count;
 	unsigned ttl;					// seconds
-	unsigned at_least;				// seconds; 0: the name is free when the command has ended
+	uint64_t at_least;				// nanoseconds; 0: the name is free when the command has ended
 	bool even_on_failure;
 	const char *cacert, *cert, *key;		// files; NULL: none
 	const char *user;				// NULL: none

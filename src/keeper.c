@@ -349,7 +349,7 @@ static bool ended_for_lock(void)
 // For how long the name is to stay taken, in nanoseconds, now that the command has ended.
 static uint64_t rest_of_name(void)
 {
-	uint64_t until = keeper.started + keeper.settings.at_least * LEASE_SECOND, now = lease_clock();
+	uint64_t until = keeper.started + keeper.settings.at_least, now = lease_clock();
 
 	if (!keeper.lock.lease.id || ended_for_lock() || (keeper.loop.end.status != 0 && !keeper.settings.even_on_failure))
 		return 0;

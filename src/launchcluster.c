@@ -90,5 +90,5 @@ void launch_in_cluster(struct launch *launch, bool takes_part, uint64_t deadline
 	// A descendant of the machine's holder runs beside it, but not beside a cluster's.
 	if (launch_is_descendant(launch))
 		FAIL(launch->lock_path, " is held by an ancestor of this process, on this machine alone or in another cluster: nothing is "
-		     "started (give both the same --cluster, or this one another name)");
+		     "started (give both the same --cluster and keep EXCLUSIVELOCK_CLUSTER_INSTANCE in between, or give this one another name)");
 }

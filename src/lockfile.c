@@ -336,7 +336,7 @@ static enum claim_result judge_busy(struct lockfile *lock, bool patient, struct 
 			return CLAIM_AGAIN;
 		return !patient || budget_is_over(&lock->budget) ? CLAIM_HELD : CLAIM_BUSY;
 	}
-	if (record_is_of(&record, &lock->self)) {
+	if (!lock->rivals && record_is_of(&record, &lock->self)) {
 		resume(lock, &claim->status);
 		return CLAIM_OWN;
 	}

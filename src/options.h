@@ -9,7 +9,7 @@
 #include <stddef.h>
 
 // Two for each option; one with less room does not compile.
-#define OPTIONS_SETTINGS 68
+#define OPTIONS_SETTINGS 56
 #define OPTIONS_ERROR_MAX 512
 
 enum options_request { OPTIONS_RUN, OPTIONS_HELP, OPTIONS_VERSION, OPTIONS_WRONG };

@@ -100,6 +100,14 @@ inside() {
 	file_is_gone intruder
 }
 
+@test "where a program in between takes the mark away nothing is started, and the message says what to keep" {
+	local inside='exec env -u EXCLUSIVELOCK_CLUSTER_INSTANCE "$0" --cluster -n "$1" "$2" intruder'
+	run -125 on web1 sh -c "($inside); exit \$?" "$LAUNCH" "$NAME" touch
+	[[ $output == *"keep EXCLUSIVELOCK_CLUSTER_INSTANCE in between"* ]]
+	run -1 on web1 sh -c "$inside" "$LAUNCH" "$NAME" touch
+	file_is_gone intruder
+}
+
 @test "a mark that somebody else replays lets nobody pass, whether the holder lives or not" {
 	local mark
 	hold_on web1 sh -c 'echo "ready $$"; exec sleep 1000'

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Who else asks for the name: etcd's own etcdctl, those that wait, and the machine's own lock.
 
-# shellcheck disable=SC2030,SC2031 # every test is a subshell
+# shellcheck disable=SC2016,SC2030,SC2031 # $ is for the shell inside; every test is a subshell
 
 load test_helper
 load cluster/etcd

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 # A cluster that knows users and their passwords.
 
+# shellcheck disable=SC2030,SC2031 # every test is a subshell
+
 load test_helper
 load cluster/etcd
 load cluster/hosts

@@ -8,7 +8,10 @@ import sys
 
 FIFREEZE, FITHAW = 0xC0045877, 0xC0045878
 
-folder = os.open("/proc/%s/root%s" % tuple(sys.argv[1:]), os.O_RDONLY)
+path = "/proc/%s/root%s" % tuple(sys.argv[1:])
+folder = os.open(path, os.O_RDONLY)
+if os.fstat(folder).st_dev == os.stat(os.path.dirname(path)).st_dev:
+    sys.exit("freeze.py: %s is no file system of its own: all that is written beside it would hang, too" % sys.argv[2])
 fcntl.ioctl(folder, FIFREEZE, 0)
 try:
     print("frozen", flush=True)

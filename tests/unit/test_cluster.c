@@ -123,6 +123,9 @@ static void requests_have_the_recipes_form(void **state)
 		    "{\"key\": \"cS8=\", \"range_end\": \"cTA=\", \"sort_target\": \"CREATE\", \"sort_order\": \"ASCEND\", \"limit\": \"1\"}}],"
 		    "\"failure\": [{\"request_range\": {\"key\": \"cS9m\"}}, {\"request_range\":"
 		    "{\"key\": \"cS8=\", \"range_end\": \"cTA=\", \"sort_target\": \"CREATE\", \"sort_order\": \"ASCEND\", \"limit\": \"1\"}}]}");
+	assert_json(etcd_ask_release(&key, 7, &value, 15),
+		    "{\"compare\": [{\"key\": \"cS9m\", \"target\": \"CREATE\", \"result\": \"EQUAL\", \"create_revision\": \"7\"}],"
+		    "\"success\": [{\"request_put\": {\"key\": \"cS9m\", \"value\": \"dv8=\", \"lease\": \"15\"}}]}");
 	assert_json(etcd_ask_predecessor(&queue, 8), "{\"key\": \"cS8=\", \"range_end\": \"cTA=\", \"sort_target\": \"CREATE\","
 		    "\"sort_order\": \"DESCEND\", \"limit\": \"1\", \"max_create_revision\": \"7\"}");
 	assert_json(etcd_ask_watch(&key, NULL, 7), "{\"create_request\": {\"key\": \"cS9m\", \"start_revision\": \"8\", \"filters\": [\"NOPUT\"]}}");
@@ -342,8 +345,8 @@ static void a_value_says_what_was_put_into_it(void **state)
 {
 	char *command[] = { (char[]){ "/bin/job" }, (char[]){ "two words" }, (char[]){ "\x1b\xff" }, NULL };
 	const struct clustervalue value = { .host = "web1", .pid = 812, .command = command };
-	struct etcd_bytes bytes;
-	struct clusterholder holder;
+	struct etcd_bytes bytes, done;
+	struct clusterholder holder, after;
 
 	(void)state;
 	assert_true(clustervalue_write(&value, &bytes));
@@ -352,7 +355,15 @@ static void a_value_says_what_was_put_into_it(void **state)
 	assert_int_equal(holder.pid, 812);
 	assert_string_equal(holder.command, "/bin/job two words \\033\\377");
 	assert_int_equal(strlen(holder.start), 20);
+	assert_false(holder.done);
+	assert_true(clustervalue_write_done(&bytes, &done));
+	after = clustervalue_read(&done);
+	assert_true(after.done);
+	assert_int_equal(after.pid, 812);
+	assert_string_equal(after.start, holder.start);
+	assert_string_equal(after.command, holder.command);
 	etcd_bytes_free(&bytes);
+	etcd_bytes_free(&done);
 }
 
 static void a_very_long_command_is_cut(void **state)
