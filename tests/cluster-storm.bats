@@ -16,7 +16,7 @@ setup_file() {
 setup() { clean_environment; }
 
 teardown() {
-	if [[ -z ${BATS_TEST_COMPLETED-} ]]; then tail -n 30 "$BATS_TEST_TMPDIR"/storm/log "$BATS_TEST_TMPDIR"/storm/errors; fi
+	if [[ -z ${BATS_TEST_COMPLETED-} ]]; then tail -n 30 "$BATS_TEST_TMPDIR"/said "$BATS_TEST_TMPDIR"/storm/log "$BATS_TEST_TMPDIR"/storm/errors; fi
 }
 
 teardown_file() { etcd_end; }
@@ -25,7 +25,9 @@ teardown_file() { etcd_end; }
 storm() {
 	local seconds=$1
 	shift
-	/usr/bin/python3 "$SOURCE/tests/cluster/storm.py" "$BATS_TEST_TMPDIR/storm" "$ETCD" "$seconds" 2 "$HELPERS" "$@" 3>&-
+	/usr/bin/python3 "$SOURCE/tests/cluster/storm.py" "$BATS_TEST_TMPDIR/storm" "$ETCD" "$seconds" 2 "$HELPERS" "$@" 2>&1 3>&- |
+		tee "$BATS_TEST_TMPDIR/said"
+	return "${PIPESTATUS[0]}"
 }
 
 @test "in a storm over five hosts and their cluster no two run at once, and a name is never lost for longer than a lease" {
