@@ -157,7 +157,7 @@ static int create_beside_threads(const char *path)
 
 	if (fd == -1)
 		return -1;
-	text_add(&number, "/proc/self/fd/");
+	text_add(&number, "/proc/thread-self/fd/");
 	text_number(&number, (uint64_t)fd);
 	if (fchmod(fd, RECORD_MODE) == 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 &&
 	    linkat(AT_FDCWD, unnamed, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0)

@@ -3,7 +3,13 @@
 // direct system calls: nothing that the program or another preload put in libc's place is ever called, errno is one of
 // our own, and the library needs no libc to load. A signature that differs from libc's is a compile error: the
 // declarations are libc's.
+#ifdef EXLOCK_THREADS
+// There errno and memory are libc's. ThreadSanitizer is to see what memory there is. It must not see descriptors, which it takes for the
+// process' one table's: those of a waiting thread are in another one (waiter.h).
+#include <errno.h>
+#endif
 #pragma GCC visibility push(hidden)
+#include "limited.h"
 #include "rawcall.h"
 
 #include <dirent.h>
@@ -34,6 +40,7 @@
 // More than come together where paths are merely not there.
 #define LOOKS_FAILED 8
 
+#ifndef EXLOCK_THREADS
 // The linker puts this in the place of every reference to __errno_location (--wrap). Only one thread is ever in here:
 // at the start there is no other, and exit handlers run in one.
 int *__wrap___errno_location(void);
@@ -43,6 +50,7 @@ int *__wrap___errno_location(void)
 
 	return &error;
 }
+#endif
 
 static long call(long number, long a, long b, long c, long d, long e, long f)
 {
@@ -63,6 +71,14 @@ static long call(long number, long a, long b, long c, long d, long e, long f)
 #define CALL1(number, a) CALL(number, a, 0, 0, 0, 0, 0)
 #define CALL0(number) CALL(number, 0, 0, 0, 0, 0, 0)
 
+// libexclusivelock has others (limited.c), and threads.
+#define REPLACEABLE __attribute__((weak))
+#ifdef EXLOCK_THREADS
+#define THREAD_LOCAL __thread __attribute__((tls_model("initial-exec")))
+#else
+#define THREAD_LOCAL
+#endif
+
 // Files.
 
 // Opening never blocks: a FIFO may have been put where a lock file was. flopen(3), which takes O_NONBLOCK for "do not wait for the
@@ -71,7 +87,7 @@ int openat(int directory, const char *path, int flags, ...)
 {
 	mode_t mode = 0;
 
-	if (flags & O_CREAT) {
+	if (flags & (O_CREAT | O_TMPFILE)) {
 		va_list list;
 
 		va_start(list, flags);
@@ -91,7 +107,7 @@ ssize_t read(int fd, void *buffer, size_t size)
 	return CALL3(SYS_read, fd, buffer, size);
 }
 
-ssize_t write(int fd, const void *buffer, size_t size)
+REPLACEABLE ssize_t write(int fd, const void *buffer, size_t size)
 {
 	return CALL3(SYS_write, fd, buffer, size);
 }
@@ -107,10 +123,10 @@ ssize_t pwrite(int fd, const void *buffer, size_t size, off_t offset)
 }
 
 // How often in a row fstatat() has failed, and why.
-static int looks_failed, look_error;
+static THREAD_LOCAL int looks_failed, look_error;
 
 // flopen(3) begins again, for ever, when it cannot look at the path of what it has just locked. It can be stopped here.
-int flock(int fd, int operation)
+int door_flock(int fd, int operation)
 {
 	if (looks_failed >= LOOKS_FAILED) {
 		looks_failed = 0;
@@ -118,6 +134,11 @@ int flock(int fd, int operation)
 		return -1;
 	}
 	return (int)CALL2(SYS_flock, fd, operation);
+}
+
+REPLACEABLE int flock(int fd, int operation)
+{
+	return door_flock(fd, operation);
 }
 
 int fcntl(int fd, int command, ...)
@@ -222,6 +243,7 @@ ssize_t getdents64(int fd, void *buffer, size_t size)
 	return CALL3(SYS_getdents64, fd, buffer, size);
 }
 
+#ifndef EXLOCK_THREADS
 void *mmap(void *address, size_t length, int protection, int flags, int fd, off_t offset)
 {
 	return (void *)CALL(SYS_mmap, address, length, protection, flags, fd, offset);
@@ -231,6 +253,7 @@ int munmap(void *address, size_t length)
 {
 	return (int)CALL2(SYS_munmap, address, length);
 }
+#endif
 
 // Sockets. With GNU extensions an address is a transparent union.
 
@@ -321,7 +344,7 @@ int getrusage(enum __rusage_who who, struct rusage *usage)
 	return (int)CALL2(SYS_getrusage, who, usage);
 }
 
-int ppoll(struct pollfd *files, nfds_t count, const struct timespec *timeout, const sigset_t *mask)
+REPLACEABLE int ppoll(struct pollfd *files, nfds_t count, const struct timespec *timeout, const sigset_t *mask)
 {
 	struct timespec left = timeout ? *timeout : (struct timespec){ 0 };	// the kernel writes to it
 
@@ -343,7 +366,7 @@ int nanosleep(const struct timespec *time, struct timespec *left)
 	return (int)CALL2(SYS_nanosleep, time, left);
 }
 
-int clock_gettime(clockid_t clock, struct timespec *time)
+REPLACEABLE int clock_gettime(clockid_t clock, struct timespec *time)
 {
 	return (int)CALL2(SYS_clock_gettime, clock, time);
 }

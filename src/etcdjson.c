@@ -173,11 +173,11 @@ json_t *etcd_ask_release(const struct etcd_bytes *key, uint64_t created, const s
 			 encoded(value), "lease", number(lease));
 }
 
-static int compare(const struct etcd_bytes *one, const struct etcd_bytes *other)
+static int compare(const struct etcd_bytes *left, const struct etcd_bytes *right)
 {
-	int order = memcmp(one->bytes, other->bytes, one->length < other->length ? one->length : other->length);
+	int order = memcmp(left->bytes, right->bytes, left->length < right->length ? left->length : right->length);
 
-	return order ? order : (one->length > other->length) - (one->length < other->length);
+	return order ? order : (left->length > right->length) - (left->length < right->length);
 }
 
 json_t *etcd_ask_watch(const struct etcd_bytes *key, const struct etcd_bytes *other, uint64_t revision)

@@ -2,20 +2,27 @@
 #include "exclusivelock.h"
 
 #include "config.h"
+#include "hold.h"
+#include "holder.h"
+#include "keepers.h"
+#include "lockdir.h"
 #include "lockfile.h"
 #include "lockname.h"
 #include "pause.h"
-#include "procfile.h"
+#include "process.h"
+#include "record.h"
 #include "report.h"
+#include "scratch.h"
 #include "survey.h"
-#include "watch.h"
+#include "waiter.h"
 
 #include <errno.h>
+#include <math.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -23,189 +30,374 @@
 // Above this, in seconds, a time is no limit.
 #define SECONDS_MAX 9e9
 
+// One share of a lock in this process, or a thread that waits for one.
 struct exclusivelock {
 	struct exclusivelock *next;
 	struct lockfile lock;
-	char path[PATH_MAX];
-	char program[PATH_MAX];		// the name, where it was derived
-	struct lockname name;
-	bool taken;			// false: a thread is just taking it, or releasing it
+	struct waiter *waiter;		// of the thread that waits; NULL: the lock is taken
+	pthread_t taker;
+	bool forever;
+	bool joined;			// the process' own lock, by the preload or the launcher, which gives it back
+	char path[];
 };
 
 // What atexit(3) itself calls; with no owner, the handler is the last of all.
 extern int __cxa_atexit(void (*handler)(void *), void *argument, void *owner);
 
-// The locks of this process, by this mutex.
+// The locks of this process, by this mutex. Whoever takes or releases one has it, and a fork waits for it: so a child never has half of
+// something. A thread that waits for a lock has not got it, and is no part of a child (waiter.h).
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct exclusivelock *locks;
 
+// The path of this program, from before anybody could change the directory; empty: it could not be told, and why.
+static char program[PATH_MAX];
+static int program_error;
+
+// With the mutex no signal handler may run, which could fork, and nothing may be cancelled.
+struct section {
+	sigset_t signals;
+	int cancel_state;
+};
+
+static void enter(struct section *section)
+{
+	sigset_t all;
+
+	(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &section->cancel_state);
+	sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &section->signals);
+	(void)pthread_mutex_lock(&mutex);
+}
+
+static void leave(const struct section *section)
+{
+	int ignored;
+
+	(void)pthread_mutex_unlock(&mutex);
+	(void)pthread_sigmask(SIG_SETMASK, &section->signals, NULL);
+	(void)pthread_setcancelstate(section->cancel_state, &ignored);
+}
+
+// Of the thread that forks.
+static struct section fork_section;
+
 static void before_fork(void)
 {
-	pthread_mutex_lock(&mutex);
-	watch_before_fork();
+	struct section section;
+
+	enter(&section);
+	fork_section = section;
 }
 
 static void after_fork(void)
 {
-	watch_after_fork();
-	pthread_mutex_unlock(&mutex);
+	const struct section section = fork_section;
+
+	leave(&section);
 }
 
-static bool close_pending(void *context, pid_t descriptor)
-{
-	const struct stat *file = context;
-	struct stat status;
-
-	if (fstat(descriptor, &status) == 0 && status.st_dev == file->st_dev && status.st_ino == file->st_ino)
-		(void)close(descriptor);
-	return false;
-}
-
-// A thread of the parent's that takes or releases LOCK has the file open, mapped perhaps. With those the child would keep the lock for as
-// long as it lives, once that thread has got it.
-static void drop_pending(const struct exclusivelock *lock)
-{
-	struct stat status;
-
-	if (lock->lock.mapping)
-		(void)munmap(lock->lock.mapping, 1);
-	if (stat(lock->path, &status) == 0)
-		(void)procfile_search("/proc/self/fd", 0, close_pending, &status);
-}
-
-// The child keeps the mappings of what was taken, and with them the parent's locks; none of them is its own to give back.
+// The child has a share of all that was taken, and nothing of what its parent's threads wait for.
 static void after_fork_in_child(void)
 {
-	watch_after_fork_in_child();
-	for (const struct exclusivelock *lock = locks; lock; lock = lock->next)
-		if (!lock->taken)
-			drop_pending(lock);
-	locks = NULL;
-	pthread_mutex_unlock(&mutex);
+	struct exclusivelock **at = &locks;
+
+	while (*at) {
+		struct exclusivelock *lock = *at;
+
+		if (lock->waiter) {
+			*at = lock->next;
+			waiter_orphan(lock->waiter);
+		} else {
+			at = &lock->next;
+		}
+	}
+	after_fork();
 }
 
+// At the end of the process. A child by vfork(2) has its parent's memory: what it gave back there the parent would lose.
 static void leave_all(void *unused)
 {
+	struct section section;
+
 	(void)unused;
-	pthread_mutex_lock(&mutex);
+	if (locks && locks->lock.self.pid != getpid() && process_shares_memory())
+		return;
+	enter(&section);
 	for (struct exclusivelock *lock = locks; lock; lock = lock->next)
-		if (lock->taken)
+		if (!lock->waiter && !lock->joined)
 			(void)lockfile_leave(&lock->lock);
-	locks = NULL;
-	pthread_mutex_unlock(&mutex);
+	leave(&section);
 }
 
 __attribute__((constructor)) static void prepare(void)
 {
-	(void)pthread_atfork(before_fork, after_fork, after_fork_in_child);
-	(void)__cxa_atexit(leave_all, NULL, NULL);
-}
-
-// *WHY: a clause that says more than errno, or NULL.
-static bool find_path(struct exclusivelock *lock, const char *name, const char **why)
-{
-	const char *directory = secure_getenv(CONFIG_PREFIX "DIR");
-	struct lockdir found;
 	bool script;
 
-	lock->name = (struct lockname){ .text = name && name[0] ? name : lock->program };
-	if (lock->name.text == lock->program &&
-	    lockname_of_program((const char *)getauxval(AT_EXECFN), NULL, lock->program, &script) == -1)
+	(void)pthread_atfork(before_fork, after_fork, after_fork_in_child);
+	(void)__cxa_atexit(leave_all, NULL, NULL);
+	if (lockname_of_program((const char *)getauxval(AT_EXECFN), NULL, program, &script) == -1) {
+		program_error = errno;
+		program[0] = '\0';
+	}
+}
+
+// The text of the lock's name. NULL and errno: it has none.
+static const char *text_of(const char *name)
+{
+	if (name && name[0])
+		return name;
+	errno = program_error;
+	return program[0] ? program : NULL;
+}
+
+// The path of NAME's lock file. False and errno; *WHY: a clause that says more than errno, or NULL.
+static bool find_path(const char *name, char path[PATH_MAX], const char **why)
+{
+	const char *directory = secure_getenv(CONFIG_PREFIX "DIR");
+	const struct lockname wanted = { .text = text_of(name) };
+	struct lockdir found;
+
+	if (!wanted.text)
 		return false;
 	if (directory && directory[0] && directory[0] != '/' && strcmp(directory, LOCKDIR_WORD) != 0) {
 		errno = EINVAL;
 		return false;
 	}
-	if (lockname_path(&lock->name, directory && directory[0] ? directory : NULL, getauxval(AT_SECURE) ? NULL : environ, lock->path,
-			  &found) == -1)
+	if (lockname_path(&wanted, directory && directory[0] ? directory : NULL, getauxval(AT_SECURE) ? NULL : environ, path, &found) == -1)
 		return false;
 	*why = found.why;
 	errno = EPERM;
 	return !found.why;
 }
 
-// Adds LOCK to this process' locks. False: there is one of that path already.
-static bool enter(struct exclusivelock *lock)
+// Returns a lock that is not taken yet, or NULL and errno.
+static struct exclusivelock *create(const char *name, const char **why)
 {
-	bool is_new = true;
+	char *path = scratch_get();
+	struct exclusivelock *lock = NULL;
 
-	pthread_mutex_lock(&mutex);
-	for (const struct exclusivelock *other = locks; other; other = other->next)
-		is_new = is_new && strcmp(other->path, lock->path) != 0;
-	if (is_new) {
-		lock->next = locks;
-		locks = lock;
+	if (path && find_path(name, path, why))
+		lock = calloc(1, sizeof(*lock) + strlen(path) + 1);
+	if (lock) {
+		lock->taker = pthread_self();
+		strcpy(lock->path, path);	// NOLINT(clang-analyzer-security.insecureAPI.strcpy): there is room for it
+		lock->lock = (struct lockfile){ .path = lock->path, .self = process_self(), .descriptor = -1, .threads = true };
 	}
-	pthread_mutex_unlock(&mutex);
-	return is_new;
+	scratch_free(path);
+	return lock;
 }
 
-// Says whether LOCK is taken. False: it is not among this process' locks, so it is the parent's.
-static bool settle(const struct exclusivelock *lock, bool taken)
+static struct exclusivelock *find(const char *path)
 {
-	struct exclusivelock *at;
+	struct exclusivelock *lock = locks;
 
-	pthread_mutex_lock(&mutex);
-	for (at = locks; at && at != lock; at = at->next)
-		;
-	if (at)
-		at->taken = taken;
-	pthread_mutex_unlock(&mutex);
-	return at != NULL;
+	while (lock && (lock->waiter || strcmp(lock->path, path) != 0))
+		lock = lock->next;
+	return lock;
 }
 
-// Takes LOCK out of this process' locks.
+static bool has_waiter(const char *path)
+{
+	const struct exclusivelock *lock = locks;
+
+	while (lock && !(lock->waiter && strcmp(lock->path, path) == 0))
+		lock = lock->next;
+	return lock != NULL;
+}
+
+static void add(struct exclusivelock *lock)
+{
+	lock->next = locks;
+	locks = lock;
+}
+
 static void withdraw(const struct exclusivelock *lock)
 {
-	struct exclusivelock **at;
+	struct exclusivelock **at = &locks;
 
-	pthread_mutex_lock(&mutex);
-	for (at = &locks; *at && *at != lock; at = &(*at)->next)
-		;
+	while (*at && *at != lock)
+		at = &(*at)->next;
 	if (*at)
 		*at = lock->next;
-	pthread_mutex_unlock(&mutex);
 }
 
-static int take(struct exclusivelock *lock, uint64_t deadline, struct lockfile_outcome *outcome)
+// Whether the file is this process' already, by another path.
+static bool has_file(const struct lockfile *file)
 {
-	enum lockfile_result result;
+	const struct exclusivelock *lock = locks;
 
-	lock->lock = (struct lockfile){ .path = lock->path, .self = process_self(), .descriptor = -1, .threads = true };
-	result = lockfile_try(&lock->lock, deadline == 0, outcome);
-	if (result == LOCKFILE_HELD && deadline != 0)
-		result = lockfile_wait(&lock->lock, deadline, outcome);
-	// The preload, or another copy of this library, has it already in this very process.
-	if (result == LOCKFILE_TAKEN && !lock->lock.mapping && lock->lock.descriptor == -1)
+	while (lock && (lock->waiter || lock->lock.device != file->device || lock->lock.inode != file->inode))
+		lock = lock->next;
+	return lock != NULL;
+}
+
+// Whether the launcher or the preload has taken the file for this very process, whatever keeps it now. The environment names the
+// instance; that it still holds, the record has to say.
+static bool is_guarded_by(const struct lockfile *lock, struct stat *status)
+{
+	const char *text = secure_getenv(CONFIG_PREFIX "INSTANCE");
+	struct record record;
+	struct mark mark;
+
+	return mark_parse(text, &mark) && mark.pid == lock->self.pid && mark.start == lock->self.start &&
+	       record_peek(lock->path, &record, status) == 0 && mark_is_of(&mark, status) && record_is_of(&record, &lock->self);
+}
+
+static int join(struct exclusivelock *lock, dev_t device, ino_t inode)
+{
+	lock->lock.device = device;
+	lock->lock.inode = inode;
+	if (has_file(&lock->lock))
 		return EALREADY;
-	if (result == LOCKFILE_TAKEN)
+	lock->joined = true;
+	return 0;
+}
+
+// What this process has of the lock by now decides. Returns 0: nothing. EDEADLK: a share of another process' lock.
+static int judge_own(struct exclusivelock *own, struct lockfile_outcome *outcome)
+{
+	if (!own)
 		return 0;
+	if (lockfile_is_own(&own->lock, &outcome->holder)) {
+		outcome->holder = getpid();
+		return EALREADY;
+	}
+	return EDEADLK;
+}
+
+// Takes LOCK if it is free. Returns 0, or an errno.
+static int take(struct exclusivelock *lock, bool patient, struct lockfile_outcome *outcome)
+{
+	struct lockfile *file = &lock->lock;
+	enum lockfile_result result;
+	struct stat status;
+
+	if (is_guarded_by(file, &status))
+		return join(lock, status.st_dev, status.st_ino);
+	file->rivals = has_waiter(lock->path);
+	result = lockfile_try(file, patient, outcome);
 	if (result == LOCKFILE_HELD)
-		return deadline == 0 ? EWOULDBLOCK : ETIMEDOUT;
-	return outcome->error ? outcome->error : EINVAL;
+		return file->rivals && outcome->holder == file->self.pid ? EALREADY : EWOULDBLOCK;
+	if (result == LOCKFILE_ERROR)
+		return outcome->error ? outcome->error : EINVAL;
+	// The preload, or another copy of this library, has it already in this very process.
+	if (!file->mapping && file->descriptor == -1)
+		return join(lock, file->device, file->inode);
+	lockfile_map_record(file);
+	return 0;
+}
+
+// The thread's descriptor, in the program's table by now, keeps the lock from here on.
+static void keep(struct lockfile *lock, int descriptor)
+{
+	struct claim claim = { .held = descriptor, .fd = descriptor };
+
+	lock->descriptor = -1;
+	if (fstat(descriptor, &claim.status) == 0)
+		hold_keep(lock, &claim);
+	lockfile_map_record(lock);
+}
+
+static int finish(struct exclusivelock *lock)
+{
+	int descriptor, error;
+	enum lockfile_result result = waiter_finish(lock->waiter, &descriptor, &error);
+
+	if (result == LOCKFILE_HELD)
+		return ETIMEDOUT;
+	if (result == LOCKFILE_ERROR || descriptor == -1)
+		return error ? error : EINVAL;
+	keep(&lock->lock, descriptor);
+	return 0;
+}
+
+static void cancel(void *context)
+{
+	struct exclusivelock *lock = context;
+	struct section section;
+
+	waiter_give_up(lock->waiter);
+	enter(&section);
+	withdraw(lock);
+	leave(&section);
+	free(lock);
+}
+
+// Between two sections: sleeps until there is a result. Returns 0, or EINTR.
+static int sleep_outside(struct exclusivelock *lock, struct section *section)
+{
+	int error, type, ignored;
+
+	(void)pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, &type);
+	pthread_cleanup_push(cancel, lock);
+	leave(section);
+	error = waiter_sleep(lock->waiter);
+	enter(section);
+	pthread_cleanup_pop(0);
+	(void)pthread_setcanceltype(type, &ignored);
+	return error;
+}
+
+// Waits for LOCK, which somebody holds. Returns 0, or an errno.
+static int wait_for(struct exclusivelock *lock, uint64_t deadline, const struct lockfile_outcome *outcome, struct section *section)
+{
+	struct waiter waiter;
+	int error = waiter_start(&waiter, &lock->lock, deadline, outcome);
+
+	if (error != 0)
+		return error;
+	lock->waiter = &waiter;
+	add(lock);
+	error = sleep_outside(lock, section);
+	if (error == 0)
+		error = finish(lock);
+	else
+		waiter_give_up(&waiter);
+	withdraw(lock);
+	lock->waiter = NULL;
+	return error;
+}
+
+// Whether a thread of this process has the lock that will let go of it: then others queue, as other processes do.
+static bool can_queue(const struct exclusivelock *own)
+{
+	return own && !own->forever && !own->joined && !pthread_equal(own->taker, pthread_self());
+}
+
+static int acquire_in(struct section *section, struct exclusivelock *lock, uint64_t deadline, struct lockfile_outcome *outcome)
+{
+	struct exclusivelock *own = find(lock->path);
+	int error = judge_own(own, outcome);
+
+	if (error == 0)
+		error = take(lock, deadline == 0, outcome);
+	else if (error == EDEADLK && deadline == 0)
+		return EWOULDBLOCK;
+	// EALREADY without a lock among ours: a thread that waits has just got it.
+	if (deadline != 0 && (error == EWOULDBLOCK || (error == EALREADY && (!own || can_queue(own)))))
+		error = wait_for(lock, deadline, outcome, section);
+	if (error == 0)
+		add(lock);
+	return error;
 }
 
 // Returns the lock, or NULL and errno; OUTCOME says more.
 static struct exclusivelock *acquire(const char *name, uint64_t deadline, struct lockfile_outcome *outcome)
 {
-	struct exclusivelock *lock = calloc(1, sizeof(*lock));
-	int error = 0;
+	int before = errno, error;
+	struct exclusivelock *lock;
+	struct section section;
 
-	if (!lock)
-		return NULL;
-	if (!find_path(lock, name, &outcome->why))
-		error = errno;
-	else if (!enter(lock))
-		error = EALREADY;
-	else if ((error = take(lock, deadline, outcome)) != 0)
-		withdraw(lock);
-	if (error == 0) {
-		(void)settle(lock, true);
-		return lock;
+	enter(&section);
+	lock = create(name, &outcome->why);
+	error = lock ? acquire_in(&section, lock, deadline, outcome) : errno;
+	if (error != 0) {
+		free(lock);
+		lock = NULL;
 	}
-	free(lock);
-	errno = error;
-	return NULL;
+	leave(&section);
+	errno = lock ? before : error;
+	return lock;
 }
 
 exclusivelock *exclusivelock_try(const char *name)
@@ -220,6 +412,10 @@ exclusivelock *exclusivelock_wait(const char *name, double seconds)
 	struct lockfile_outcome outcome = { 0 };
 	uint64_t deadline = UINT64_MAX;
 
+	if (isnan(seconds)) {
+		errno = EINVAL;
+		return NULL;
+	}
 	if (seconds >= 0 && seconds < SECONDS_MAX)
 		deadline = pause_clock() + (uint64_t)(seconds * SECOND_NS);
 	return acquire(name, deadline, &outcome);
@@ -228,66 +424,108 @@ exclusivelock *exclusivelock_wait(const char *name, double seconds)
 void exclusivelock_die(const char *name)
 {
 	struct lockfile_outcome outcome = { 0 };
-	struct exclusivelock *wanted;
+	exclusivelock *lock = acquire(name, 0, &outcome);
 
-	if (acquire(name, 0, &outcome))
-		return;	// NOLINT(clang-analyzer-unix.Malloc): it stays among this process' locks
+	if (lock) {
+		exclusivelock_forever(lock);
+		return;
+	}
 	if (errno != EWOULDBLOCK && errno != EALREADY) {
 		report_error(name && name[0] ? name : "the program's lock", outcome.why ? 0 : errno, outcome.why, NULL);
 		exit(CONFIG_EXIT_ERROR);
 	}
-	if (errno == EALREADY)
-		outcome.holder = getpid();
-	wanted = calloc(1, sizeof(*wanted));
-	if (wanted && find_path(wanted, name, &outcome.why))
-		report_refused(&wanted->name, outcome.holder);
-	exit(1);	// NOLINT(clang-analyzer-unix.Malloc): with the process
+	report_refused(&(struct lockname){ .text = text_of(name) }, outcome.holder);
+	exit(1);
 }
 
 void exclusivelock_forever(exclusivelock *lock)
 {
-	// What is held stays among this process' locks until leave_all().
-	(void)lock;
-}
-
-void exclusivelock_release(exclusivelock *lock)
-{
-	int error = errno;
+	struct section section;
 
 	if (!lock)
 		return;
-	if (settle(lock, false)) {
-		lockfile_release(&lock->lock);
+	enter(&section);
+	lock->forever = true;
+	leave(&section);
+}
+
+int exclusivelock_release(exclusivelock *lock)
+{
+	int before = errno, error = 0;
+	struct section section;
+
+	if (!lock)
+		return 0;
+	enter(&section);
+	if (!lock->joined && lockfile_release(&lock->lock) == -1)
+		error = errno;
+	else
 		withdraw(lock);
-	}
-	free(lock);
-	errno = error;
+	leave(&section);
+	if (error == 0)
+		free(lock);
+	errno = error == 0 ? before : error;
+	return error == 0 ? 0 : -1;
 }
 
 const char *exclusivelock_path(const exclusivelock *lock)
 {
-	return lock->path;
+	if (!lock)
+		errno = EINVAL;
+	return lock ? lock->path : NULL;
 }
 
-pid_t exclusivelock_holder(const char *name)
+static pid_t find_sharer(const char *path, const struct stat *status)
 {
-	// Too large for the stack of a thread that has little.
-	struct exclusivelock *wanted = calloc(1, sizeof(*wanted));
-	struct survey survey;
-	const char *why;
+	return keepers_find_mapper(&(struct mapped_file){ .device = status->st_dev, .inode = status->st_ino, .path = path });
+}
 
-	if (!wanted || !find_path(wanted, name, &why)) {
-		free(wanted);
-		return -1;
-	}
-	survey = survey_look(wanted->path);
-	free(wanted);
+// The PID of whoever has the lock file at PATH, if this process has nothing of it, or if what it has does not tell.
+static pid_t look(const char *path)
+{
+	struct survey survey = survey_look(path);
+	struct record record;
+	struct stat status;
+
 	if (survey.state == SURVEY_FOREIGN || survey.state == SURVEY_UNREADABLE) {
 		errno = survey.state == SURVEY_FOREIGN ? EINVAL : survey.error;
 		return -1;
 	}
-	if (!survey_is_held(survey.state))
+	// Taken by this process, which has released it since: a child of it has kept its share.
+	if (survey.pid == getpid() && record_peek(path, &record, &status) == 0 && record.pid != survey.pid)
+		survey.pid = find_sharer(path, &status);
+	if (survey_is_held(survey.state) && survey.pid > 0)
+		return survey.pid;
+	// From within a PID namespace nothing in /proc tells of a holder outside.
+	if (!survey_is_held(survey.state) && (survey.state == SURVEY_FREE || process_sees_all() || holder_flock_is_free(path)))
 		return 0;
 	errno = ESRCH;
-	return survey.pid > 0 ? survey.pid : -1;
+	return -1;
+}
+
+pid_t exclusivelock_holder(const char *name)
+{
+	int before = errno, ignored, cancel_state;
+	char *path = scratch_get();
+	struct section section;
+	pid_t pid = -1, other;
+	const char *why;
+
+	(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+	if (path && find_path(name, path, &why)) {
+		struct exclusivelock *own;
+
+		enter(&section);
+		own = find(path);
+		if (own)
+			pid = lockfile_is_own(&own->lock, &other) ? getpid() : other;
+		leave(&section);
+		if (pid <= 0)
+			pid = look(path);
+	}
+	scratch_free(path);
+	(void)pthread_setcancelstate(cancel_state, &ignored);
+	if (pid != -1)
+		errno = before;
+	return pid;
 }

@@ -12,11 +12,15 @@
 #include "relatives.h"
 #include "successor.h"
 #include "tombstone.h"
+#include "watch.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 // How often it is looked at least who has got the flock that we have just given up.
@@ -24,6 +28,11 @@
 // How often in a row somebody has it who does not show: a contender may have it for an instant, and be gone at the look for it.
 #define LOOKS_UNSEEN 3
 #define LOOK_AGAIN_US 50
+// How long a daemon waits for the end of the process that took its lock.
+#define DAEMON_NS UINT64_C(250000000)
+// What is mapped of a record, and the digits of a PID at most.
+#define RECORD_PAGE 1
+#define RECORD_DIGITS 8
 // The lock file, open, and what it said while this process had its flock.
 struct own_file {
 	int fd;
@@ -50,45 +59,206 @@ static struct mapped_file file_of(struct lockfile *lock)
 	return (struct mapped_file){ .device = lock->device, .inode = lock->inode, .path = lock->path, .budget = &lock->budget };
 }
 
-// Makes the record name nobody: a PID that no process can have. An empty record would be a peer's about to be written.
-static void disown_record(int fd, const struct record *last)
+void lockfile_map_record(struct lockfile *lock)
+{
+	struct stat status;
+	int fd = record_open(lock->path, O_RDWR, &status);
+
+	if (fd == -1)
+		return;
+	if (status.st_dev == lock->device && status.st_ino == lock->inode) {
+		void *page = mmap(NULL, RECORD_PAGE, PROT_READ, MAP_SHARED, fd, 0);
+
+		lock->page = page == MAP_FAILED ? NULL : page;
+	}
+	(void)close(fd);
+}
+
+static void unmap_record(struct lockfile *lock)
+{
+	if (lock->page)
+		(void)munmap(lock->page, RECORD_PAGE);
+	lock->page = NULL;
+}
+
+// Blanks in the place of the digits: a number that names nobody, but no longer one. The file may have been cut since, so the kernel is
+// to write: it has an error where this process would get SIGBUS.
+static bool blank_record(struct lockfile *lock)
+{
+	char digits[RECORD_DIGITS], blanks[RECORD_DIGITS];
+	struct iovec here = { digits, sizeof(digits) }, there = { lock->page, sizeof(digits) };
+	size_t length = 0;
+
+	if (!lock->page || process_vm_readv(getpid(), &here, 1, &there, 1, 0) != (ssize_t)sizeof(digits))
+		return false;
+	while (length < sizeof(digits) && digits[length] >= '0' && digits[length] <= '9')
+		length++;
+	memset(blanks, ' ', sizeof(blanks));
+	here = (struct iovec){ blanks, length };
+	there.iov_len = length;
+	return mprotect(lock->page, RECORD_PAGE, PROT_READ | PROT_WRITE) == 0 &&
+	       process_vm_writev(getpid(), &here, 1, &there, 1, 0) == (ssize_t)length;
+}
+
+// Writes the record of PID in the place of LAST, if that still is there. False: it cannot be written.
+static bool rewrite_record(int fd, const struct record *last, pid_t pid, uint64_t start)
 {
 	struct record record;
 	struct stat status;
 	pid_t writer;
+	bool done;
 
 	if (record_lock(fd, F_WRLCK, &writer) == -1)
-		return;
-	if (record_read(fd, &record, &status) == 0 && record.pid == getpid() && record_is_same(&record, last))
-		(void)record_write(fd, INT32_MAX, PROCESS_START_UNKNOWN, &status);
+		return false;
+	done = record_read(fd, &record, &status) == 0 &&
+	       (!record_is_same(&record, last) || record_write(fd, pid, start, &status) == 0);
 	record_unlock(fd);
+	return done;
 }
 
-void lockfile_release(struct lockfile *lock)
+// Makes the record of the open file name nobody, if it names this process: a PID that no process can have. An empty record would be a
+// peer's about to be written.
+static bool disown_record(struct lockfile *lock, const struct own_file *own)
+{
+	return own->record.pid != getpid() || rewrite_record(own->fd, &own->record, INT32_MAX, PROCESS_START_UNKNOWN) || blank_record(lock);
+}
+
+// Opens the file at the path if it is LOCK's, for writing if we may. False: it is not there. *ERROR is why it cannot be written or opened;
+// ESTALE: it is another file.
+static bool open_to_release(const struct lockfile *lock, struct own_file *own, int *error)
+{
+	*error = 0;
+	own->fd = record_open(lock->path, O_RDWR, &own->status);
+	if (own->fd == -1) {
+		*error = errno;
+		own->fd = record_open(lock->path, O_RDONLY, &own->status);
+	}
+	if (own->fd == -1)
+		return false;
+	if (own->status.st_dev == lock->device && own->status.st_ino == lock->inode && record_read(own->fd, &own->record, &own->status) == 0)
+		return true;
+	(void)close(own->fd);
+	*error = ESTALE;
+	return false;
+}
+
+// Where the path leads to nothing or to another file, nobody sees what this process has in its own: only a changed root has the same
+// look, and there the record is blanked.
+static bool disown_unseen(struct lockfile *lock, int error)
+{
+	return blank_record(lock) || error == ENOENT || error == ESTALE;
+}
+
+// Whether somebody waits. This is asked while this process has the flock. Afterwards the first waiter wakes up, and until it has the flock
+// the kernel's list shows neither it nor those behind it; deleted under them, the file would cost them their order.
+static bool has_waiters(struct lockfile *lock, const struct own_file *own)
 {
 	const struct mapped_file file = file_of(lock);
-	struct claim claim;
-	struct record record;
-	struct stat status;
-	bool was_read = record_peek(lock->path, &record, &status) == 0;
-	bool alone;
+
+	return (record_hints(&own->status) & RECORD_HINT_WAITERS) && keepers_find_waiters(&file) != WAITERS_NONE;
+}
+
+// The flock again, on another description of the file: busy, a contender has it, or a child that was forked from us.
+static void delete_if_alone(struct lockfile *lock, struct own_file *own)
+{
+	if (flock(own->fd, LOCK_EX | LOCK_NB) == 0 && record_read(own->fd, &own->record, &own->status) == 0 && !own->record.empty &&
+	    !record_is_alive(&own->record) && await_family(lock, own->status.st_uid))
+		(void)claim_delete(lock->path, own->fd, lock->device, lock->inode, &own->record);
+}
+
+// The record names nobody before the flock goes: a thread of this process that waits would take its own PID for its own lock's.
+int lockfile_release(struct lockfile *lock)
+{
+	struct own_file own;
+	pid_t holder;
+	bool opened, stays;
+	int error;
 
 	lock->budget.end = 0;
-	hold_end(lock);
-	// Busy: a contender has the flock for an instant, or a child that was forked from us has it for good.
-	alone = claim_open(lock->path, &(struct claim_way){ .block = false }, &claim);
-	if (!alone)
-		claim.fd = record_open(lock->path, O_RDWR, &status);
-	if (claim.fd == -1)
-		return;
-	if (was_read && fstat(claim.fd, &status) == 0 && status.st_dev == lock->device && status.st_ino == lock->inode) {
-		if (!alone || ((record_hints(&status) & RECORD_HINT_WAITERS) && keepers_find_waiters(&file) != WAITERS_NONE)) {
-			disown_record(claim.fd, &record);
-		} else if (await_family(lock, status.st_uid)) {
-			(void)claim_delete(lock->path, claim.fd, lock->device, lock->inode, &record);
-		}
+	if (!lockfile_is_own(lock, &holder)) {
+		hold_end(lock);
+		unmap_record(lock);
+		return 0;
 	}
-	(void)close(claim.fd);
+	opened = open_to_release(lock, &own, &error);
+	if (opened ? !disown_record(lock, &own) : !disown_unseen(lock, error)) {
+		if (error == 0)
+			error = errno;
+		if (opened)
+			(void)close(own.fd);
+		errno = error;
+		return -1;
+	}
+	stays = !opened || has_waiters(lock, &own);
+	hold_end(lock);
+	unmap_record(lock);
+	if (!stays)
+		delete_if_alone(lock, &own);
+	if (opened)
+		(void)close(own.fd);
+	return 0;
+}
+
+// The process that LOCK is by the record, or where that cannot be read, by who took it; 0: by now it is nobody's.
+static pid_t find_owner(const struct lockfile *lock, struct record *record)
+{
+	struct stat status;
+
+	if (record_peek(lock->path, record, &status) == 0 && status.st_dev == lock->device && status.st_ino == lock->inode)
+		return record_is_alive(record) ? record->pid : 0;
+	*record = (struct record){ .empty = true };
+	return process_is_instance(lock->self.pid, lock->self.start) ? lock->self.pid : 0;
+}
+
+// daemon(3) ends the parent by libc's own _exit(), which may come after what the child does next.
+static void await_owner(const struct lockfile *lock, pid_t owner)
+{
+	bool is_daemon = owner == lock->self.pid && getsid(0) != lock->self.session;
+
+	if (owner != getpid() && (is_daemon || process_is_ending(owner)))
+		(void)watch_process(owner, pause_clock() + DAEMON_NS);
+}
+
+static void inherit(struct lockfile *lock, const struct record *record)
+{
+	struct stat status;
+	int fd;
+
+	lock->self = process_self();
+	if (record->empty || (fd = record_open(lock->path, O_RDWR, &status)) == -1)
+		return;
+	if (status.st_dev == lock->device && status.st_ino == lock->inode)
+		(void)rewrite_record(fd, record, lock->self.pid, lock->self.start);
+	(void)close(fd);
+}
+
+bool lockfile_is_own(struct lockfile *lock, pid_t *holder)
+{
+	const pid_t pid = getpid();
+	struct record record;
+
+	*holder = 0;
+	if (process_has_moved(pid, &lock->self))
+		return false;
+	if (pid == lock->self.pid)
+		return true;
+	*holder = find_owner(lock, &record);
+	if (*holder != 0 && *holder != pid) {
+		await_owner(lock, *holder);
+		*holder = find_owner(lock, &record);
+	}
+	if (*holder == 0) {
+		struct process_self before = lock->self;
+
+		inherit(lock, &record);
+		// Another child of the same process may have been quicker.
+		*holder = find_owner(lock, &record);
+		if (*holder != 0 && *holder != pid)
+			lock->self = before;
+	}
+	if (*holder == pid)
+		lock->self = process_self();
+	return *holder == 0 || *holder == pid;
 }
 
 // Opens the file at the path if it is ours, for writing if we may. The kernel closes it, after what libc still flushes: to descriptors

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "handover.h"
 
-#include "claim.h"
 #include "hold.h"
 
 #include <fcntl.h>
@@ -52,13 +51,6 @@ void handover_settle_outer(struct mark *mark)
 			mark->outer[mark->outers++] = mark->outer[i];
 }
 
-static bool is_at(const char *path, const struct mark_descriptor *descriptor)
-{
-	const struct stat status = { .st_dev = descriptor->device, .st_ino = descriptor->inode };
-
-	return claim_is_at(path, &status);
-}
-
 static void carry(struct mark *carried, const struct mark_descriptor *descriptor)
 {
 	int gone = mark_add_outer(carried, descriptor);
@@ -67,17 +59,19 @@ static void carry(struct mark *carried, const struct mark_descriptor *descriptor
 		(void)close(gone);
 }
 
-static int bring_one(const struct mark *mark, const struct mark_descriptor *descriptor, const char *path, struct mark *carried)
+// What is open on the file of STATUS, which this process is about to take, is not carried on: it is returned. 0: it is another file's.
+static int bring_one(const struct mark *mark, const struct mark_descriptor *descriptor, const struct stat *status, struct mark *carried)
 {
 	enum handover whose = handover_look(mark, descriptor);
+	bool is_same = descriptor->device == status->st_dev && descriptor->inode == status->st_ino;
 	int found = 0;
 
 	if (whose == HANDOVER_GONE)
 		return 0;
-	if (is_at(path, descriptor) && (whose == HANDOVER_OWN || !(descriptor->flags & MARK_TREE)))
+	if (is_same && (whose == HANDOVER_OWN || !(descriptor->flags & MARK_TREE)))
 		return descriptor->number;
 	// In a tree the descriptor stays open, whatever becomes of this start.
-	if (is_at(path, descriptor))
+	if (is_same)
 		found = fcntl(descriptor->number, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
 	if (whose == HANDOVER_OWN || (descriptor->flags & MARK_TREE))
 		carry(carried, descriptor);
@@ -88,15 +82,19 @@ static int bring_one(const struct mark *mark, const struct mark_descriptor *desc
 
 int handover_bring(const struct mark *mark, const char *path, struct mark *carried)
 {
+	struct stat status;
 	int found = 0;
 
+	// Once: flopen(3) is stopped when a path is not there at many looks in a row (door.c).
+	if (fstatat(AT_FDCWD, path, &status, AT_SYMLINK_NOFOLLOW) == -1)
+		status = (struct stat){ .st_ino = 0 };
 	for (int i = 0; i < mark->outers; i++) {
-		int fd = bring_one(mark, &mark->outer[i], path, carried);
+		int fd = bring_one(mark, &mark->outer[i], &status, carried);
 
 		found = fd ? fd : found;
 	}
 	if (mark->lock.number >= 0) {
-		int fd = bring_one(mark, &mark->lock, path, carried);
+		int fd = bring_one(mark, &mark->lock, &status, carried);
 
 		found = fd ? fd : found;
 	}

@@ -81,7 +81,9 @@ void hold_keep(struct lockfile *lock, const struct claim *claim)
 		record_hint(claim->fd, &claim->status, RECORD_HINT_MAPPED);
 	if (claim->fd != claim->held)
 		(void)close(claim->fd);
-	if (lock->keep_descriptor) {
+	if (lock->unmapped) {
+		lock->descriptor = claim->held;
+	} else if (lock->keep_descriptor) {
 		lock->mapping = hold_map(claim->held);
 		lock->descriptor = descriptor_move_high(claim->held, true);
 		leave_open(lock, lock->descriptor);
@@ -128,12 +130,9 @@ void hold_close(struct lockfile *lock)
 
 void hold_end(struct lockfile *lock)
 {
-	void *mapping = lock->mapping;
-
-	// In this order: a child that is forked between the two may take away what is written here (exclusivelock.c).
+	if (lock->mapping)
+		(void)munmap(lock->mapping, 1);
 	lock->mapping = NULL;
-	if (mapping)
-		(void)munmap(mapping, 1);
 	hold_close(lock);
 }
 

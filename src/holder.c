@@ -114,7 +114,7 @@ static bool record_if_it_stays(const struct mapped_file *file, const struct reco
 {
 	struct sleeper sleeper = { 0 };
 
-	if (pid == 0 || process_is_ending(pid) || !is_there_to_stay(pid, &sleeper))
+	if (pid == 0 || process_is_ending(pid) || !keepers_keeps_beyond_exec(pid, file) || !is_there_to_stay(pid, &sleeper))
 		return false;
 	if (keepers_is_credible(pid, owner))
 		replace(file, old, pid);
@@ -132,11 +132,13 @@ pid_t holder_find(const char *path, struct budget *budget, bool *stays)
 		return *stays ? record.pid : 0;
 	budget_owe(budget);
 	locker = keepers_find_locker(&file, owner, KEEPERS_ALL);
+	budget_owe(budget);
 	pid = locker != 0 && keepers_is_credible(locker, owner) ? locker : keepers_find_credible(&file, owner);
-	*stays = record_if_it_stays(&file, &record, owner, pid);
 	// What a stranger maps is not kept by that. But a program of another user may have forked it, with the flock.
 	if (pid == 0)
 		pid = locker;
+	*stays = record_if_it_stays(&file, &record, owner, pid);
+	budget_owe(budget);
 	return pid != 0 ? pid : keepers_find_mapper(&file);
 }
 
@@ -152,6 +154,41 @@ pid_t holder_find_inherited(const char *path, struct budget *budget, bool *stays
 	budget_owe(budget);
 	pid = keepers_find_locker(&file, owner, KEEPERS_INHERITED);
 	*stays = record_if_it_stays(&file, &record, owner, pid);
+	return pid;
+}
+
+struct above {
+	const struct mapped_file *file;
+	uid_t owner;
+};
+
+static bool keeps_above(pid_t pid, const void *context)
+{
+	const struct above *above = context;
+
+	return keepers_is_credible(pid, above->owner) && keepers_keeps_for_good(pid, above->file);
+}
+
+pid_t holder_find_above(const char *path, struct budget *budget)
+{
+	struct mapped_file file = { .path = path, .budget = budget };
+	struct above above = { .file = &file };
+	struct record record = { .pid = 0 };
+	bool is_alive;
+	pid_t taker, pid;
+
+	if (!names_nobody(&file, &record, &above.owner, &is_alive))
+		return is_alive ? record.pid : 0;
+	if (process_proc_is_foreign())
+		return 0;
+	budget_owe(budget);
+	// If the process that took the flock lives, no other one has inherited it from a recorded one.
+	taker = keepers_find_taker(&file);
+	if (taker > 0 && process_alive(taker, PROCESS_NO_STAMP))
+		return 0;
+	pid = process_find_ancestor(keeps_above, &above);
+	if (pid != 0)
+		replace(&file, &record, pid);
 	return pid;
 }
 

@@ -18,7 +18,12 @@ pid_t holder_find(const char *path, struct budget *budget, bool *stays);
 
 // The same, but of those that the record does not name only one that has the flock by a descriptor that stays open in exec. A start that
 // looks at the file has no such one, nor has a child of a guarded program that is about to call exec. So this may be asked at once.
+// Only processes of root, this user and the file's owner are looked at: a stranger's thousands of files do not use up the budget.
 pid_t holder_find_inherited(const char *path, struct budget *budget, bool *stays);
+
+// The recorded process of the lock file at PATH if it lives; else the nearest ancestor of this process that keeps the lock and is recorded for that.
+// 0: there is none.
+pid_t holder_find_above(const char *path, struct budget *budget);
 
 // Whether nobody has the flock on the file at PATH. Takes it for an instant.
 bool holder_flock_is_free(const char *path);

@@ -194,6 +194,16 @@ bool keepers_keeps(pid_t pid, const struct mapped_file *file)
 	return result != FDINFO_WITHOUT && result != FDINFO_UNSEEN;
 }
 
+bool keepers_keeps_beyond_exec(pid_t pid, const struct mapped_file *file)
+{
+	enum fdinfo_result result;
+
+	if (keepers_maps(pid, file))
+		return true;
+	result = fdinfo_look(pid, file);
+	return result == FDINFO_STAYS || result == FDINFO_HANDED_OVER;
+}
+
 bool keepers_keeps_for_good(pid_t pid, const struct mapped_file *file)
 {
 	return keepers_maps(pid, file) || fdinfo_look(pid, file) == FDINFO_HANDED_OVER;
@@ -348,6 +358,7 @@ struct descriptor_search {
 	enum keepers_descriptors count;
 	bool strangers;		// those alone, or all others alone
 	pid_t self, found;
+	pid_t end;		// smaller numbers alone; 0: all
 };
 
 static bool has_counted(pid_t pid, const struct mapped_file *file, enum keepers_descriptors count)
@@ -366,6 +377,8 @@ static bool visit_for_descriptor(void *context, pid_t pid)
 {
 	struct descriptor_search *search = context;
 
+	if (search->end != 0 && pid >= search->end)
+		return true;
 	if (pid == search->self || is_stranger(pid, search->owner) != search->strangers)
 		return false;
 	if (has_counted(pid, search->file, search->count))
@@ -376,8 +389,10 @@ static bool visit_for_descriptor(void *context, pid_t pid)
 // A process that was forked by TAKER has a larger number, mostly, and not by much.
 static pid_t find_descriptor(struct descriptor_search *search, pid_t taker)
 {
+	search->end = 0;
 	if (taker > 0)
 		(void)procfile_search("/proc", taker, visit_for_descriptor, search);
+	search->end = taker > 0 ? taker : 0;
 	if (search->found == 0)
 		(void)procfile_search("/proc", 0, visit_for_descriptor, search);
 	return search->found;
@@ -388,7 +403,7 @@ static bool may_have(pid_t taker, const struct mapped_file *file, enum keepers_d
 {
 	enum mappings mappings;
 
-	if (count == KEEPERS_INHERITED)
+	if (count != KEEPERS_ALL)
 		return has_counted(taker, file, count);
 	mappings = keepers_look(taker, file);
 	return mappings == MAPPINGS_WITH || mappings == MAPPINGS_UNSEEN || fdinfo_look(taker, file) != FDINFO_WITHOUT;
@@ -404,7 +419,7 @@ pid_t keepers_find_locker(const struct mapped_file *file, uid_t owner, enum keep
 	taker = keepers_find_taker(file);
 	if (taker > 0 && taker != search.self && process_alive(taker, PROCESS_NO_STAMP) && may_have(taker, file, count))
 		return taker;
-	if (find_descriptor(&search, taker) != 0)
+	if (find_descriptor(&search, taker) != 0 || count == KEEPERS_INHERITED)
 		return search.found;
 	search.strangers = true;
 	return find_descriptor(&search, taker);

@@ -33,6 +33,9 @@ bool keepers_maps(pid_t pid, const struct mapped_file *file);
 // Whether PID keeps FILE's flock: by a mapping as above, or by an open descriptor. False where that cannot be seen.
 bool keepers_keeps(pid_t pid, const struct mapped_file *file);
 
+// The same, and PID is no start that just looks at FILE: such a start has the flock for an instant, by a descriptor that exec closes.
+bool keepers_keeps_beyond_exec(pid_t pid, const struct mapped_file *file);
+
 // The same, and it does until it ends, or at least has no way to let go that a shell or flock(1) would use: by a mapping, or by a descriptor that
 // the launcher handed over. No other is to be recorded: a shell may let go of its flock and live on.
 bool keepers_keeps_for_good(pid_t pid, const struct mapped_file *file);
@@ -71,7 +74,7 @@ pid_t keepers_find_taker(const struct mapped_file *file);
 // Which descriptors count in a search for the process that has the flock by one.
 enum keepers_descriptors {
 	KEEPERS_ALL,
-	KEEPERS_INHERITED,	// those that stay open in exec
+	KEEPERS_INHERITED,	// those that stay open in exec, of root's processes, this user's and the file owner's
 };
 
 // A process that has the flock on FILE, whose owner is OWNER: the one that took it, if that still has it or does not let anybody look; else one

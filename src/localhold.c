@@ -83,7 +83,7 @@ void localhold_leave(struct localhold *hold)
 
 void localhold_release(struct localhold *hold)
 {
-	lockfile_release(&hold->lock);
+	(void)lockfile_release(&hold->lock);
 }
 
 bool localhold_is_inherited(const struct localhold *hold)

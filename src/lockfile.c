@@ -329,7 +329,6 @@ static enum claim_result find_keeper(struct lockfile *lock, struct looks *looks,
 static enum claim_result judge_busy(struct lockfile *lock, bool patient, struct looks *looks, struct claim *claim)
 {
 	struct record record;
-	bool stays;
 
 	claim->holder = 0;
 	if (record_peek(lock->path, &record, &claim->status) == -1) {
@@ -337,7 +336,7 @@ static enum claim_result judge_busy(struct lockfile *lock, bool patient, struct 
 			return CLAIM_AGAIN;
 		return !patient || budget_is_over(&lock->budget) ? CLAIM_HELD : CLAIM_BUSY;
 	}
-	if (record_is_of(&record, &lock->self)) {
+	if (!lock->rivals && record_is_of(&record, &lock->self)) {
 		resume(lock, &claim->status);
 		return CLAIM_OWN;
 	}
@@ -354,7 +353,8 @@ static enum claim_result judge_busy(struct lockfile *lock, bool patient, struct 
 	}
 	if (patient)
 		return find_keeper(lock, looks, &record, claim);
-	claim->holder = holder_find(lock->path, &lock->budget, &stays);
+	// A waiter needs no name for the holder yet. But it must not wait for its own ancestor.
+	claim->holder = holder_find_above(lock->path, &lock->budget);
 	return CLAIM_HELD;
 }
 

@@ -23,6 +23,8 @@ struct lockfile {
 					// take the lock takes it up or closes it; 0: none
 	bool goes_on;			// the lock is the program's: at its end a new copy of that program gets it
 	bool threads;			// other threads may be at work: nothing of the whole process may be changed
+	bool rivals;			// other threads of this process wait for the lock: a record of this process may be theirs
+	bool unmapped;			// the descriptor alone is to keep the lock, whatever the file system: the caller passes it on
 
 	// Set when the lock is taken or adopted.
 	dev_t device;
@@ -35,6 +37,7 @@ struct lockfile {
 	bool layered;			// a mapping does not keep the flock: a file system that lies over others
 	bool resumed;			// it was this process' own before it called exec
 	bool shares;			// the mapping has not got the flock
+	void *page;			// the record, see lockfile_map_record(); NULL: none
 
 	struct budget budget;		// of this start or end
 };
@@ -73,8 +76,20 @@ bool lockfile_adopt(struct lockfile *lock, const struct mark *mark);
 // for where no other holder is found. False: it cannot.
 bool lockfile_share(struct lockfile *lock, const struct mark *mark);
 
-// Gives the lock back while the process goes on: deletes the file, or leaves it to those who wait for it.
-void lockfile_release(struct lockfile *lock);
+// For a lock that has been taken, and that is to be released while the process goes on: maps the record, so that it can be made to name
+// nobody when the process can no longer open the file. Without memory for it the lock is taken all the same.
+void lockfile_map_record(struct lockfile *lock);
+
+// Whether LOCK is this process' own: it took the lock; or it was forked from the one that did, and the record names no other living
+// process. Such a process gets the lock for its own: from now on LOCK and, if that can be written, the record say so. False: *HOLDER is
+// whose it is, 0 if that is not known. One that has left the session of the process that took the lock is a daemon, most likely: that
+// process is given the time to end.
+bool lockfile_is_own(struct lockfile *lock, pid_t *holder);
+
+// Gives the lock back while the process goes on: deletes the file, or leaves it to those who wait for it. In a process whose own it is not
+// (lockfile_is_own()) only that process' share of it ends. Returns 0; or -1 and errno: the record can neither be changed nor deleted, and
+// would keep others out, so nothing was given back.
+int lockfile_release(struct lockfile *lock);
 
 // Whether the record of LOCK's file names the process PID.
 bool lockfile_names(const struct lockfile *lock, pid_t pid);

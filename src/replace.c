@@ -42,7 +42,10 @@
 #define MOVES_NS UINT64_C(200000000)
 #define NS_PER_TICK UINT64_C(10000000)
 #define NS_PER_SECOND UINT64_C(1000000000)
-#define UNSURE "the lock file does not say without doubt who that is"
+// Another start may take the lock, or give it back, between two looks. For so long it is looked again.
+#define UNSURE_NS UINT64_C(250000000)
+
+static const char unsure[] = "the lock file does not say without doubt who that is";
 
 // The lock file, and the users that count.
 struct target {
@@ -114,7 +117,7 @@ static const char *find_doubt(const struct target *target)
 static const char *find_doubt_in_record(const struct target *target)
 {
 	if (target->record.stamp == PROCESS_NO_STAMP)
-		return UNSURE;
+		return unsure;
 	if (!record_is_credible(&target->record, &target->status))
 		return "another user wrote that into the lock file (only root, you, and that process' own user are believed)";
 	return NULL;
@@ -336,7 +339,7 @@ static const char *find_job(struct target *target, struct replacement *replaceme
 	if (target->holder == 0 && target->job->count > 0)
 		replacement->holder = target->job->members[0].pid;
 	job_grow(target->job);
-	return target->job->count == 0 ? UNSURE : NULL;
+	return target->job->count == 0 ? unsure : NULL;
 }
 
 static bool has_ancestor(const struct job *job)
@@ -347,24 +350,22 @@ static bool has_ancestor(const struct job *job)
 	return false;
 }
 
-int replace_ask(const struct replace_request *request, struct replacement *replacement, const char **why)
+static int ask_once(const struct replace_request *request, struct job *job, struct replacement *replacement, const char **why)
 {
 	struct survey survey = survey_look(request->path);
-	struct target target = { .path = request->path, .launcher = getpid() };
+	struct target target = { .path = request->path, .launcher = getpid(), .job = job };
 	uint64_t age;
 
+	job->count = 0;
+	job->full = false;
 	*replacement = (struct replacement){ .holder = survey.pid };
 	// Nobody, or one that has given the lock back and is not quite gone: the start waits for that by itself.
 	if (!survey_is_held(survey.state) || survey.state == SURVEY_ENDING) {
 		replacement->waits = survey.state == SURVEY_ENDING;
 		return 0;
 	}
-	*why = UNSURE;
+	*why = unsure;
 	if (survey.pid <= 0 || record_peek(target.path, &target.record, &target.status) == -1)
-		return -1;
-	*why = "there is no memory";
-	target.job = job_make();
-	if (!target.job)
 		return -1;
 	*why = find_job(&target, replacement);
 	// It has ended by itself; or it is not to be ended, and the start is refused by it, or passes.
@@ -376,6 +377,21 @@ int replace_ask(const struct replace_request *request, struct replacement *repla
 	if (!*why)
 		*why = ask(&target, request->grace_ns, replacement);
 	return *why ? -1 : 0;
+}
+
+int replace_ask(const struct replace_request *request, struct replacement *replacement, const char **why)
+{
+	struct job *job = job_make();
+	uint64_t deadline = pause_clock() + UNSURE_NS;
+	int result;
+
+	*replacement = (struct replacement){ .holder = 0 };
+	*why = "there is no memory";
+	if (!job)
+		return -1;
+	while ((result = ask_once(request, job, replacement, why)) == -1 && *why == unsure && pause_clock() < deadline)
+		pause_us(LOOK_AGAIN_US);
+	return result;
 }
 
 static pid_t find_rest(struct replacement *replacement)

@@ -5,9 +5,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <sched.h>
-#include <signal.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/inotify.h>
 #include <sys/pidfd.h>
@@ -16,10 +13,6 @@
 
 #define NANOSECONDS 1000000000u
 
-// The last real-time signal; libc's SIGRTMAX is a function.
-#define TIMER_SIGNAL 64
-// After the deadline the timer goes on: its first signal may come between our look at the clock and the system call.
-#define TIMER_REPEAT_NS 2000000
 // Where nothing can wake us, and as a second look where a wake-up could be missed.
 #define LOOK_AGAIN_NS 20000000
 #define LOOK_AGAIN_SAFELY_NS 1000000000
@@ -99,116 +92,4 @@ void watch_holder(pid_t pid, const char *path, uint64_t deadline)
 	for (int i = 0; i < 2; i++)
 		if (files[i].fd != -1)
 			(void)close(files[i].fd);
-}
-
-// The signal's disposition is the process': the first alarm sets it, the last one sets it back.
-static atomic_flag changing = ATOMIC_FLAG_INIT;
-static int alarms;
-static _Atomic bool foreign;
-static struct sigaction action_before;
-
-static void note_signal(int signal, siginfo_t *info, void *context)
-{
-	(void)signal;
-	(void)context;
-	if (info->si_code != SI_TIMER)
-		atomic_store_explicit(&foreign, true, memory_order_relaxed);
-}
-
-static void begin_change(void)
-{
-	while (atomic_flag_test_and_set(&changing))
-		(void)sched_yield();
-}
-
-// False: there is no handler to be had, or (in a handler that has forked) no alarm, and nothing was counted.
-static bool count_alarm(int change)
-{
-	struct sigaction action = { .sa_sigaction = note_signal, .sa_flags = SA_SIGINFO };
-	bool done = true;
-
-	begin_change();
-	if (alarms == 0 && change < 0)
-		done = false;
-	else if (alarms == 0)
-		done = sigaction(TIMER_SIGNAL, &action, &action_before) == 0;
-	if (done)
-		alarms += change;
-	if (done && alarms == 0)
-		(void)sigaction(TIMER_SIGNAL, &action_before, NULL);
-	atomic_flag_clear(&changing);
-	return done;
-}
-
-void watch_before_fork(void)
-{
-	begin_change();
-}
-
-void watch_after_fork(void)
-{
-	atomic_flag_clear(&changing);
-}
-
-void watch_after_fork_in_child(void)
-{
-	if (alarms > 0)
-		(void)sigaction(TIMER_SIGNAL, &action_before, NULL);
-	alarms = 0;
-	atomic_store_explicit(&foreign, false, memory_order_relaxed);
-	atomic_flag_clear(&changing);
-}
-
-int watch_arm(struct watch_alarm *alarm, uint64_t deadline)
-{
-	struct sigevent event = { .sigev_notify = SIGEV_THREAD_ID, .sigev_signo = TIMER_SIGNAL };
-	struct itimerspec times = { .it_interval = { .tv_nsec = TIMER_REPEAT_NS } };
-	sigset_t ours;
-
-	alarm->armed = false;
-	if (deadline == UINT64_MAX)
-		return 0;
-	event._sigev_un._tid = gettid();
-	times.it_value = timespec_of(deadline);
-	sigemptyset(&ours);
-	sigaddset(&ours, TIMER_SIGNAL);
-	if (timer_create(CLOCK_MONOTONIC, &event, &alarm->timer) == -1)
-		return -1;
-	// Without the handler the signal would kill, and blocked it would wake nobody.
-	if (!count_alarm(1)) {
-		(void)timer_delete(alarm->timer);
-		return -1;
-	}
-	if (sigprocmask(SIG_UNBLOCK, &ours, &alarm->mask_before) == -1) {
-		(void)timer_delete(alarm->timer);
-		(void)count_alarm(-1);
-		return -1;
-	}
-	alarm->armed = true;
-	return timer_settime(alarm->timer, TIMER_ABSTIME, &times, NULL);
-}
-
-// A timer that cannot be deleted (in a sandbox that knows no timer_delete) is stopped. False: it goes on.
-static bool stop_timer(timer_t timer)
-{
-	const struct itimerspec never = { 0 };
-
-	return timer_delete(timer) == 0 || timer_settime(timer, 0, &never, NULL) == 0;
-}
-
-void watch_disarm(struct watch_alarm *alarm)
-{
-	bool stopped;
-
-	if (!alarm->armed)
-		return;
-	alarm->armed = false;
-	// What the timer has sent is delivered when this call returns; after it there is nothing more to come.
-	stopped = stop_timer(alarm->timer);
-	(void)sigprocmask(SIG_SETMASK, &alarm->mask_before, NULL);
-	// With the action it had, most likely none, the next signal of one that goes on would kill.
-	if (stopped)
-		(void)count_alarm(-1);
-	if (atomic_exchange_explicit(&foreign, false, memory_order_relaxed))
-		(void)kill(getpid(), TIMER_SIGNAL);
 }

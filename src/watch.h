@@ -23,18 +23,15 @@ void watch_holder(pid_t pid, const char *path, uint64_t deadline);
 struct watch_alarm {
 	timer_t timer;
 	sigset_t mask_before;
+	struct sigaction action_before;
 	bool armed;
 };
 
 // Makes a system call of this thread's that blocks fail with EINTR once DEADLINE has passed, again and again until
-// watch_disarm(ALARM); does nothing without a deadline. Made of a POSIX timer and a real-time signal, whose disposition is as
-// before when no thread has an alarm; one that was not a timer's own is sent again then. Returns 0, or -1 and errno.
+// watch_disarm(ALARM); does nothing without a deadline. In programs: by a POSIX timer and a real-time signal, of one thread at a time. The
+// signal's disposition is as before afterwards, and a signal that was not the timer's own is sent again. In libexclusivelock: see
+// limited.h. Returns 0, or -1 and errno.
 int watch_arm(struct watch_alarm *alarm, uint64_t deadline);
 void watch_disarm(struct watch_alarm *alarm);
-
-// For pthread_atfork(3): a child has no timer of its parent's threads, and the signal's disposition as it was before them.
-void watch_before_fork(void);
-void watch_after_fork(void);
-void watch_after_fork_in_child(void);
 
 #endif

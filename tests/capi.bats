@@ -63,10 +63,46 @@ start_api() {
 	run -0 "$API" again n
 }
 
-@test "under the preload a program cannot take the same lock a second time" {
-	run -3 env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME=n "$API" hold n
-	[[ $output == "refused EALREADY" ]]
-	assert_free n
+# Starts api as the command of a launcher, or under the preload: COMMAND... api ARG...
+start_under() {
+	local words=("$@")
+	OUT=$BATS_TEST_TMPDIR/out
+	: >"$OUT"
+	"${words[@]}" >"$OUT" 2>&1 3>&- &
+	HOLDER=$!
+	ENDLATER+=("$HOLDER")
+	poll grep -q ready "$OUT"
+}
+
+@test "under the preload or the launcher of the same name a program joins its own lock, which is free when both have let go" {
+	local way under
+	for way in preload launcher static; do
+		case $way in
+		preload) under=(env "LD_PRELOAD=$SHIM" EXCLUSIVELOCK_NAME=n) ;;
+		launcher) under=("$LAUNCH" -n n) ;;
+		static) under=("$LAUNCH" -P -n n) ;;
+		esac
+		start_under "${under[@]}" "$API" hold n
+		kill "$HOLDER"
+		poll grep -q released "$OUT"
+		assert_refused n "$HOLDER"
+		kill "$HOLDER"
+		wait "$HOLDER"
+		run -0 env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME=n true
+		# In one process it is taken once, and the release leaves it to the guard.
+		run -5 "${under[@]}" "$API" again n
+		start_under "${under[@]}" "$API" die n
+		kill "$HOLDER"
+		wait "$HOLDER"
+		start_under "${under[@]}" "$API" forever n
+		kill -KILL "$HOLDER"
+		wait "$HOLDER" || :
+	done
+}
+
+@test "a program that a guarded one has started is refused by that one's lock" {
+	run -3 env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME=n sh -c '"$0" hold n; exit $?' "$API"
+	[[ $output == "refused EAGAIN" ]]
 }
 
 @test "without a name it is the program's path, as under the preload" {
@@ -165,15 +201,19 @@ start_api() {
 	[[ $output == "$(refusal n "$HOLDER")" ]]
 }
 
-@test "what another thread forks during a wait keeps neither the lock nor the signal's handler" {
-	start_holder EXCLUSIVELOCK_NAME=n "$HELPERS/hold"
-	start_api fork-waiting n
-	kill -TERM "${ENDLATER[0]}"
-	poll process_has_ended "$HOLDER"
-	[[ $(<"$OUT") == ready*again* ]] || { cat "$OUT"; false; }
+@test "what another thread forks during a wait, by whatever call, keeps nothing of the lock" {
+	local how
+	for how in fork-waiting fork-raw-waiting; do
+		start_holder EXCLUSIVELOCK_NAME=n "$HELPERS/hold"
+		start_api "$how" n
+		kill -TERM "${ENDLATER[-2]}"
+		poll process_has_ended "$HOLDER"
+		[[ $(<"$OUT") == ready*again* ]] || { cat "$OUT"; false; }
+	done
 }
 
 @test "children that are forked at any time of other threads' waits can wait themselves" {
+	[[ ! ${TSAN_OPTIONS-} ]] || skip "ThreadSanitizer knows no threads in a child that was forked from many"
 	start_holder EXCLUSIVELOCK_NAME=n "$HELPERS/hold"
 	run -0 "$API" forks n
 	[[ $output == "ready "* ]]
@@ -190,12 +230,12 @@ start_api() {
 	[[ $output == "refused ENOENT" ]]
 }
 
-@test "the library exports the functions of its header, under a version, and needs libc alone" {
+@test "the library exports the functions of its header, under a version, and needs libc and its unwinder alone" {
 	local library=$BUILD/libexclusivelock.so
 	[[ $(nm -D --defined-only "$library" | awk '$2 == "T" { print $3 }' | sort) == \
 		$(grep -o 'exclusivelock_[a-z]*(' "$SOURCE/src/exclusivelock.h" | tr -d '(' | grep -v leave_scope | sort -u |
 			sed 's/$/@@EXCLUSIVELOCK_1/') ]]
-	[[ $(readelf -d "$library" | grep -c NEEDED) == 1 ]] || [[ $EXLOCK_PRELOAD_FIRST ]]
+	[[ $(readelf -d "$library" | sed -n 's/.*NEEDED.*\[\(.*\)\]/\1/p' | sort | tr '\n' ' ') == "libc.so.6 libgcc_s.so.1 " ]] || [[ $EXLOCK_PRELOAD_FIRST ]]
 }
 
 @test "the examples compile against the installed header and library with pkg-config, and do what they say" {
@@ -219,4 +259,62 @@ start_api() {
 	[[ $output == "my turn" ]]
 	run -0 "$BATS_TEST_TMPDIR/once" </dev/null
 	[[ $output == "the only one" ]]
+}
+
+# Compiles the function BODY with COMPILER..., every warning an error.
+compile() {
+	printf '#include <exclusivelock.h>\nint f(int);\nint f(int bad) { %s }\n' "$1" >"$BATS_TEST_TMPDIR/scope.c"
+	shift
+	"$@" -Wall -Wextra -Wpedantic -Werror -I "$SOURCE/src" -c "$BATS_TEST_TMPDIR/scope.c" -o "$BATS_TEST_TMPDIR/scope.o"
+}
+
+@test "a scope compiles without warning in each standard of C and C++, and a jump into one does not" {
+	local compiler
+	for compiler in 'gcc -std=c99 -Wvla' 'gcc -std=gnu17 -Wshadow' 'clang -std=c99 -Wvla' 'g++ -x c++ -std=c++11' 'g++ -x c++ -std=c++20'; do
+		command -v "${compiler%% *}" >/dev/null || continue
+		# shellcheck disable=SC2086 # a list
+		compile 'if (bad) return 1; EXCLUSIVELOCK_SCOPE(lock, "a"); if (!lock) return 2; EXCLUSIVELOCK_SCOPE(other, "b"); return other != 0;' $compiler
+		# shellcheck disable=SC2086
+		run ! compile 'if (bad) goto out; EXCLUSIVELOCK_SCOPE(lock, "a"); if (!lock) return 1; out: return 2;' $compiler
+		# shellcheck disable=SC2086
+		run ! compile 'switch (bad) { case 1:; EXCLUSIVELOCK_SCOPE(lock, "a"); return lock != 0; default: return 2; }' $compiler
+	done
+}
+
+@test "a lock takes a few hundred bytes, and what die and forever hold is reachable to the end" {
+	[[ ! ${TSAN_OPTIONS-} ]] || skip "needs libc's malloc"
+	run -0 "$API" keep n
+	read -r _ _ bytes <<<"$output"
+	((bytes > 0 && bytes < 1000))
+	command -v valgrind >/dev/null || skip "needs valgrind"
+	run -0 valgrind -q --leak-check=full --show-leak-kinds=definite,indirect,possible --errors-for-leak-kinds=definite,indirect,possible --error-exitcode=97 "$API" keep n
+	[[ $output == "ready "* ]]
+}
+
+@test "without a name it is the script that was started, whatever directory the program has gone to since" {
+	local script=$BATS_TEST_TMPDIR/script.py
+	cat >"$script" <<-END
+		#!/usr/bin/python3
+		import ctypes, os
+		lib = ctypes.CDLL("$BUILD/libexclusivelock.so.1")
+		lib.exclusivelock_try.restype = ctypes.c_void_p
+		lib.exclusivelock_path.restype = ctypes.c_char_p
+		os.chdir("/")
+		print(lib.exclusivelock_path(ctypes.c_void_p(lib.exclusivelock_try(None))).decode())
+	END
+	chmod 755 "$script"
+	cd "$BATS_TEST_TMPDIR"
+	run -0 ./script.py
+	[[ $output == "$(lock_file "$script")" ]]
+}
+
+@test "in a PID namespace a holder outside is somebody who cannot be seen" {
+	unshare --user --map-root-user --pid --fork --mount-proc true 2>/dev/null || skip "needs user namespaces"
+	start_api hold n
+	run -0 unshare --user --map-root-user --pid --fork --mount-proc "$API" holder n
+	[[ $output == "-1 ESRCH" ]]
+	kill "$HOLDER"
+	poll grep -q released "$OUT"
+	run -0 unshare --user --map-root-user --pid --fork --mount-proc "$API" holder n
+	[[ $output == "0 " ]]
 }

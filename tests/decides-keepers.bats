@@ -303,6 +303,25 @@ for i in range(8000):
     fcntl.flock(file, fcntl.LOCK_SH)
     flocks.append(file)'
 
+@test "so is it by the launcher, and the command keeps it when it goes on in a child" {
+	needs_sight_of_all
+	kill_pinned_holder "$BUILT/hold"
+	: >"$BATS_TEST_TMPDIR/holder.out"
+	"$LAUNCH" -n job "$BUILT/steps" list leave hold >"$BATS_TEST_TMPDIR/holder.out" 2>&1 3>&- &
+	ENDLATER+=("$!")
+	poll grep -q ready "$BATS_TEST_TMPDIR/holder.out"
+	HOLDER=$(sed -n 's/^ready //p' "$BATS_TEST_TMPDIR/holder.out")
+	ENDLATER+=("$HOLDER")
+	run ! grep "$LOCK" "$BATS_TEST_TMPDIR/holder.out"
+	assert_refused_as "$HOLDER" root
+	kill -KILL "$PINS"
+	wait "$PINS" || :
+	assert_refused_as "$HOLDER" root
+	kill -KILL "$HOLDER"
+	poll process_has_ended "$HOLDER"
+	assert_runs_as root
+}
+
 @test "behind thousands of flocks of a stranger's such a holder's lock is taken, too, but not beside flock(1)" {
 	needs_sight_of_all
 	start_attacking "$FLOCKS"

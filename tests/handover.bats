@@ -221,6 +221,15 @@ needs_containers() {
 	done
 }
 
+@test "eleven launchers around a program: it sees no descriptor; a static one has nine" {
+	local number words=()
+	for number in {1..11}; do words+=("$LAUNCH" -n "lock-$number"); done
+	assert_lists_none "$STEPS" close exec "${words[@]}" "$STEPS" list
+	run -0 "$STEPS" close exec "${words[@]}" "$STATIC" list
+	[[ ${#lines[@]} -eq 9 && $output == *lock-3.lock* && $output == *lock-11.lock* && $output != *lock-[12].lock* ]] ||
+		{ echo "$output"; false; }
+}
+
 @test "three launchers around a static daemon: it keeps all three locks" {
 	local name
 	start_launched -n one "$LAUNCH" -n two "$LAUNCH" -n three "$STATIC" leave list hold
@@ -253,6 +262,10 @@ needs_containers() {
 }
 
 @test "a program under another name that a static one becomes has both locks" {
+	start_launched -s tree -n one "$STATIC" name two exec "$STEPS" leave close hold
+	assert_held one
+	end_holder
+	assert_launches one
 	start_launched -n one "$STATIC" name two exec "$STEPS" list leave hold
 	[[ $(<out) == "ready $HOLDER" ]]
 	assert_held one
@@ -287,6 +300,7 @@ needs_containers() {
 @test "a child of a static program that loads the library closes it, however it was started" {
 	assert_lists_none launch -n job "$STATIC" fork exec "$STEPS" list
 	assert_lists_none launch -n job "$STATIC" vfork "$STEPS" list
+	assert_lists_none launch -n outer "$LAUNCH" -n inner "$STATIC" fork exec "$STEPS" list
 	EXCLUSIVELOCK_ONLY=other assert_lists_none launch -n job "$STATIC" fork exec "$STEPS" list
 }
 
@@ -399,6 +413,17 @@ needs_containers() {
 	assert_held
 	end_holder
 	assert_launches
+}
+
+@test "a launcher in a tree of the same name passes at once, and the descriptor stays" {
+	command -v strace >/dev/null || skip "no strace"
+	run -0 launch -s tree -n job strace -f -qq -o trace "$LAUNCH" -n job "$STATIC" list
+	[[ $output == "1000 $FILE" ]] || { echo "$output"; false; }
+	run -0 launch -s tree -n job strace -f -qq -o trace sh -c '"$0" -n job "$1" list; exit' "$LAUNCH" "$STATIC"
+	[[ $output == "1000 $FILE" ]] || { echo "$output"; false; }
+	(($(grep -c 'flock(' trace) < 10))
+	run -0 "$STEPS" close exec strace -f -qq -o trace "$LAUNCH" -s tree -n job "$LAUNCH" -n job "$STEPS"
+	(($(grep -c 'flock(' trace) < 10))
 }
 
 # A folder with all that the dynamic program needs to run with it as root.

@@ -112,9 +112,9 @@ assert_status() {
 	assert_refused job "$HOLDER"
 }
 
-@test "a child of it is not refused by its own parent's lock, with our marks or without" {
-	local marks
-	for marks in "" "-u EXCLUSIVELOCK_INSTANCE -u EXCLUSIVELOCK_PID -u EXCLUSIVELOCK_LOCKFILE"; do
+@test "a child of it is not refused by its own parent's lock, nor waits for it, with our marks or without" {
+	local marks no_marks="-u EXCLUSIVELOCK_INSTANCE -u EXCLUSIVELOCK_PID -u EXCLUSIVELOCK_LOCKFILE"
+	for marks in "" "$no_marks" "$no_marks EXCLUSIVELOCK_ON_HELD=wait EXCLUSIVELOCK_TIMEOUT=20"; do
 		: >"$BATS_TEST_TMPDIR/out"
 		"$LAUNCH" -P -n job setsid --fork sh -c '
 			while [ "$(ps -o ppid= -p $$)" -eq "$1" ]; do :; done

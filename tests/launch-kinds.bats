@@ -111,6 +111,7 @@ assert_exclusive() {
 	[[ $(tr '\0' '\n' <"/proc/$HOLDER/environ") != *LD_PRELOAD=* ]]
 	kill -KILL "$HOLDER"
 	poll process_has_ended "$HOLDER"
+	: >out
 	LD_PRELOAD=libm.so.6 "$LAUNCH" -n kind "$OPEN/program" >out 2>err 3>&- &
 	HOLDER=$!
 	ENDLATER+=("$HOLDER")

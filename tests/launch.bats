@@ -168,6 +168,12 @@ assert_sets() {
 	done
 }
 
+@test "a command whose name ends as the kernel shows a deleted file's has that name for its lock" {
+	cp "$HELPERS/hold" "tool (deleted)"
+	start_launched "$PWD/tool (deleted)"
+	assert_refused "$PWD/tool (deleted)" "$HOLDER"
+}
+
 @test "an own LD_PRELOAD is kept, after ours" {
 	run -0 env LD_PRELOAD=libm.so.6:libdl.so.2 "$LAUNCH" -n job printenv LD_PRELOAD
 	[[ $output == "$SHIM:libm.so.6:libdl.so.2" ]]

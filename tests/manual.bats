@@ -82,6 +82,13 @@ options_of() {
 	done
 }
 
+@test "exclusivelock(3) has the examples that are compiled and run" {
+	local example
+	for example in "$BATS_TEST_DIRNAME"/examples/*; do
+		[[ $(<"$MAN/exclusivelock.3.scd") == *"$(grep -v '^// SPDX' "$example")"* ]]
+	done
+}
+
 @test "the pages are well-formed" {
 	command -v scdoc >/dev/null || skip "needs scdoc"
 	local page

@@ -10,6 +10,8 @@ setup() {
 	clean_environment
 	ENDLATER=()
 	LOCK=$(lock_file n)
+	OUT=$BATS_TEST_TMPDIR/job.out
+	: >"$OUT"
 }
 
 teardown() {
@@ -139,6 +141,8 @@ start_keeper() {
 	make_public_place
 	place_launcher "$PLACE"
 	LOCK=$(lock_file n)
+	OUT=$BATS_TEST_TMPDIR/job.out
+	: >"$OUT"
 	: >"$LOCK"
 	start_keeper as_attacker
 	run -125 "$LAUNCH" --replace -n n echo in
@@ -164,6 +168,8 @@ signal.pause()'
 	make_public_place
 	place_launcher "$PLACE"
 	LOCK=$(lock_file n)
+	OUT=$BATS_TEST_TMPDIR/job.out
+	: >"$OUT"
 	launch_job /usr/bin/python3 -c "$MIXED" 65534
 	run -125 as_user "$PLACE/exlock-launch" --replace -n n echo in
 	[[ $output == *"is held by pid $WORKER, and it may not be asked to end: not replaced, nothing is started" ]] || { echo "$output"; false; }
@@ -257,5 +263,17 @@ signal.pause()'
 	for time in soon 1w h "" 1.5.5 -1; do
 		run -125 "$LAUNCH" -r --older-than="$time" -n n echo in
 		[[ $output == "exlock-launch: --older-than='$time': must be a time, as in 2, 0.5, 5m, 2h or 1d" ]]
+	done
+}
+
+@test "where the holder changes all the time a start that replaces looks again: it is not in doubt who holds" {
+	local round
+	for _ in one two; do
+		bash -c 'while [[ -e $2 ]]; do "$1" -n n true; done' bash "$LAUNCH" "$OUT" >/dev/null 2>&1 3>&- &
+		ENDLATER+=("$!")
+	done
+	for round in {1..40}; do
+		run "$LAUNCH" -q --replace=1 -n n true
+		[[ $status != 125 ]] || { echo "$round: $output"; false; }
 	done
 }

@@ -3,6 +3,7 @@
 // it goes on at SIGTERM. "small WHAT NAME [SECONDS]": the same in a thread with as little stack as there may be.
 #include <errno.h>
 #include <exclusivelock.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -77,6 +79,17 @@ static int queue(const char *name, double seconds)
 	return 0;
 }
 
+// Waits, and keeps what it has got.
+static int queue_and_hold(const char *name)
+{
+	exclusivelock *lock = demand(exclusivelock_wait(name, 60));
+
+	say("ready");
+	await_term();
+	exclusivelock_release(lock);
+	return 0;
+}
+
 static int forever(const char *name)
 {
 	exclusivelock_forever(demand(exclusivelock_try(name)));
@@ -120,25 +133,41 @@ static bool has_default_action(void)
 	return sigaction(SIGRTMAX, NULL, &action) == 0 && action.sa_handler == SIG_DFL;
 }
 
-// A child that is forked while another thread waits has nothing of that wait.
-static int fork_while_waiting(char *name)
+static int count_threads(void)
+{
+	FILE *status = fopen("/proc/self/status", "r");
+	char line[256];
+	int count = 0;
+
+	while (status && fgets(line, sizeof(line), status))
+		(void)sscanf(line, "Threads: %d", &count);
+	if (status)
+		fclose(status);
+	return count;
+}
+
+// A child that is forked while another thread waits has nothing of that wait: by fork(3), which calls handlers, or by the system call alone.
+static int fork_while_waiting(char *name, bool raw)
 {
 	pthread_t waiter;
 	pid_t child;
 
 	pthread_create(&waiter, NULL, queue_quietly, name);
-	while (has_default_action())
+	// That one, the library's, and the one that is in the kernel's queue.
+	while (count_threads() < 4)
 		sched_yield();
-	usleep(20000);
-	child = fork();
+	child = raw ? (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0) : fork();
 	if (child == 0) {
-		say(has_default_action() ? "ready" : "handler");
-		await_term();
+		if (!raw)
+			say(has_default_action() ? "ready" : "handler");
+		else
+			(void)!write(STDOUT_FILENO, "ready\n", 6);
+		pause();
 		_exit(0);
 	}
 	pthread_join(waiter, NULL);
 	say(!exclusivelock_try(name) ? "refused" : has_default_action() ? "again" : "handler");
-	kill(child, SIGTERM);
+	kill(child, SIGKILL);
 	waitpid(child, NULL, 0);
 	return 0;
 }
@@ -173,6 +202,21 @@ static int fork_all_the_time(char *name)
 	pthread_join(waiter, NULL);
 	say(failed ? "failed" : "ready");
 	return failed != 0;
+}
+
+// Says how many bytes a lock has taken; those of others are never given back.
+static int keep(const char *name)
+{
+	struct mallinfo2 before = mallinfo2();
+	exclusivelock *lock = demand(exclusivelock_try(name));
+	struct mallinfo2 after = mallinfo2();
+	char other[64];
+
+	exclusivelock_forever(lock);
+	snprintf(other, sizeof(other), "%s-die", name);
+	exclusivelock_die(other);
+	printf("ready %ld %zu\n", (long)getpid(), after.uordblks - before.uordblks);
+	return 0;
 }
 
 static int holder(const char *name)
@@ -310,14 +354,20 @@ static int run(int argc, char **argv)
 		return again(name);
 	if (strcmp(what, "wait") == 0)
 		return queue(name, argc > 3 ? atof(argv[3]) : -1);
+	if (strcmp(what, "wait-hold") == 0)
+		return queue_and_hold(name);
 	if (strcmp(what, "forever") == 0)
 		return forever(name);
 	if (strcmp(what, "fork") == 0)
 		return fork_child(name);
 	if (strcmp(what, "fork-waiting") == 0)
-		return fork_while_waiting(name);
+		return fork_while_waiting(name, false);
+	if (strcmp(what, "fork-raw-waiting") == 0)
+		return fork_while_waiting(name, true);
 	if (strcmp(what, "forks") == 0)
 		return fork_all_the_time(name);
+	if (strcmp(what, "keep") == 0)
+		return keep(name);
 	if (strcmp(what, "holder") == 0)
 		return holder(name);
 	if (strcmp(what, "die-twice") == 0)

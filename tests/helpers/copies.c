@@ -10,15 +10,13 @@
 
 enum { WORDS = 16 };
 
-extern char **environ;
-
 static void stay(const char *file)
 {
-	char new[4096];
+	char unfinished[4096];
 
-	snprintf(new, sizeof(new), "%s.new", file);
-	write_pid(new);
-	rename(new, file);
+	snprintf(unfinished, sizeof(unfinished), "%s.new", file);
+	write_pid(unfinished);
+	rename(unfinished, file);
 	await_term();
 	exit(0);
 }

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: MIT
+#include "waiter.h"
+
+#include <errno.h>
+#include <linux/close_range.h>
+#include <linux/futex.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+// An SCM_RIGHTS message with one descriptor.
+struct parcel {
+	struct msghdr message;
+	struct iovec bytes;
+	char byte;
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+};
+
+static struct msghdr *pack(struct parcel *parcel)
+{
+	memset(parcel, 0, sizeof(*parcel));
+	parcel->bytes = (struct iovec){ &parcel->byte, 1 };
+	parcel->message = (struct msghdr){
+		.msg_iov = &parcel->bytes,
+		.msg_iovlen = 1,
+		.msg_control = parcel->control,
+		.msg_controllen = sizeof(parcel->control),
+	};
+	return &parcel->message;
+}
+
+// A mapping would be in the memory that this thread shares with the program, and so in a child that is forked before the lock is among
+// the process' locks. So the descriptor alone goes over, from this thread's table to the program's.
+static void pass_on(struct waiter *waiter)
+{
+	struct parcel parcel;
+	struct msghdr *message = pack(&parcel);
+	struct cmsghdr *header = CMSG_FIRSTHDR(message);
+	int from = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	header->cmsg_level = SOL_SOCKET;
+	header->cmsg_type = SCM_RIGHTS;
+	header->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(header), &waiter->lock->descriptor, sizeof(int));
+	message->msg_name = &waiter->to;
+	message->msg_namelen = waiter->to_length;
+	if (from == -1 || sendmsg(from, message, MSG_DONTWAIT | MSG_NOSIGNAL) == -1)
+		(void)lockfile_release(waiter->lock);
+	else
+		(void)close(waiter->lock->descriptor);
+}
+
+static void announce_end(struct waiter *waiter)
+{
+	atomic_store(&waiter->ended, 1);
+	(void)syscall(SYS_futex, &waiter->ended, FUTEX_WAKE_PRIVATE, 1, NULL);
+}
+
+static void *wait_in_thread(void *context)
+{
+	struct waiter *waiter = context;
+
+	limited_begin(&waiter->limited);
+	// The program's descriptors are not to be kept open by this thread.
+	if (close_range(0, ~0U, CLOSE_RANGE_UNSHARE) == -1) {
+		waiter->outcome.error = errno;
+		waiter->result = LOCKFILE_ERROR;
+	} else {
+		waiter->result = lockfile_wait(waiter->lock, waiter->deadline, &waiter->outcome);
+	}
+	announce_end(waiter);
+	if (waiter->result != LOCKFILE_TAKEN)
+		return NULL;
+	while (sem_wait(&waiter->go) == -1)
+		;
+	if (atomic_load(&waiter->limited.given_up))
+		(void)lockfile_release(waiter->lock);
+	else
+		pass_on(waiter);
+	// Nothing that counts is left in the table: pthread_join() may return before the kernel has closed what is.
+	return NULL;
+}
+
+int waiter_start(struct waiter *waiter, struct lockfile *lock, uint64_t deadline, const struct lockfile_outcome *outcome)
+{
+	int error;
+
+	*waiter = (struct waiter){ .lock = lock, .deadline = deadline, .outcome = *outcome };
+	if (limited_init(&waiter->limited) == -1 || sem_init(&waiter->go, 0, 0) == -1)
+		return errno;
+	lock->unmapped = true;
+	error = limited_start(&waiter->thread, wait_in_thread, waiter);
+	if (error != 0)
+		lock->unmapped = false;
+	return error;
+}
+
+static void end(struct waiter *waiter)
+{
+	(void)pthread_join(waiter->thread, NULL);
+	waiter->lock->unmapped = false;
+	limited_destroy(&waiter->limited);
+	(void)sem_destroy(&waiter->go);
+}
+
+// Without a limit, for the kernel goes on with a futex that has one under no handler, whatever SA_RESTART says; the limit is the other
+// thread's. Here, and only here, this thread may be cancelled: nothing of libc's is interrupted by that.
+int waiter_sleep(struct waiter *waiter)
+{
+	long result = 0;
+	int type;
+
+	(void)pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &type);
+	while (atomic_load(&waiter->ended) == 0 && (result == 0 || errno != EINTR))
+		result = syscall(SYS_futex, &waiter->ended, FUTEX_WAIT_PRIVATE, 0, NULL);
+	(void)pthread_setcanceltype(type, &type);
+	return atomic_load(&waiter->orphaned) || atomic_load(&waiter->ended) == 0 ? EINTR : 0;
+}
+
+void waiter_give_up(struct waiter *waiter)
+{
+	// A child has neither the thread nor its table.
+	if (atomic_load(&waiter->orphaned))
+		return;
+	limited_give_up(&waiter->limited);
+	(void)sem_post(&waiter->go);
+	end(waiter);
+}
+
+static int open_mailbox(struct waiter *waiter)
+{
+	const struct sockaddr_un any = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	waiter->to_length = sizeof(waiter->to);
+	if (fd == -1 || (bind(fd, (const struct sockaddr *)&any, sizeof(sa_family_t)) == 0 &&
+			 getsockname(fd, (struct sockaddr *)&waiter->to, &waiter->to_length) == 0))
+		return fd;
+	(void)close(fd);
+	return -1;
+}
+
+// Anybody may send something to the mailbox, the lock file for one: only what has the flock counts.
+static int receive(int mailbox, const struct lockfile *lock)
+{
+	struct parcel parcel;
+	struct stat status;
+	int fd;
+
+	while (recvmsg(mailbox, pack(&parcel), MSG_DONTWAIT | MSG_CMSG_CLOEXEC) != -1) {
+		const struct cmsghdr *header = CMSG_FIRSTHDR(&parcel.message);
+
+		if (!header || header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
+			continue;
+		memcpy(&fd, CMSG_DATA(header), sizeof(fd));
+		if (fstat(fd, &status) == 0 && status.st_dev == lock->device && status.st_ino == lock->inode &&
+		    flock(fd, LOCK_EX | LOCK_NB) == 0)
+			return fd;
+		(void)close(fd);
+	}
+	return -1;
+}
+
+enum lockfile_result waiter_finish(struct waiter *waiter, int *descriptor, int *error)
+{
+	int mailbox = -1;
+
+	*descriptor = -1;
+	*error = waiter->outcome.error;
+	if (waiter->result == LOCKFILE_TAKEN) {
+		mailbox = open_mailbox(waiter);
+		*error = errno;
+		if (mailbox == -1)
+			limited_give_up(&waiter->limited);
+		(void)sem_post(&waiter->go);
+	}
+	end(waiter);
+	if (mailbox != -1) {
+		*descriptor = receive(mailbox, waiter->lock);
+		*error = ENOBUFS;
+		(void)close(mailbox);
+	}
+	return waiter->result;
+}
+
+void waiter_orphan(struct waiter *waiter)
+{
+	atomic_store(&waiter->orphaned, true);
+	atomic_store(&waiter->ended, 1);
+}
