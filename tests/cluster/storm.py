@@ -251,7 +251,12 @@ def main():
     if resource.getrlimit(resource.RLIMIT_CORE)[1] != 0:
         resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
     storm = Storm(folder, etcd, float(seconds), int(ttl), helpers, launcher)
-    storm.run()
+    try:
+        storm.run()
+    finally:
+        # One that waits would wait without end for a cluster that has ended.
+        for process in storm.running:
+            process.kill()
     sys.exit(storm.report())
 
 
