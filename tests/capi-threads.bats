@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 # libexclusivelock in programs with threads, and in programs that get signals.
 
+# shellcheck disable=SC2016,SC2030,SC2031 # for another shell; every test is a subshell
+
 load test_helper
 
 setup() {
