@@ -14,6 +14,7 @@ setup() {
 
 teardown() {
 	end_processes
+	remove_public_place
 }
 
 # Starts apithreads with the arguments in the background until it says "waiting", or something is wrong; sets WAITER.
@@ -133,6 +134,19 @@ has_threads() {
 		kill $waiter; wait $waiter; kill -KILL $holder
 		"$1" again n && echo free' "${THREADS%threads}" "$BATS_TEST_TMPDIR" "$(lock_file n)" 3>&-
 	[[ ${lines[*]} == "refused EAGAIN status 3 flock: 1 free" ]] || { echo "$output"; false; }
+}
+
+@test "where no thread can be started, a wait for a lock that somebody holds is refused with EAGAIN" {
+	make_public_place
+	cp "$BUILD/libexclusivelock.so.1" "${THREADS%threads}" "$PLACE"
+	LD_LIBRARY_PATH=$PLACE "$PLACE/api" hold n >"$BATS_TEST_TMPDIR/holder" 3>&- &
+	ENDLATER+=("$!")
+	poll grep -q ready "$BATS_TEST_TMPDIR/holder"
+	run -3 as_user prlimit --nproc=1 env LD_LIBRARY_PATH="$PLACE" "$PLACE/api" wait n 60
+	[[ $output == "refused EAGAIN" ]]
+	kill -KILL "${ENDLATER[-1]}"
+	wait "${ENDLATER[-1]}" || :
+	run -0 as_user prlimit --nproc=1 env LD_LIBRARY_PATH="$PLACE" "$PLACE/api" wait n 60
 }
 
 @test "what is no number is EINVAL, NULL has no path, and errno is as it was where nothing is wrong" {
