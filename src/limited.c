@@ -157,8 +157,8 @@ int flock(int fd, int operation)
 	long result;
 
 	if (operation & LOCK_NB || alarm_at == 0)
-		return door_flock(fd, operation);
-	if (door_flock(fd, operation | LOCK_NB) == 0)
+		return (int)syscall(SYS_flock, fd, operation);
+	if (syscall(SYS_flock, fd, operation | LOCK_NB) == 0)
 		return 0;
 	if (errno != EWOULDBLOCK)
 		return -1;

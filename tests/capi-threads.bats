@@ -127,7 +127,7 @@ has_threads() {
 		"$1" hold n >"$2/holder" 3>&- & holder=$!
 		until_word ready "$2/holder"
 		"$1" wait-hold n >"$2/waiter" 3>&- & waiter=$!
-		until_word "Threads:.4$" "/proc/$waiter/status" 2>/dev/null || :
+		until_word "Threads:.3$" "/proc/$waiter/status" 2>/dev/null || :
 		kill $holder; until_word released "$2/holder"; until_word ready "$2/waiter"
 		"$1" hold n || echo "status $?"
 		flock --nonblock "$3" true || echo "flock: $?"
@@ -147,6 +147,19 @@ has_threads() {
 	kill -KILL "${ENDLATER[-1]}"
 	wait "${ENDLATER[-1]}" || :
 	run -0 as_user prlimit --nproc=1 env LD_LIBRARY_PATH="$PLACE" "$PLACE/api" wait n 60
+}
+
+@test "a wait that ends when the program has no descriptor to spare gives back what it has got" {
+	local spare
+	ulimit -n 200
+	for spare in 0 1 2 3; do
+		start_holder EXCLUSIVELOCK_NAME=n "$HELPERS/hold"
+		start_waiting descriptors n "$spare"
+		kill "$HOLDER"
+		poll grep -q ready "$BATS_TEST_TMPDIR/out.descriptors n $spare"
+		assert_free n
+		kill -KILL "$WAITER"
+	done
 }
 
 @test "what is no number is EINVAL, NULL has no path, and errno is as it was where nothing is wrong" {

@@ -213,7 +213,7 @@ static int interrupt(char *name)
 
 static void *wait_shortly(void *name)
 {
-	last_error = exclusivelock_wait(name, 1) ? 0 : errno;
+	last_error = exclusivelock_wait(name, 0.3) ? 0 : errno;
 	return NULL;
 }
 
@@ -272,6 +272,29 @@ static int close_all(char *name)
 	say("waiting");
 	pthread_join(waiter, NULL);
 	return last_error == 0 ? say("ready") : fail("wait");
+}
+
+// The wait ends when the program has room for SPARE descriptors more.
+static int run_out_of_descriptors(char *name, int spare)
+{
+	pthread_t waiter = start(wait_once, name);
+	int fds[1024], count = 0;
+
+	while (count_queued() == 0)
+		sched_yield();
+	while (count < 1024 && (fds[count] = dup(STDIN_FILENO)) != -1)
+		count++;
+	for (int i = 0; i < spare; i++)
+		close(fds[--count]);
+	say("waiting");
+	pthread_join(waiter, NULL);
+	while (count > 0)
+		close(fds[--count]);
+	if (last_error != EMFILE && (last_error != 0 || spare < 2))
+		return fail("wait");
+	say("ready");
+	pause();
+	return 0;
 }
 
 struct place {
@@ -350,6 +373,8 @@ int main(int argc, char **argv)
 		return keep_signals(name);
 	if (strcmp(what, "close-all") == 0)
 		return close_all(name);
+	if (strcmp(what, "descriptors") == 0)
+		return run_out_of_descriptors(name, argc > 3 ? atoi(argv[3]) : 0);
 	if (strcmp(what, "arguments") == 0)
 		return check_arguments(name);
 	if (strcmp(what, "line") == 0 && argc == 6)
