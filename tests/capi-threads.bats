@@ -74,7 +74,7 @@ start_waiting() {
 	ENDLATER+=("$HOLDER")
 	poll grep -q ready "$BATS_TEST_TMPDIR/holder"
 	for ((first = 1; first <= 30; first += 5)); do
-		start_waiting line n "$first" $((first + 4)) "$BATS_TEST_TMPDIR/order"
+		start_waiting line n "$(lock_file n)" "$first" $((first + 4)) "$BATS_TEST_TMPDIR/order"
 	done
 	kill "$HOLDER"
 	for first in "${ENDLATER[@]:1}"; do

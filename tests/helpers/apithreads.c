@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -297,6 +298,23 @@ static int run_out_of_descriptors(char *name, int spare)
 	return 0;
 }
 
+// How many wait for the lock file at PATH, by a list that may pass over one, or have one twice, while others come and go.
+static int count_listed(const char *path)
+{
+	FILE *list = fopen("/proc/locks", "r");
+	char line[256], inode[32];
+	struct stat status;
+	int count = 0;
+
+	if (!list || stat(path, &status) != 0)
+		return fail("list");
+	snprintf(inode, sizeof(inode), ":%lu ", (unsigned long)status.st_ino);
+	while (fgets(line, sizeof(line), list))
+		count += strstr(line, "-> FLOCK") && strstr(line, inode);
+	fclose(list);
+	return count;
+}
+
 struct place {
 	char *name;
 	int number, file;
@@ -313,11 +331,11 @@ static void *take_place(void *context)
 	return NULL;
 }
 
-// apithreads line NAME FIRST LAST FILE: queues by one thread for each number, once all before it have come.
+// apithreads line NAME PATH FIRST LAST FILE: queues by one thread for each number, once all before it have come.
 static int stand_in_line(char *name, char **arguments)
 {
-	int first = atoi(arguments[0]), last = atoi(arguments[1]);
-	int file = open(arguments[2], O_WRONLY | O_APPEND);
+	int first = atoi(arguments[1]), last = atoi(arguments[2]);
+	int file = open(arguments[3], O_WRONLY | O_APPEND);
 	struct place places[64];
 	pthread_t threads[64];
 
@@ -326,7 +344,8 @@ static int stand_in_line(char *name, char **arguments)
 
 		places[i] = (struct place){ name, number, file };
 		threads[i] = start(take_place, &places[i]);
-		while (count_queued() <= i)
+		// A thread may sleep in the system call before it is in the queue.
+		while (count_queued() <= i || count_listed(arguments[0]) != number)
 			sched_yield();
 	}
 	say("waiting");
@@ -377,7 +396,7 @@ int main(int argc, char **argv)
 		return run_out_of_descriptors(name, argc > 3 ? atoi(argv[3]) : 0);
 	if (strcmp(what, "arguments") == 0)
 		return check_arguments(name);
-	if (strcmp(what, "line") == 0 && argc == 6)
+	if (strcmp(what, "line") == 0 && argc == 7)
 		return stand_in_line(name, argv + 3);
 	return 2;
 }
