@@ -9,7 +9,6 @@
 #include <errno.h>
 #endif
 #pragma GCC visibility push(hidden)
-#include "limited.h"
 #include "rawcall.h"
 
 #include <dirent.h>
@@ -71,13 +70,8 @@ static long call(long number, long a, long b, long c, long d, long e, long f)
 #define CALL1(number, a) CALL(number, a, 0, 0, 0, 0, 0)
 #define CALL0(number) CALL(number, 0, 0, 0, 0, 0, 0)
 
-// libexclusivelock has others (limited.c), and threads.
+// libexclusivelock has others (limited.c).
 #define REPLACEABLE __attribute__((weak))
-#ifdef EXLOCK_THREADS
-#define THREAD_LOCAL __thread __attribute__((tls_model("initial-exec")))
-#else
-#define THREAD_LOCAL
-#endif
 
 // Files.
 
@@ -122,11 +116,12 @@ ssize_t pwrite(int fd, const void *buffer, size_t size, off_t offset)
 	return CALL4(SYS_pwrite64, fd, buffer, size, offset);
 }
 
+#ifndef EXLOCK_THREADS
 // How often in a row fstatat() has failed, and why.
-static THREAD_LOCAL int looks_failed, look_error;
+static int looks_failed, look_error;
 
 // flopen(3) begins again, for ever, when it cannot look at the path of what it has just locked. It can be stopped here.
-int door_flock(int fd, int operation)
+int flock(int fd, int operation)
 {
 	if (looks_failed >= LOOKS_FAILED) {
 		looks_failed = 0;
@@ -135,11 +130,7 @@ int door_flock(int fd, int operation)
 	}
 	return (int)CALL2(SYS_flock, fd, operation);
 }
-
-REPLACEABLE int flock(int fd, int operation)
-{
-	return door_flock(fd, operation);
-}
+#endif
 
 int fcntl(int fd, int command, ...)
 {
@@ -177,8 +168,10 @@ int fstatat(int directory, const char *restrict path, struct stat *restrict stat
 {
 	int result = (int)CALL4(SYS_newfstatat, directory, path, status, flags);
 
+#ifndef EXLOCK_THREADS
 	looks_failed = result == 0 ? 0 : looks_failed + 1;
 	look_error = errno;
+#endif
 	return result;
 }
 

@@ -112,9 +112,8 @@ static long do_limited(struct call *call, uint64_t deadline)
 	int error;
 
 	atomic_init(&call->done, false);
+	(void)sem_init(&wake, 0, 0);
 	call->wake = own ? &own->wake : &wake;
-	if (!own)
-		(void)sem_init(&wake, 0, 0);
 	error = limited_start(&thread, run_call, call);
 	if (error == 0) {
 		await_call(call, deadline);
@@ -123,8 +122,7 @@ static long do_limited(struct call *call, uint64_t deadline)
 		(void)pthread_join(thread, &end);
 		error = end == PTHREAD_CANCELED ? EINTR : call->error;
 	}
-	if (!own)
-		(void)sem_destroy(&wake);
+	(void)sem_destroy(&wake);
 	if (end == PTHREAD_CANCELED)
 		call->result = -1;
 	if (call->result == -1)
@@ -159,8 +157,8 @@ int flock(int fd, int operation)
 	long result;
 
 	if (operation & LOCK_NB || alarm_at == 0)
-		return door_flock(fd, operation);
-	if (door_flock(fd, operation | LOCK_NB) == 0)
+		return (int)syscall(SYS_flock, fd, operation);
+	if (syscall(SYS_flock, fd, operation | LOCK_NB) == 0)
 		return 0;
 	if (errno != EWOULDBLOCK)
 		return -1;

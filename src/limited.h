@@ -16,9 +16,6 @@
 #include <semaphore.h>
 #include <stdbool.h>
 
-// door.c's flock(2), which blocks for as long as it takes.
-int door_flock(int fd, int operation);
-
 // What one thread of the library does, and another one may give up.
 struct limited {
 	sem_t wake;

@@ -27,7 +27,7 @@ static struct msghdr *pack(struct parcel *parcel)
 		.msg_iov = &parcel->bytes,
 		.msg_iovlen = 1,
 		.msg_control = parcel->control,
-		.msg_controllen = sizeof(parcel->control),
+		.msg_controllen = CMSG_LEN(sizeof(int)),	// for one, and no more
 	};
 	return &parcel->message;
 }
@@ -47,10 +47,15 @@ static void pass_on(struct waiter *waiter)
 	memcpy(CMSG_DATA(header), &waiter->lock->descriptor, sizeof(int));
 	message->msg_name = &waiter->to;
 	message->msg_namelen = waiter->to_length;
-	if (from == -1 || sendmsg(from, message, MSG_DONTWAIT | MSG_NOSIGNAL) == -1)
-		(void)lockfile_release(waiter->lock);
-	else
-		(void)close(waiter->lock->descriptor);
+	// If it does not go, nothing comes.
+	if (from != -1)
+		(void)sendmsg(from, message, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static void await(sem_t *semaphore)
+{
+	while (sem_wait(semaphore) == -1)
+		;
 }
 
 static void announce_end(struct waiter *waiter)
@@ -74,12 +79,17 @@ static void *wait_in_thread(void *context)
 	announce_end(waiter);
 	if (waiter->result != LOCKFILE_TAKEN)
 		return NULL;
-	while (sem_wait(&waiter->go) == -1)
-		;
+	await(&waiter->go);
+	if (!atomic_load(&waiter->limited.given_up)) {
+		pass_on(waiter);
+		(void)sem_post(&waiter->sent);
+		await(&waiter->go);
+	}
+	// The program may have had no room for it.
 	if (atomic_load(&waiter->limited.given_up))
 		(void)lockfile_release(waiter->lock);
 	else
-		pass_on(waiter);
+		(void)close(waiter->lock->descriptor);
 	// Nothing that counts is left in the table: pthread_join() may return before the kernel has closed what is.
 	return NULL;
 }
@@ -89,7 +99,7 @@ int waiter_start(struct waiter *waiter, struct lockfile *lock, uint64_t deadline
 	int error;
 
 	*waiter = (struct waiter){ .lock = lock, .deadline = deadline, .outcome = *outcome };
-	if (limited_init(&waiter->limited) == -1 || sem_init(&waiter->go, 0, 0) == -1)
+	if (limited_init(&waiter->limited) == -1 || sem_init(&waiter->go, 0, 0) == -1 || sem_init(&waiter->sent, 0, 0) == -1)
 		return errno;
 	lock->unmapped = true;
 	error = limited_start(&waiter->thread, wait_in_thread, waiter);
@@ -104,6 +114,7 @@ static void end(struct waiter *waiter)
 	waiter->lock->unmapped = false;
 	limited_destroy(&waiter->limited);
 	(void)sem_destroy(&waiter->go);
+	(void)sem_destroy(&waiter->sent);
 }
 
 // Without a limit, for the kernel goes on with a futex that has one under no handler, whatever SA_RESTART says; the limit is the other
@@ -166,23 +177,24 @@ static int receive(int mailbox, const struct lockfile *lock)
 
 enum lockfile_result waiter_finish(struct waiter *waiter, int *descriptor, int *error)
 {
-	int mailbox = -1;
+	int mailbox;
 
 	*descriptor = -1;
 	*error = waiter->outcome.error;
 	if (waiter->result == LOCKFILE_TAKEN) {
 		mailbox = open_mailbox(waiter);
-		*error = errno;
-		if (mailbox == -1)
+		*error = mailbox == -1 ? errno : EMFILE;
+		if (mailbox != -1) {
+			(void)sem_post(&waiter->go);
+			await(&waiter->sent);
+			*descriptor = receive(mailbox, waiter->lock);
+			(void)close(mailbox);
+		}
+		if (*descriptor == -1)
 			limited_give_up(&waiter->limited);
 		(void)sem_post(&waiter->go);
 	}
 	end(waiter);
-	if (mailbox != -1) {
-		*descriptor = receive(mailbox, waiter->lock);
-		*error = ENOBUFS;
-		(void)close(mailbox);
-	}
 	return waiter->result;
 }
 

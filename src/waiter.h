@@ -20,7 +20,7 @@ struct waiter {
 	pthread_t thread;
 	struct limited limited;
 	_Atomic uint32_t ended;		// a futex: the thread has a result
-	sem_t go;			// it is to pass the descriptor on, or to give the lock back
+	sem_t go, sent;			// it is to pass the descriptor on, and has done so; then it is to let go of its own, or of the lock
 	struct sockaddr_un to;		// where to
 	socklen_t to_length;
 	_Atomic bool orphaned;		// this process was forked from the one that has the thread

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 # libexclusivelock in programs with threads, and in programs that get signals.
 
+# shellcheck disable=SC2016,SC2030,SC2031 # for another shell; every test is a subshell
+
 load test_helper
 
 setup() {
@@ -12,6 +14,7 @@ setup() {
 
 teardown() {
 	end_processes
+	remove_public_place
 }
 
 # Starts apithreads with the arguments in the background until it says "waiting", or something is wrong; sets WAITER.
@@ -71,7 +74,7 @@ start_waiting() {
 	ENDLATER+=("$HOLDER")
 	poll grep -q ready "$BATS_TEST_TMPDIR/holder"
 	for ((first = 1; first <= 30; first += 5)); do
-		start_waiting line n "$first" $((first + 4)) "$BATS_TEST_TMPDIR/order"
+		start_waiting line n "$(lock_file n)" "$first" $((first + 4)) "$BATS_TEST_TMPDIR/order"
 	done
 	kill "$HOLDER"
 	for first in "${ENDLATER[@]:1}"; do
@@ -124,13 +127,39 @@ has_threads() {
 		"$1" hold n >"$2/holder" 3>&- & holder=$!
 		until_word ready "$2/holder"
 		"$1" wait-hold n >"$2/waiter" 3>&- & waiter=$!
-		until_word "Threads:.4$" "/proc/$waiter/status" 2>/dev/null || :
+		until_word "Threads:.3$" "/proc/$waiter/status" 2>/dev/null || :
 		kill $holder; until_word released "$2/holder"; until_word ready "$2/waiter"
 		"$1" hold n || echo "status $?"
 		flock --nonblock "$3" true || echo "flock: $?"
 		kill $waiter; wait $waiter; kill -KILL $holder
 		"$1" again n && echo free' "${THREADS%threads}" "$BATS_TEST_TMPDIR" "$(lock_file n)" 3>&-
 	[[ ${lines[*]} == "refused EAGAIN status 3 flock: 1 free" ]] || { echo "$output"; false; }
+}
+
+@test "where no thread can be started, a wait for a lock that somebody holds is refused with EAGAIN" {
+	make_public_place
+	cp "$BUILD/libexclusivelock.so.1" "${THREADS%threads}" "$PLACE"
+	LD_LIBRARY_PATH=$PLACE "$PLACE/api" hold n >"$BATS_TEST_TMPDIR/holder" 3>&- &
+	ENDLATER+=("$!")
+	poll grep -q ready "$BATS_TEST_TMPDIR/holder"
+	run -3 as_user prlimit --nproc=1 env LD_LIBRARY_PATH="$PLACE" "$PLACE/api" wait n 60
+	[[ $output == "refused EAGAIN" ]]
+	kill -KILL "${ENDLATER[-1]}"
+	wait "${ENDLATER[-1]}" || :
+	run -0 as_user prlimit --nproc=1 env LD_LIBRARY_PATH="$PLACE" "$PLACE/api" wait n 60
+}
+
+@test "a wait that ends when the program has no descriptor to spare gives back what it has got" {
+	local spare
+	ulimit -n 200
+	for spare in 0 1 2 3; do
+		start_holder EXCLUSIVELOCK_NAME=n "$HELPERS/hold"
+		start_waiting descriptors n "$spare"
+		kill "$HOLDER"
+		poll grep -q ready "$BATS_TEST_TMPDIR/out.descriptors n $spare"
+		assert_free n
+		kill -KILL "$WAITER"
+	done
 }
 
 @test "what is no number is EINVAL, NULL has no path, and errno is as it was where nothing is wrong" {

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # libexclusivelock, the lock for programs that can be changed.
 
-# shellcheck disable=SC2030,SC2031 # every test is a subshell
+# shellcheck disable=SC2016,SC2030,SC2031 # for another shell; every test is a subshell
 
 load test_helper
 

@@ -48,7 +48,7 @@ static unsigned random_below(unsigned limit)
 	return x % limit;
 }
 
-static void fault(const char *format, ...)
+__attribute__((format(printf, 1, 2))) static void fault(const char *format, ...)
 {
 	char line[256];
 	va_list list;

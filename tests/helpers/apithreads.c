@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -213,7 +214,7 @@ static int interrupt(char *name)
 
 static void *wait_shortly(void *name)
 {
-	last_error = exclusivelock_wait(name, 1) ? 0 : errno;
+	last_error = exclusivelock_wait(name, 0.3) ? 0 : errno;
 	return NULL;
 }
 
@@ -274,6 +275,46 @@ static int close_all(char *name)
 	return last_error == 0 ? say("ready") : fail("wait");
 }
 
+// The wait ends when the program has room for SPARE descriptors more.
+static int run_out_of_descriptors(char *name, int spare)
+{
+	pthread_t waiter = start(wait_once, name);
+	int fds[1024], count = 0;
+
+	while (count_queued() == 0)
+		sched_yield();
+	while (count < 1024 && (fds[count] = dup(STDIN_FILENO)) != -1)
+		count++;
+	for (int i = 0; i < spare; i++)
+		close(fds[--count]);
+	say("waiting");
+	pthread_join(waiter, NULL);
+	while (count > 0)
+		close(fds[--count]);
+	if (last_error != EMFILE && (last_error != 0 || spare < 2))
+		return fail("wait");
+	say("ready");
+	pause();
+	return 0;
+}
+
+// How many wait for the lock file at PATH, by a list that may pass over one, or have one twice, while others come and go.
+static int count_listed(const char *path)
+{
+	FILE *list = fopen("/proc/locks", "r");
+	char line[256], inode[32];
+	struct stat status;
+	int count = 0;
+
+	if (!list || stat(path, &status) != 0)
+		return fail("list");
+	snprintf(inode, sizeof(inode), ":%lu ", (unsigned long)status.st_ino);
+	while (fgets(line, sizeof(line), list))
+		count += strstr(line, "-> FLOCK") && strstr(line, inode);
+	fclose(list);
+	return count;
+}
+
 struct place {
 	char *name;
 	int number, file;
@@ -290,11 +331,11 @@ static void *take_place(void *context)
 	return NULL;
 }
 
-// apithreads line NAME FIRST LAST FILE: queues by one thread for each number, once all before it have come.
+// apithreads line NAME PATH FIRST LAST FILE: queues by one thread for each number, once all before it have come.
 static int stand_in_line(char *name, char **arguments)
 {
-	int first = atoi(arguments[0]), last = atoi(arguments[1]);
-	int file = open(arguments[2], O_WRONLY | O_APPEND);
+	int first = atoi(arguments[1]), last = atoi(arguments[2]);
+	int file = open(arguments[3], O_WRONLY | O_APPEND);
 	struct place places[64];
 	pthread_t threads[64];
 
@@ -303,7 +344,8 @@ static int stand_in_line(char *name, char **arguments)
 
 		places[i] = (struct place){ name, number, file };
 		threads[i] = start(take_place, &places[i]);
-		while (count_queued() <= i)
+		// A thread may sleep in the system call before it is in the queue.
+		while (count_queued() <= i || count_listed(arguments[0]) != number)
 			sched_yield();
 	}
 	say("waiting");
@@ -350,9 +392,11 @@ int main(int argc, char **argv)
 		return keep_signals(name);
 	if (strcmp(what, "close-all") == 0)
 		return close_all(name);
+	if (strcmp(what, "descriptors") == 0)
+		return run_out_of_descriptors(name, argc > 3 ? atoi(argv[3]) : 0);
 	if (strcmp(what, "arguments") == 0)
 		return check_arguments(name);
-	if (strcmp(what, "line") == 0 && argc == 6)
+	if (strcmp(what, "line") == 0 && argc == 7)
 		return stand_in_line(name, argv + 3);
 	return 2;
 }
