@@ -320,6 +320,7 @@ static void live(void)
 		go_into_background(step);
 		linger();
 		may_exec = 0;
+		may_succeed = may_succeed && tally->daemons_succeed;
 	}
 	if (may_succeed && one_in(3)) {
 		start_heir();
