@@ -75,12 +75,23 @@ static long call(long number, long a, long b, long c, long d, long e, long f)
 
 // Files.
 
+// How often in a row fstatat() has failed since another path was opened than the one that it looked at, and why.
+#ifndef EXLOCK_THREADS
+static const char *looked_at;
+static int looks_failed, look_error;
+#endif
+
 // Opening never blocks: a FIFO may have been put where a lock file was. flopen(3), which takes O_NONBLOCK for "do not wait for the
 // lock", would leave it out. On files and folders it changes nothing.
 int openat(int directory, const char *path, int flags, ...)
 {
 	mode_t mode = 0;
 
+#ifndef EXLOCK_THREADS
+	// Not the path that flopen(3) has in hand.
+	if (path != looked_at)
+		looks_failed = 0;
+#endif
 	if (flags & (O_CREAT | O_TMPFILE)) {
 		va_list list;
 
@@ -117,9 +128,6 @@ ssize_t pwrite(int fd, const void *buffer, size_t size, off_t offset)
 }
 
 #ifndef EXLOCK_THREADS
-// How often in a row fstatat() has failed, and why.
-static int looks_failed, look_error;
-
 // flopen(3) begins again, for ever, when it cannot look at the path of what it has just locked. It can be stopped here.
 int flock(int fd, int operation)
 {
@@ -169,6 +177,7 @@ int fstatat(int directory, const char *restrict path, struct stat *restrict stat
 	int result = (int)CALL4(SYS_newfstatat, directory, path, status, flags);
 
 #ifndef EXLOCK_THREADS
+	looked_at = path;
 	looks_failed = result == 0 ? 0 : looks_failed + 1;
 	look_error = errno;
 #endif

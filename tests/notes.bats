@@ -87,8 +87,7 @@ assert_command_runs() {
 		end_daemon
 		export EXCLUSIVELOCK_SCOPE=tree
 		leave_daemon "$start" ./job
-		run -1 "$LAUNCH" -n "$PWD/job" true
-		[[ $output == "$(refusal_start "$PWD/job")"* ]]
+		assert_refused "$PWD/job" "$DAEMON"
 		end_daemon
 		unset EXCLUSIVELOCK_SCOPE
 		assert_free "$PWD/job"

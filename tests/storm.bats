@@ -90,16 +90,16 @@ assert_calm_mixed() {
 	assert_calm_mixed "$(a_share "$SECONDS_OF_STORM")" calm
 }
 
-@test "In a storm of starts and ends of all kinds no two run at once and a free lock is always taken" {
-	assert_calm_here "$(a_share "$SECONDS_OF_STORM")"
+@test "In a storm of starts and ends of all kinds, and of programs that leave the lock to a copy of their own, no two run at once and a free lock is always taken" {
+	assert_calm_here "$(a_share "$SECONDS_OF_STORM")" succession
 }
 
-@test "In a storm of starts that wait all get their turn, one at a time" {
-	assert_calm_here "$(a_share "$SECONDS_OF_STORM")" wait
+@test "In a storm of starts that wait, and of some that replace the holder, all get their turn, one at a time" {
+	assert_calm_here "$(a_share "$SECONDS_OF_STORM")" wait replace
 }
 
 @test "In a storm in scope tree no one starts while a descendant is left" {
-	assert_calm_here "$(a_share "$SECONDS_OF_STORM")" tree
+	assert_calm_here "$(a_share "$SECONDS_OF_STORM")" tree succession
 }
 
 @test "In a storm of starts that wait in scope tree all get their turn, one at a time" {

@@ -79,6 +79,12 @@ __attribute__((noreturn)) static void withdraw(struct tally *tally, enum gap gap
 	_exit(WITHDRAWN);
 }
 
+// The holder was killed beside its new copy; or its own parent had been, and the record names that one.
+static bool has_no_heir(const struct tally *tally)
+{
+	return tally->predecessor && (was_killed(tally, tally->predecessor, tally->slot) || was_killed(tally, tally->relative[0], tally->slot));
+}
+
 // Whether a Python program has deleted the lock file of who is in.
 static bool was_robbed(const struct tally *tally)
 {
@@ -102,7 +108,7 @@ __attribute__((noreturn)) static void fail(struct tally *tally, int oracle, int 
 		withdraw(tally, FAR_DEATH);
 	if (is_unseen_here(tally))
 		withdraw(tally, UNSEEN);
-	if (tally->predecessor && was_killed(tally, tally->predecessor, tally->slot))
+	if (has_no_heir(tally))
 		withdraw(tally, HEIRLESS);
 	dprintf(STDERR_FILENO, "overlap: %ld%s (%s) started before %ld%s (%s) was gone; last seen at: %s%s%s%s%s%s%s, %u processes; its file: %lu, ours: %lu\n",
 		(long)getpid(), recorded ? "" : ", unrecorded,", slot >= 0 ? tally->way[slot] : "a command", (long)tally->winner, kinds[tally->kind],

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // storm FOLDER SHIM SECONDS [wait] [tree] [calm] [peers] [users] [namespaces] [times] [stranger]
-//	[launch=LAUNCHER] [handover] [close] [succession] [tidy] [replace]: starts the victim, which is next to this program,
+//	[launch=LAUNCHER] [handover] [close] [succession] [daemons] [tidy] [replace]: starts the victim, which is next to this program,
 // again and again in 8 slots under SHIM (empty: without) and kills some of them at any instant. After each round, when every
 // process of the storm is gone, one start must win, and of many at once one must. Prints one line; 0 only if nothing was wrong.
 //
@@ -16,8 +16,9 @@
 //	handover	the launcher leaves the lock's descriptor to a victim that loads no library: its forks, too, hold the lock
 //	close		some of those are started with --close, and have none
 //	succession	some start their own copy, and leave the lock to it
+//	daemons		daemons do that, too
 //	tidy		a start that was alone and has ended by exit, _exit or quick_exit may leave no file
-//	replace		some starts ask the holder to end
+//	replace		some starts ask the holder to end; killed meanwhile, they leave what they have not ended yet: not with "succession"
 //	stranger	a user who starts nothing maps, locks, plants and squats all the time (stranger.h)
 #define _GNU_SOURCE
 #include "../words.h"
@@ -342,13 +343,14 @@ int main(int argc, char **argv)
 		run_under_flock(argv);
 	if (seconds <= 0) {
 		fprintf(stderr, "usage: storm FOLDER SHIM SECONDS [wait] [tree] [calm] [peers] [users] [namespaces] "
-			"[times] [stranger] [launch=LAUNCHER] [handover] [close] [succession] [tidy] [replace]\n");
+			"[times] [stranger] [launch=LAUNCHER] [handover] [close] [succession] [daemons] [tidy] [replace]\n");
 		return BROKEN;
 	}
 	storm.shim = argv[2];
 	read_words(argv + 4);
 	find_folder(argv[1]);
 	storm.tally->succession = has(argv + 4, "succession");
+	storm.tally->daemons_succeed = has(argv + 4, "daemons");
 	prepare(seconds);
 	set_environment();
 	if (has(argv + 4, "stranger"))

@@ -63,6 +63,7 @@ struct tally {	// NOLINT(clang-analyzer-optin.performance.Padding): by what belo
 	atomic_bool calm;		// try and leave, nothing else
 	atomic_bool apart;		// in two PID namespaces
 	atomic_bool succession;		// some start their own copy, and leave the lock to it
+	atomic_bool daemons_succeed;	// daemons do, too
 
 	// The stranger: whether there is one, is to keep its hands off, and does so; and how often it has done what it does.
 	atomic_bool strange, rest, resting;

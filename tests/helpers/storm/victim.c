@@ -20,7 +20,10 @@ static int slot, oracle, tree;
 static int is_static, is_shimmed;
 static int is_handed;			// it has the lock's descriptor, and a fork of it has it, too
 static int is_heir;			// it has nothing but its PID in the record
+static int is_innermost;		// the storm's lock is, and is handed on
 static int has_heir;
+static int is_handed_heir;		// it has nothing but the descriptor: the record names somebody who is gone
+static pid_t daemons_parent;
 static pid_t worker[MAX_WORKERS];
 static long worker_count;
 static long family;			// whose oracle it is: who took the lock
@@ -92,7 +95,7 @@ static void open_many(void)
 {
 	int ends[2];
 
-	for (long count = random() % 200; count > 0 && pipe(ends) == 0; count--)
+	for (long count = random() % 200; count > 0 && pipe2(ends, O_CLOEXEC) == 0; count--)
 		;
 }
 
@@ -177,8 +180,10 @@ static void workers(void)
 // The parent leaves at once, by exit or by _exit.
 static void go_into_background(enum step step)
 {
-	pid_t child = fork();
+	pid_t child;
 
+	daemons_parent = getpid();
+	child = fork();
 	if (child < 0)
 		_exit(BROKEN);
 	if (child != 0 && step == DAEMON_EXIT)
@@ -219,6 +224,9 @@ static void start_heir(void)
 	char kept[48];
 	pid_t child;
 
+	// A daemon that leaves before its parent is nobody's heir.
+	while (daemons_parent > 0 && getppid() == daemons_parent)
+		usleep(20);
 	at(SUCCESSOR);
 	snprintf(kept, sizeof kept, "%d.%ld", oracle, (long)getpid());
 	// In a tree, and by the descriptor, the copy has the lock whatever comes.
@@ -250,6 +258,8 @@ static void inherit(const char *kept)
 	if (sscanf(kept, "%d.%ld", &oracle, &predecessor) != 2)
 		_exit(BROKEN);
 	unsetenv("STORM_HEIR");
+	// With the same command line it would do the same again, for ever.
+	srandom((unsigned)getpid());
 	family = tally->relative[0];
 	join_family();
 	while (getppid() == predecessor)
@@ -257,6 +267,7 @@ static void inherit(const char *kept)
 	if (was_killed(tally, predecessor, tally->slot))
 		_exit(0);
 	is_heir = !tree && !is_handed;
+	is_handed_heir = is_handed;
 	tally->winner = getpid();
 	tally->pid_alone = is_heir;
 	tally->ending = false;
@@ -267,8 +278,14 @@ static void live(void)
 	// PIDs are not compared across PID namespaces, and between two images nothing else holds.
 	int may_fork = !is_heir && (is_shimmed || is_handed), may_exec = tree || is_handed || !tally->apart;
 	// Without the library the descriptor is all that holds beside the PID.
-	int may_close = is_shimmed || (!tally->apart && !tally->unrecorded);
+	int may_close = is_shimmed || (!tally->apart && !tally->unrecorded), may_succeed;
 
+	if (is_handed_heir)
+		may_exec = may_close = 0;
+	// An outer lock is held through fork or through exec, not through both.
+	if (!is_innermost)
+		may_exec = 0;
+	may_succeed = may_fork && tally->succession && (is_innermost || is_handed);
 	at(MAIN);
 	tally->bare = !is_shimmed && !is_heir;
 	if (is_shimmed)
@@ -290,6 +307,7 @@ static void live(void)
 		// In scope "tree", and over another user's file, it has thrown away what its next image would have inherited.
 		may_exec = may_exec && !tree && !tally->unrecorded;
 		may_fork = may_fork && is_shimmed;
+		may_succeed = may_succeed && may_fork && !tree && !tally->unrecorded;
 	}
 	if (may_fork && one_in(5)) {
 		at(WORKERS);
@@ -302,8 +320,9 @@ static void live(void)
 		go_into_background(step);
 		linger();
 		may_exec = 0;
+		may_succeed = may_succeed && tally->daemons_succeed;
 	}
-	if (may_fork && tally->succession && one_in(3)) {
+	if (may_succeed && one_in(3)) {
 		start_heir();
 		linger();
 		may_exec = 0;
@@ -339,9 +358,10 @@ __attribute__((noreturn)) static void try_and_leave(void)
 // What this image is, and what it has of the lock.
 static void look_at_itself(void)
 {
-	const char *scope = getenv("EXCLUSIVELOCK_SCOPE"), *preload = getenv("LD_PRELOAD");
+	const char *scope = getenv("EXCLUSIVELOCK_SCOPE"), *preload = getenv("LD_PRELOAD"), *name = getenv("EXCLUSIVELOCK_NAME");
 
 	tree = scope && strcmp(scope, "tree") == 0;
+	is_innermost = name && strcmp(name, "storm") == 0;
 	is_static = strstr(arguments[0], "-static") != NULL;
 	is_shimmed = !is_static && preload && *preload;
 	is_handed = !is_shimmed && getenv("STORM_HANDED");
@@ -350,12 +370,12 @@ static void look_at_itself(void)
 		unsetenv("STORM_HANDED");
 }
 
-// A command whose holder was gone when it began. Inside another lock it has taken that one.
+// A command whose holder was gone when it began. Where the storm's lock is an outer one, it has taken the inner one.
 static bool has_taken_lock(void)
 {
-	const char *holder = getenv("EXCLUSIVELOCK_PID"), *name = getenv("EXCLUSIVELOCK_NAME");
+	const char *holder = getenv("EXCLUSIVELOCK_PID");
 
-	return holder && atol(holder) == getpid() && name && strcmp(name, "storm") == 0;
+	return holder && atol(holder) == getpid() && is_innermost;
 }
 
 int main(int argc, char **argv)

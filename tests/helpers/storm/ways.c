@@ -36,7 +36,8 @@ struct way ways_choose(const struct storm *storm)
 	// In a tree the descriptor is what is inherited. For an instant, or around another launcher for good, nothing but the PID would be left:
 	// flock(1) does not see that, nor do those in another PID namespace.
 	way.closes = storm->closes && !storm->tree && !storm->peers && !storm->tally->apart && way.nest < INNER && one_in(4);
-	if (way.image != SHIMMED)
+	// The library gives back the innermost lock.
+	if (way.image != SHIMMED || way.nest >= INNER)
 		storm->tally->untidy = true;
 	return way;
 }
