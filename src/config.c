@@ -53,10 +53,12 @@ static uint64_t seconds_of(const char *suffix)
 bool config_parse_time(const char *value, uint64_t *nanoseconds)
 {
 	const char *end = value + strlen(value);
-	uint64_t number = 0, fraction = 0, unit = NANOSECONDS, seconds;
+	uint64_t number = 0, fraction = 0, seconds;
 	bool has_digits = text_parse_number(&value, end, &number);
 
 	if (*value == '.') {
+		uint64_t unit = NANOSECONDS;
+
 		for (value++; *value >= '0' && *value <= '9'; value++, has_digits = true)
 			fraction += (uint64_t)(*value - '0') * (unit /= 10);
 	}

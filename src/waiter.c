@@ -177,12 +177,11 @@ static int receive(int mailbox, const struct lockfile *lock)
 
 enum lockfile_result waiter_finish(struct waiter *waiter, int *descriptor, int *error)
 {
-	int mailbox;
-
 	*descriptor = -1;
 	*error = waiter->outcome.error;
 	if (waiter->result == LOCKFILE_TAKEN) {
-		mailbox = open_mailbox(waiter);
+		int mailbox = open_mailbox(waiter);
+
 		*error = mailbox == -1 ? errno : EMFILE;
 		if (mailbox != -1) {
 			(void)sem_post(&waiter->go);

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 # Commands that the preload cannot reach, or that would not bear it: the launcher keeps each of them exclusive.
+# shellcheck disable=SC2030,SC2031 # every test is a subshell
 
 load test_helper
 

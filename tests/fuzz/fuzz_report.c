@@ -38,8 +38,12 @@ int __wrap_clock_gettime(clockid_t clock, struct timespec *time)
 
 int __wrap_openat(int folder, const char *path, int flags, ...)
 {
-	CHECK(folder == AT_FDCWD && path[0] == '/' && (flags & O_APPEND) && (flags & O_NONBLOCK));
+	CHECK(folder == AT_FDCWD && path[0] == '/');
 	errno = EACCES;
+	// A refusal asks whether the holder is the keeper of a lock in a cluster.
+	if (strncmp(path, "/proc/", 6) == 0 && !(flags & O_APPEND))
+		return -1;
+	CHECK((flags & O_APPEND) && (flags & O_NONBLOCK));
 	return log_opens ? LOG_DESCRIPTOR : -1;
 }
 
@@ -122,6 +126,21 @@ static char *format(const char *format, ...)
 	return text;
 }
 
+// An argument as it stands in a name: with a backslash before each blank and backslash. To be freed.
+static char *escaped(const char *argument)
+{
+	char *result = malloc(2 * strlen(argument) + 1), *at = result;
+
+	CHECK(result);
+	for (; *argument; argument++) {
+		if (*argument == ' ' || *argument == '\\')
+			*at++ = '\\';
+		*at++ = *argument;
+	}
+	*at = '\0';
+	return result;
+}
+
 static void refuse(char *const *strings, pid_t pid, int failure)
 {
 	const struct lockname name = { strings[0], (char *const *)strings + 1 };
@@ -129,8 +148,9 @@ static void refuse(char *const *strings, pid_t pid, int failure)
 
 	CHECK(text);
 	for (char *const *argument = strings + 1; *argument; argument++) {
-		char *longer = format("%s %s", text, *argument);
+		char *added = escaped(*argument), *longer = format("%s %s", text, added);
 
+		free(added);
 		free(text);
 		text = longer;
 	}

@@ -4,7 +4,6 @@
 
 #include "slots.h"
 
-#include <stdarg.h>
 
 enum { ARGUMENTS = 64, VARIABLES = 24 };
 
@@ -57,18 +56,15 @@ struct list {
 	int count;
 };
 
-__attribute__((sentinel)) static void add(struct list *list, const char *first, ...)
+static void add(struct list *list, const char *const *items)
 {
-	va_list more;
-
-	va_start(more, first);
-	for (const char *item = first; item; item = va_arg(more, const char *)) {
+	for (; *items; items++) {
 		if (list->count == ARGUMENTS - 1)
 			_exit(BROKEN);
-		list->item[list->count++] = (char *)(intptr_t)item;
+		list->item[list->count++] = (char *)(intptr_t)*items;
 	}
-	va_end(more);
 }
+#define ADD(list, ...) add(list, (const char *const[]){ __VA_ARGS__, NULL })
 
 // exlock-launch for the lock NAME in FOLDER.
 static void add_launcher(const struct storm *storm, struct list *list, const char *folder, const char *name)
@@ -77,7 +73,7 @@ static void add_launcher(const struct storm *storm, struct list *list, const cha
 
 	if (asprintf(&shim, "--shim=%s", storm->shim) < 0)
 		_exit(BROKEN);
-	add(list, storm->launcher, shim, "--keeper=", "-d", folder, "-n", name, NULL);
+	ADD(list, storm->launcher, shim, "--keeper=", "-d", folder, "-n", name);
 }
 
 // Of the slot's own, so that nobody else asks for it.
@@ -88,7 +84,7 @@ static void add_other(const struct storm *storm, struct list *list, const char *
 	if (asprintf(&folder, "%s/others", storm->folder) < 0 || asprintf(&name, "%s-%d", kind, slot) < 0)
 		_exit(BROKEN);
 	add_launcher(storm, list, folder, name);
-	add(list, "--", NULL);
+	ADD(list, "--");
 }
 
 static void add_launchers(const struct storm *storm, struct list *list, struct way way, int slot)
@@ -99,16 +95,16 @@ static void add_launchers(const struct storm *storm, struct list *list, struct w
 		add_other(storm, list, "outer", slot);
 	if (way.nest == TWICE) {
 		add_launcher(storm, list, storm->locks, "storm");
-		add(list, "--", NULL);
+		ADD(list, "--");
 	}
 	add_launcher(storm, list, storm->locks, "storm");
 	if (way.replaces)
-		add(list, "--replace", NULL);
+		ADD(list, "--replace");
 	if (way.closes)
-		add(list, "--close", NULL);
+		ADD(list, "--close");
 	if (no_preload)
-		add(list, no_preload, NULL);
-	add(list, "--", NULL);
+		ADD(list, no_preload);
+	ADD(list, "--");
 	if (way.nest == INNER || way.nest == OUTER_AND_INNER) {
 		add_other(storm, list, "inner", slot);
 		if (no_preload)
@@ -134,8 +130,7 @@ void ways_become(const struct storm *storm, struct way way, int slot, char *cons
 		environment[count++] = (char *)(intptr_t)"STORM_HANDED=1";
 	environment[count] = NULL;
 	add_launchers(storm, &list, way, slot);
-	for (; *arguments; arguments++)
-		add(&list, *arguments, NULL);
+	add(&list, (const char *const *)arguments);
 	execve(list.item[0], list.item, environment);
 	_exit(BROKEN);
 }
