@@ -141,12 +141,12 @@ EXCLUSIVELOCK_RESULT pid_t exclusivelock_holder(const char *name);
 EXCLUSIVELOCK_API int exclusivelock_info(const char *name, const struct exclusivelock_options *options, struct exclusivelock_status *status)
 	EXCLUSIVELOCK_NEEDS(3);
 
-// Returns a descriptor for poll(2), close-on-exec, that becomes readable and stays so as soon as nobody holds the lock NAME, this process
-// neither, or as it can no longer be judged. Takes nothing: somebody else may have taken the lock by then, so call exclusivelock_try(), and
-// where that fails get another descriptor. Of OPTIONS only the directory counts; NULL: none. Close the descriptor with close(2), at any time.
-// Until it is readable or closed, a thread of the library's waits, all signals blocked. A forked child has the descriptor, but no thread:
-// it becomes readable in the child when its parent ends, too. Returns -1 and errno: EAGAIN if no thread can be started, EMFILE,
-// or why the path of the lock file cannot be told.
+// Returns a descriptor for poll(2), close-on-exec, that becomes readable when nobody holds the lock NAME, this process neither, or when the
+// lock cannot be judged. It stays readable. Takes nothing: another process may have taken the lock by then. So call exclusivelock_try(),
+// and where that says EWOULDBLOCK get another descriptor. Of OPTIONS only the directory counts; NULL: none.
+// Close the descriptor with close(2), at any time. Until it is readable or closed, a thread of the library's waits, all signals blocked. A
+// forked child has the descriptor, but not the thread: in the child it becomes readable when the parent ends, too. Returns -1 and errno:
+// EAGAIN (no thread can be started), EMFILE, or why the path of the lock file cannot be told.
 EXCLUSIVELOCK_RESULT int exclusivelock_watch(const char *name, const struct exclusivelock_options *options);
 
 // A lock for the rest of the block, as the variable LOCK (NULL if it was not free). At the top of a function: for the

@@ -255,6 +255,20 @@ start_under() {
 	[[ ${lines[0]} == "working under $(lock_file nightly)" && ${lines[1]} == "holder now: 0" ]]
 	run -0 "$BATS_TEST_TMPDIR/queue"
 	[[ $output == "my turn" ]]
+	run -0 "$BATS_TEST_TMPDIR/poll"
+	[[ $output == "my turn" ]]
+	run -0 "$BATS_TEST_TMPDIR/who"
+	[[ $output == "nobody" ]]
+	start_holder EXCLUSIVELOCK_NAME=nightly "$HELPERS/hold"
+	run -0 "$BATS_TEST_TMPDIR/who"
+	[[ $output == "pid $HOLDER: $HELPERS/hold (0 waiting)" ]]
+	"$BATS_TEST_TMPDIR/poll" >"$BATS_TEST_TMPDIR/polled" < <(exec sleep 100) 3>&- &
+	WAITER=$!
+	ENDLATER+=("$WAITER")
+	poll grep -q '^Threads:.2' "/proc/$WAITER/status"
+	kill "$HOLDER"
+	wait "$WAITER"
+	[[ $(<"$BATS_TEST_TMPDIR/polled") == "my turn" ]]
 	run -0 "$BATS_TEST_TMPDIR/move"
 	[[ $output == $'held: 1\nheld: 0\nheld: 1' ]]
 	run -0 "$BATS_TEST_TMPDIR/once" </dev/null
