@@ -7,6 +7,7 @@
 #include "exclusivelocklook.h"
 #include "exclusivelockpath.h"
 #include "limited.h"
+#include "pause.h"
 #include "scratch.h"
 #include "watch.h"
 
@@ -18,6 +19,9 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#define LOOKS 5
+#define LOOK_AGAIN_US 2000
 
 struct watcher {
 	int end;		// the thread's of the pair
@@ -31,10 +35,18 @@ struct beginning {
 	int error;		// the thread has no table of its own
 };
 
+// When a holder releases the lock and another process waits, nobody has the lock until the kernel has woken that one. So where the file
+// is still there, free is what is seen free several times.
 static bool is_held(const char *path, pid_t *pid)
 {
-	*pid = exclusivelocklook_holder(path);
-	return *pid > 0 || (*pid == -1 && errno == ESRCH);
+	for (int look = 1;; look++) {
+		*pid = exclusivelocklook_holder(path);
+		if (*pid > 0 || (*pid == -1 && errno == ESRCH))
+			return true;
+		if (look == LOOKS || access(path, F_OK) == -1)
+			return false;
+		pause_us(LOOK_AGAIN_US);
+	}
 }
 
 static bool is_closed(int end)
