@@ -12,6 +12,7 @@
 #include "mark.h"
 #include "pattern.h"
 #include "pause.h"
+#include "process.h"
 #include "rawcall.h"
 #include "report.h"
 #include "seccomp.h"
@@ -87,6 +88,15 @@ static bool has_passed(void)
 	return kept.holder != 0;
 }
 
+// Whether the parent of this process is none of those that were forked from the one that took the lock: it began before. So this is a daemon, whose
+// own parent has gone, and no worker of a daemon's.
+static bool is_adopted(void)
+{
+	struct process_stat parent;
+
+	return process_read_stat(getppid(), &parent) == 0 && process_start(&parent) < kept.lock.self.start;
+}
+
 // Whether this process is the one to give the lock back, and is not just one that was forked from it or has passed by. A child by vfork(2) has
 // its parent's memory, so nothing is written here.
 static bool has_lock(void)
@@ -96,11 +106,12 @@ static bool has_lock(void)
 
 	if (pid == taker)
 		return true;
-	// The record names another process only once the one that took the lock has ended. A copy that passed by hands it on at its own end.
+	// The record names another process only once the one that took the lock has ended, even if nobody has waited for it. A copy that passed by
+	// hands it on at its own end.
 	parent = getppid();
-	if (parent == taker || parent == kept.lock.self.pid || (taker != 0 && (kill(taker, 0) == 0 || errno != ESRCH)))
+	if (parent == taker || parent == kept.lock.self.pid || (taker != 0 && process_alive(taker, PROCESS_NO_STAMP)))
 		return false;
-	return lockfile_names(&kept.lock, pid);
+	return lockfile_names(&kept.lock, pid) || (!has_passed() && is_adopted());
 }
 
 // Once: a second thread that ends the process meanwhile may leave a stale file.

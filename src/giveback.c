@@ -38,6 +38,8 @@ struct own_file {
 	int fd;
 	struct record record;
 	struct stat status;
+	bool goes_on;	// a child may be the same program that goes on
+	bool mapped;	// what this process has forked maps the file
 };
 
 // Whether processes have been forked from the one that took the lock, as far as this one can tell.
@@ -321,6 +323,14 @@ static bool is_kept_by_mapping(const struct lockfile *lock, const struct own_fil
 	       holder_hand_on_mapped(file, &lock->self);
 }
 
+// Whether the same program goes on. A copy that was seen to run with the flock in this process' hands has the record, and nobody gets in between.
+// A child that had not called exec by then kept the flock until it did. So once others have the flock, or nobody, this is asked again: the
+// tombstone keeps newcomers out, and those who wait do so for this process, which the record names.
+static bool leave_to_copy(const struct own_file *own, const struct mapped_file *file)
+{
+	return own->goes_on && successor_record(file, &own->record, own->mapped);
+}
+
 // Leaves everything to the kernel but the record. Returns whether the lock was given back.
 static bool leave_all(struct lockfile *lock, const struct own_file *own, const struct mapped_file *file)
 {
@@ -332,11 +342,18 @@ static bool leave_all(struct lockfile *lock, const struct own_file *own, const s
 // the flock nobody has to be looked for who may keep it. Returns whether the lock was given back.
 static bool leave_to_waiters(struct lockfile *lock, const struct own_file *own, const struct mapped_file *file, enum waiters waiters)
 {
+	bool heir;
+
 	if (process_proc_is_foreign() || tombstone_raise(lock->path) == -1)
 		return leave_all(lock, own, file);
 	hold_end(lock);
-	if (!has_heir(lock, file, waiters == WAITERS_SEEN))
-		return !holder_hand_on(file, &lock->self, &own->record, false);
+	heir = has_heir(lock, file, waiters == WAITERS_SEEN);
+	if (!heir && holder_hand_on(file, &lock->self, &own->record, false))
+		return false;
+	if (leave_to_copy(own, file))
+		return false;
+	if (!heir)
+		return true;
 	if (is_kept_by_mapping(lock, own, file))
 		return false;
 	leave_word(lock, own);
@@ -364,7 +381,7 @@ static bool let_go(struct lockfile *lock, const struct own_file *own, const stru
 			return false;
 		last = flock(own->fd, LOCK_EX | LOCK_NB) == 0;
 	}
-	if (is_kept_by_mapping(lock, own, file))
+	if (leave_to_copy(own, file) || is_kept_by_mapping(lock, own, file))
 		return false;
 	if (!last) {
 		leave_word(lock, own);
@@ -373,6 +390,18 @@ static bool let_go(struct lockfile *lock, const struct own_file *own, const stru
 	if (await_family(lock, own->status.st_uid))
 		(void)claim_delete(lock->path, own->fd, lock->device, lock->inode, &own->record);
 	return true;
+}
+
+// A daemon has the flock by its mapping, while the record may still name its parent, which has ended: then it counts as the holder.
+static void enter_record(const struct lockfile *lock, struct own_file *own)
+{
+	struct process_self self;
+
+	if (getpid() == lock->self.pid || own->record.pid == getpid() || !lock->mapping || own->record.empty)
+		return;
+	self = process_self();
+	if (rewrite_record(own->fd, &own->record, self.pid, self.start))
+		(void)record_read(own->fd, &own->record, &own->status);
 }
 
 bool lockfile_names(const struct lockfile *lock, pid_t pid)
@@ -388,7 +417,7 @@ bool lockfile_leave(struct lockfile *lock)
 {
 	const struct mapped_file file = file_of(lock);
 	enum waiters waiters = WAITERS_NONE;
-	struct own_file own;
+	struct own_file own = { .goes_on = false };
 	pid_t pid;
 
 	lock->budget.end = 0;
@@ -402,8 +431,10 @@ bool lockfile_leave(struct lockfile *lock)
 		return false;
 	}
 	if (process_has_children()) {
-		// With the flock in hand: nobody gets in before the record names the new copy, and nobody after that.
-		if (lock->goes_on && own.record.pid == pid && successor_record(&file, &own.record, lock->mapping != NULL)) {
+		enter_record(lock, &own);
+		own.mapped = lock->mapping != NULL;
+		own.goes_on = lock->goes_on && own.record.pid == pid;
+		if (leave_to_copy(&own, &file)) {
 			hold_leave_to_kernel(lock);
 			return false;
 		}

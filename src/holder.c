@@ -265,10 +265,9 @@ bool holder_hand_on(const struct mapped_file *file, const struct process_self *s
 			if (found.first == 0 && !watch_flock)
 				return false;
 			missed += found.first == 0;
-			if (found.heir != 0) {
-				(void)holder_leave_to(file, &record, found.heir, keepers_keeps_for_good);
+			// One that has called exec just now keeps nothing.
+			if (found.heir != 0 && (holder_leave_to(file, &record, found.heir, keepers_keeps_for_good) || keepers_maps(found.heir, file)))
 				break;
-			}
 		}
 		pause_us(LOOK_AGAIN_US << (tries < 5 ? tries : 5));
 	}

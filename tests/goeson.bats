@@ -70,6 +70,74 @@ end_process() {
 	done
 }
 
+@test "a copy that is executed only when the program has begun to let go has the lock" {
+	local how
+	for how in exit _exit; do
+		start_program
+		tell late
+		end_first "$how" 7
+		await_process COPY ready
+		assert_left_to "$COPY"
+		end_process "$COPY"
+		file_is_gone "$LOCK"
+		rm orders
+	done
+}
+
+# The same, started by a process that never waits for its children. Sets FIRST.
+start_program_of_careless_parent() {
+	mkfifo orders
+	sh -c 'LD_PRELOAD=$0 "$@" <orders >out & echo $! >first; exec sleep 600' "$SHIM" "$PROGRAM" "$PWD/ready" 3>&- &
+	ENDLATER+=("$!")
+	exec 4>orders
+	await_process FIRST first
+	poll grep -q ready out
+}
+
+@test "a daemon whose parent has ended by daemon(3) leaves the lock to its new copy, whether it ends by exit() or _exit(), and whether anybody has waited for the parent" {
+	local how waits
+	for how in exit _exit; do
+		for waits in yes no; do
+			if [[ $waits == yes ]]; then
+				start_program
+			else
+				start_program_of_careless_parent
+			fi
+			tell daemon
+			await_process DAEMON ready
+			tell copy
+			await_process COPY ready
+			[[ $(<"$LOCK") == "$FIRST" ]]
+			tell "$how"
+			poll process_has_ended "$DAEMON"
+			assert_left_to "$COPY"
+			end_process "$COPY"
+			file_is_gone "$LOCK"
+			rm orders
+		done
+	done
+}
+
+@test "a daemon that the record does not name, for its parent has ended by daemon(3), gives the lock back by _exit(), and its child by vfork() does not" {
+	start_program
+	tell daemon
+	await_process DAEMON ready
+	tell vfork
+	await_process DAEMON ready
+	assert_refused job "$DAEMON"
+	tell _exit
+	poll process_has_ended "$DAEMON"
+	file_is_gone "$LOCK"
+	rm orders
+	start_program
+	tell daemon
+	await_process DAEMON ready
+	[[ $(<"$LOCK") == "$FIRST" ]]
+	tell _exit
+	poll process_has_ended "$DAEMON"
+	file_is_gone "$LOCK"
+}
+
 @test "nothing is left to a copy after a kill" {
 	start_program
 	tell copy
