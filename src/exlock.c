@@ -98,7 +98,7 @@ static bool has_lock(void)
 		return true;
 	// The record names another process only once the one that took the lock has ended. A copy that passed by hands it on at its own end.
 	parent = getppid();
-	if (parent == taker || parent == kept.lock.self.pid || (taker != 0 && (kill(taker, 0) == 0 || errno != ESRCH)))
+	if (parent == taker || parent == kept.lock.self.pid || (taker != 0 && process_is_there(taker)))
 		return false;
 	return lockfile_names(&kept.lock, pid);
 }

@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -268,6 +269,14 @@ bool process_alive(pid_t pid, uint32_t stamp)
 	if (process_read_stat(pid, &status) == -1)
 		return kill(pid, 0) == 0 || errno != ESRCH;
 	return !process_has_ended(&status) && (stamp == PROCESS_NO_STAMP || process_began_at(&status, stamp));
+}
+
+bool process_is_there(pid_t pid)
+{
+	char path[PROCFILE_PATH];
+	struct stat status;
+
+	return fstatat(AT_FDCWD, procfile_path(path, pid, ""), &status, 0) == 0;
 }
 
 bool process_is_instance(pid_t pid, uint64_t start)

@@ -78,6 +78,10 @@ bool process_began_at(const struct process_stat *status, uint32_t stamp);
 // Whether PID is a process that has not ended, and that STAMP (unless it is PROCESS_NO_STAMP) belongs to. Where /proc does not tell but the process is there: true.
 bool process_alive(pid_t pid, uint32_t stamp);
 
+// Whether there is a process PID, ended or not, as far as /proc tells. Looks at a file, and asks for no signal: a sandbox that a descendant has
+// inherited may end it for that.
+bool process_is_there(pid_t pid);
+
 // Whether PID is a process that has not ended and is known by START. False where /proc does not tell.
 bool process_is_instance(pid_t pid, uint64_t start);
 
