@@ -109,7 +109,7 @@ static bool has_lock(void)
 	// The record names another process only once the one that took the lock has ended, even if nobody has waited for it. A copy that passed by
 	// hands it on at its own end.
 	parent = getppid();
-	if (parent == taker || parent == kept.lock.self.pid || (taker != 0 && process_alive(taker, PROCESS_NO_STAMP)))
+	if (parent == taker || parent == kept.lock.self.pid || (taker != 0 && process_is_instance(taker, kept.lock.self.start)))
 		return false;
 	return lockfile_names(&kept.lock, pid) || (!has_passed() && is_adopted());
 }
@@ -399,6 +399,7 @@ static void pass_by(const struct guard *guard)
 		export_passed(guard);
 		// It may become the holder: the same program that goes on.
 		kept.holder = guard->mark.pid;
+		kept.lock.self.start = guard->mark.start;
 		kept.lock.self.pid = guard->pid;
 		kept.lock.device = guard->mark.lock.device;
 		kept.lock.inode = guard->mark.lock.inode;
