@@ -78,8 +78,7 @@ bool process_began_at(const struct process_stat *status, uint32_t stamp);
 // Whether PID is a process that has not ended, and that STAMP (unless it is PROCESS_NO_STAMP) belongs to. Where /proc does not tell but the process is there: true.
 bool process_alive(pid_t pid, uint32_t stamp);
 
-// Whether PID is a process that has not ended and is known by START. Asks for no signal, for which a sandbox
-// may end a process. False where /proc does not tell.
+// Whether PID is a process that has not ended and is known by START. False where /proc does not tell.
 bool process_is_instance(pid_t pid, uint64_t start);
 
 // Whether PID began before TIME, by the wall clock as it is set now. Where the clock was set forward since TIME, false; set back since, true
