@@ -98,3 +98,19 @@ is_confined() { grep -qs '^Seccomp:.2' "/proc/$1/status"; }
 		'"$@"; exit 42' sh "$HELPERS/filtered" eperm fcntl env LD_PRELOAD="$SHIM" touch ran
 	[[ $output == "" ]]
 }
+
+@test "a descendant of a descendant ends with its own status where kill() is deadly" {
+	run -42 env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME=sandbox sh -c '"$@"; exit 42' sh "$HELPERS/filtered" kill kill \
+		sh -c 'env LD_PRELOAD="$0" touch ran; echo "touch ended with $?"' "$SHIM"
+	[[ $output == "touch ended with 0" ]]
+	file_is_there ran
+}
+
+@test "a child of a program without the library closes the descriptor where flock() is refused or deadly" {
+	local answer
+	for answer in eperm kill; do
+		run -42 "$HELPERS/steps" close exec "$LAUNCH" -P -n sandbox sh -c '"$@"; exit 42' sh "$HELPERS/filtered" "$answer" flock \
+			env LD_PRELOAD="$SHIM" "$HELPERS/steps" list
+		[[ $output == "" ]]
+	done
+}
