@@ -88,6 +88,14 @@ static bool has_passed(void)
 	return kept.holder != 0;
 }
 
+// Asks for no signal as process_alive() does: a filter that this process has inherited may kill for that.
+static bool lives(pid_t pid)
+{
+	struct process_stat status;
+
+	return process_read_stat(pid, &status) == 0 && !process_has_ended(&status);
+}
+
 // Whether the parent of this process is none of those that were forked from the one that took the lock: it began before. So this is a daemon, whose
 // own parent has gone, and no worker of a daemon's.
 static bool is_adopted(void)
@@ -109,7 +117,7 @@ static bool has_lock(void)
 	// The record names another process only once the one that took the lock has ended, even if nobody has waited for it. A copy that passed by
 	// hands it on at its own end.
 	parent = getppid();
-	if (parent == taker || parent == kept.lock.self.pid || (taker != 0 && process_alive(taker, PROCESS_NO_STAMP)))
+	if (parent == taker || parent == kept.lock.self.pid || (taker != 0 && lives(taker)))
 		return false;
 	return lockfile_names(&kept.lock, pid) || (!has_passed() && is_adopted());
 }

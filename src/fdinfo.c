@@ -9,9 +9,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #define PATH_SIZE 80
+// What is read of one descriptor.
+#define FDINFO_TEXT 512
 // Between two looks at the clock.
 #define FILES_BETWEEN 64
 
@@ -63,6 +66,21 @@ bool fdinfo_has_name(const char *text, size_t length, const char *path)
 	if (length > size && memcmp(text + length - size, deleted, size) == 0)
 		length -= size;
 	return length >= strlen(name) && memcmp(text + length - strlen(name), name, strlen(name)) == 0;
+}
+
+// What comes before the locks is short, and there is one flock of a descriptor at most.
+bool fdinfo_has_flock(int descriptor)
+{
+	char path[PATH_SIZE], text[FDINFO_TEXT];
+	struct text name = text_in(path, sizeof(path));
+	ssize_t length;
+
+	text_add(&name, "/proc/self/fdinfo/");
+	text_number(&name, (uint64_t)descriptor);
+	length = procfile_read(path, text, sizeof(text));
+	if (length == -1)
+		return flock(descriptor, LOCK_EX | LOCK_NB) == 0;
+	return fdinfo_parse(text, (size_t)length).has_flock;
 }
 
 struct search {

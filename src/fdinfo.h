@@ -21,6 +21,10 @@ struct fdinfo {
 // Understands the text of /proc/PID/fdinfo/NUMBER. Pure.
 struct fdinfo fdinfo_parse(const char *text, size_t length);
 
+// Whether this process' open DESCRIPTOR has a flock: by what /proc says, since a sandbox that a descendant has inherited may refuse flock(2), or
+// end it for that. Without a /proc by flock(2), which takes a free one.
+bool fdinfo_has_flock(int descriptor);
+
 // Whether TEXT, to which a /proc/PID/fd/NUMBER links, ends in the last part of PATH. The kernel writes " (deleted)" behind a deleted file's
 // name. Pure: the file system of the file, which may be one that never answers, is not asked.
 bool fdinfo_has_name(const char *text, size_t length, const char *path);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "handover.h"
 
+#include "fdinfo.h"
 #include "hold.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -25,7 +25,7 @@ enum handover handover_look(const struct mark *mark, const struct mark_descripto
 		return HANDOVER_GONE;
 	if (is_own(mark, fd))
 		return HANDOVER_OWN;
-	return flock(fd, LOCK_EX | LOCK_NB) == 0 ? HANDOVER_INHERITED : HANDOVER_GONE;
+	return fdinfo_has_flock(fd) ? HANDOVER_INHERITED : HANDOVER_GONE;
 }
 
 // Whether the outer DESCRIPTOR is to stay open.

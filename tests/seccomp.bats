@@ -98,3 +98,24 @@ is_confined() { grep -qs '^Seccomp:.2' "/proc/$1/status"; }
 		'"$@"; exit 42' sh "$HELPERS/filtered" eperm fcntl env LD_PRELOAD="$SHIM" touch ran
 	[[ $output == "" ]]
 }
+
+@test "a descendant ends with its own status after the holder where kill() is deadly" {
+	mkfifo go
+	guarded env EXCLUSIVELOCK_NAME=sandbox sh -c '"$@" & wait' sh "$HELPERS/filtered" kill kill \
+		sh -c 'env LD_PRELOAD="$0" sh -c "echo in >in; read -r line <go; exit 7"; echo $? >ended' "$SHIM" 3>&- &
+	poll file_has_content in
+	kill -KILL "$!"
+	poll process_has_ended "$!"
+	echo >go
+	poll file_has_content ended
+	[[ $(<ended) -eq 7 ]]
+}
+
+@test "a child of a program without the library closes the descriptor where flock() is refused or deadly" {
+	local answer
+	for answer in eperm kill; do
+		run -42 "$HELPERS/steps" close exec "$LAUNCH" -P -n sandbox sh -c '"$@"; exit 42' sh "$HELPERS/filtered" "$answer" flock \
+			env LD_PRELOAD="$SHIM" "$HELPERS/steps" list
+		[[ $output == "" ]]
+	done
+}
