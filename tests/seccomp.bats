@@ -119,3 +119,10 @@ is_confined() { grep -qs '^Seccomp:.2' "/proc/$1/status"; }
 		[[ $output == "" ]]
 	done
 }
+
+@test "a descendant in a tree ends with its own status where kcmp() is deadly" {
+	run -42 env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME=sandbox EXCLUSIVELOCK_SCOPE=tree sh -c '"$@"; exit 42' sh "$HELPERS/filtered" kill kcmp \
+		sh -c 'touch ran; echo "touch ended with $?"'
+	[[ $output == "touch ended with 0" ]]
+	file_is_there ran
+}
