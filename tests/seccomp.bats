@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Programs that give up their system calls, and programs that start with some of them taken away.
 
-# shellcheck disable=SC2030,SC2031 # every test is a subshell
+# shellcheck disable=SC2016,SC2030,SC2031 # every test is a subshell; $ is for the shell inside
 load test_helper
 
 setup() {
@@ -100,12 +100,15 @@ is_confined() { grep -qs '^Seccomp:.2' "/proc/$1/status"; }
 }
 
 @test "a descendant ends with its own status after the holder where kill() is deadly" {
+	local holder
 	mkfifo go
-	guarded env EXCLUSIVELOCK_NAME=sandbox sh -c '"$@" & wait' sh "$HELPERS/filtered" kill kill \
+	env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME=sandbox sh -c '"$@" & wait' sh "$HELPERS/filtered" kill kill \
 		sh -c 'env LD_PRELOAD="$0" sh -c "echo in >in; read -r line <go; exit 7"; echo $? >ended' "$SHIM" 3>&- &
+	holder=$!
+	ENDLATER+=("$holder")
 	poll file_has_content in
-	kill -KILL "$!"
-	poll process_has_ended "$!"
+	kill -KILL "$holder"
+	wait "$holder" || :
 	echo >go
 	poll file_has_content ended
 	[[ $(<ended) -eq 7 ]]
