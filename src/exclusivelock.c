@@ -133,13 +133,14 @@ static struct exclusivelock *create(const char *name, const char *directory, con
 {
 	char *path = scratch_get();
 	struct exclusivelock *lock = NULL;
+	bool own = false;
 
-	if (path && exclusivelockpath_find(name, directory, path, why))
+	if (path && exclusivelockpath_find(name, directory, path, why, &own))
 		lock = calloc(1, sizeof(*lock) + strlen(path) + 1);
 	if (lock) {
 		lock->taker = pthread_self();
 		strcpy(lock->path, path);	// NOLINT(clang-analyzer-security.insecureAPI.strcpy): there is room for it
-		lock->lock = (struct lockfile){ .path = lock->path, .self = process_self(), .descriptor = -1, .threads = true };
+		lock->lock = (struct lockfile){ .path = lock->path, .self = process_self(), .descriptor = -1, .threads = true, .own_directory = own };
 	}
 	scratch_free(path);
 	return lock;

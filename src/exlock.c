@@ -472,6 +472,7 @@ static void taken(struct guard *guard)
 
 static enum lockfile_result try(const struct guard *guard, bool waits, struct lockfile_outcome *outcome)
 {
+	kept.lock.own_directory = guard->directory.kind == LOCKDIR_OWN;
 	if (!guard->directory.why)
 		return lockfile_try(&kept.lock, !waits, outcome);
 	*outcome = (struct lockfile_outcome){ .why = guard->directory.why };

@@ -24,6 +24,7 @@ struct lockfile {
 	bool goes_on;			// the lock is the program's: at its end a new copy of that program gets it
 	bool threads;			// other threads may be at work: nothing of the whole process may be changed
 	bool rivals;			// other threads of this process wait for the lock: a record of this process may be theirs
+	bool own_directory;		// the file is in this user's own directory, LOCKDIR_OWN: it is taken in no other one
 	bool unmapped;			// the descriptor alone is to keep the lock, whatever the file system: the caller passes it on
 
 	// Set when the lock is taken or adopted.
