@@ -143,3 +143,15 @@ inside() {
 	poll queue_is 0
 	((late > fence))
 }
+
+@test "in scope tree a descendant passes by although the command itself has ended" {
+	mkfifo gate
+	hold_on web1 -s tree sh -c 'echo "ready $$ $EXCLUSIVELOCK_FENCE"; setsid sh -c "read -r line <gate; \"\$@\"; exit \$?" sh "$@" >late 2>&1 &' sh \
+		"$LAUNCH" --cluster="$ETCDCTL_ENDPOINTS" -n "$NAME" printenv EXCLUSIVELOCK_FENCE
+	poll process_has_ended "$COMMAND"
+	assert_held_by web1
+	echo go >gate
+	ends_with 0 "$KEEPER"
+	[[ $(<late) == "$(cut -d' ' -f3 web1.out)" ]]
+	queue_is 0
+}
