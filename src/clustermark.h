@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The mark that the command of a cluster's lock and all that it starts inherit, EXCLUSIVELOCK_CLUSTER_INSTANCE: "PID.START.LOCK.LEASE.FENCE". A
+// The mark that the command of a cluster's lock and all that it starts inherit, EXCLUSIVELOCK_CLUSTER_INSTANCE: "PID.START.LOCK.KEEPER.START.LEASE.FENCE". A
 // launcher that is called inside for the same lock knows by it that there is nothing to take.
 #ifndef EXLOCK_CLUSTERMARK_H
 #define EXLOCK_CLUSTERMARK_H

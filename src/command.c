@@ -65,13 +65,12 @@ static void set_preload(const struct command *command, bool with_shim)
 // ancestor, as long as any of them is there.
 static void set_mark(const struct localhold *hold, const struct go *go)
 {
+	const struct process_self *keeper = &go->keeper;
+	bool tree = hold->mark.lock.flags & MARK_TREE;
 	char begin[CLUSTERMARK_MAX], *mark;
 
-	if (hold->mark.lock.flags & MARK_TREE)
-		clustermark_begin(environ, go->keeper.pid, go->keeper.start, begin);
-	else
-		clustermark_begin(environ, hold->mark.pid, hold->mark.start, begin);
-	if (asprintf(&mark, "%s%" PRIx64 ".%" PRIu64, begin, go->lease, go->fence) == -1)
+	clustermark_begin(environ, tree ? keeper->pid : hold->mark.pid, tree ? keeper->start : hold->mark.start, begin);
+	if (asprintf(&mark, "%s%ld.%" PRIu64 ".%" PRIx64 ".%" PRIu64, begin, (long)keeper->pid, keeper->start, go->lease, go->fence) == -1)
 		err(CONFIG_EXIT_ERROR, CONFIG_PREFIX "CLUSTER_INSTANCE");
 	set(CONFIG_PREFIX "CLUSTER_INSTANCE", mark);
 	free(mark);
