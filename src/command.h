@@ -5,6 +5,7 @@
 #define EXLOCK_COMMAND_H
 
 #include "localhold.h"
+#include "process.h"
 #include "signals.h"
 
 #include <limits.h>
@@ -32,7 +33,7 @@ struct go {
 	enum go_how how;
 	uint64_t fence;		// 0: none
 	uint64_t lease;		// of a guarded one
-	pid_t keeper;		// filled in by command_start()
+	struct process_self keeper;	// filled in by command_start()
 	pid_t holder;		// of a flagged one; 0: not known
 	struct signals_timers timers;
 	char host[HOST_NAME_MAX + 1];
