@@ -167,6 +167,11 @@ static enum claim_result attempt(struct lockfile *lock, uint64_t deadline, ino_t
 		return CLAIM_FAILED;
 	}
 	result = claim_judge(lock->path, &lock->self, unclaimed, &lock->budget, claim);
+	// Another thread has the lock whose flock is gone: where no mapping keeps that, with the program's descriptors.
+	if (deadline && result == CLAIM_OWN && lock->rivals) {
+		claim->holder = lock->self.pid;
+		result = CLAIM_HELD;
+	}
 	if (deadline && result == CLAIM_HELD)
 		result = keep_turn(lock, deadline, unclaimed, claim);
 	else
