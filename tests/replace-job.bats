@@ -286,7 +286,7 @@ signal.pause()'
 is_waiting() { grep -qE -- "-> FLOCK +ADVISORY +WRITE $1 " /proc/locks; }
 has_flock() { grep -qE -- ": FLOCK +ADVISORY +WRITE $1 " /proc/locks; }
 is_stopped() { grep -q '^State:.T' "/proc/$1/status"; }
-has_ended_children() { ! ps -o stat= --ppid "$1" | grep -qv '^Z'; }
+has_ended_children() { ! pgrep -r R,S,D,T,t,I -P "$1" >/dev/null; }
 
 @test "a start that was in line before the one that replaces gets the lock, and is not ended: it is not of the job" {
 	COUNT=2
