@@ -2,7 +2,7 @@
 // The keeper: what the launcher becomes in the command's place where the lock is a cluster's. It is the command's parent, takes the
 // cluster's lock for it, renews the lease while it runs, and lets it not live longer than that.
 //
-//	exlock-keeper --file=FILE [--shim=LIBRARY] [--preload=LIST] [--deadline=NANOSECONDS] -- COMMAND [ARG...]
+//	exlock-keeper --file=FILE [--shim=LIBRARY] [--preload=LIST] [--deadline=NANOSECONDS] [--close] -- COMMAND [ARG...]
 //
 // All else is in the environment.
 #include "keeper.h"
@@ -53,6 +53,7 @@ static void parse(int argc, char **argv)
 		{ "shim", required_argument, NULL, 's' },
 		{ "preload", required_argument, NULL, 'l' },
 		{ "deadline", required_argument, NULL, 'd' },
+		{ "close", no_argument, NULL, 'c' },
 		{ NULL, 0, NULL, 0 },
 	};
 	uint64_t deadline = UINT64_MAX;
@@ -66,6 +67,8 @@ static void parse(int argc, char **argv)
 			keeper.command.preload = optarg;
 		else if (letter == 'd')
 			deadline = strtoull(optarg, NULL, 10);
+		else if (letter == 'c')
+			keeper.command.close = true;
 		else
 			exit(CONFIG_EXIT_ERROR);
 	}
