@@ -96,6 +96,8 @@ static void set_environment(const struct command *command, struct localhold *hol
 	if (go->how == GO_FLAGGED) {
 		localhold_release(hold);
 		set_flagged(go);
+	} else if (!command->close) {
+		localhold_hand_over(hold);
 	}
 	if (go->how == GO_GUARDED)
 		set_mark(hold, go);

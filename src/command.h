@@ -18,6 +18,7 @@ struct command {
 	char **arguments;	// with its name
 	const char *shim;	// to be preloaded; NULL: nothing of ours is
 	const char *preload;	// the user's own
+	bool close;		// it does not inherit the local lock's descriptor
 	pid_t pid;
 	int handle;		// a pidfd of it; -1: none
 	int channel[2];		// between the keeper and the child

@@ -24,6 +24,7 @@ static _Noreturn void become_keeper(struct launch *launch, uint64_t deadline)
 		LAUNCH_JOIN(launch, "--preload=", launch_preload(launch)),
 		LAUNCH_JOIN(launch, "--deadline=", nanoseconds),
 		launch->preloaded ? LAUNCH_JOIN(launch, "--shim=", launch->preloaded) : NULL,
+		launch->options.close ? LAUNCH_JOIN(launch, "--close") : NULL,
 		(char[]){ "--" },
 	};
 	size_t count = 0, given = 0;
