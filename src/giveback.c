@@ -395,8 +395,9 @@ static bool let_go(struct lockfile *lock, const struct own_file *own, const stru
 	return true;
 }
 
-// A daemon has the flock by its mapping, while the record may still name its parent, which has ended: then it counts as the holder.
-static void enter_record(const struct lockfile *lock, struct own_file *own)
+// A daemon has the flock by its mapping, while the record may still name its parent, which has ended: then it counts as the holder. Apart, so that
+// what it has on the stack is gone when processes are looked at.
+__attribute__((noinline)) static void enter_record(const struct lockfile *lock, struct own_file *own)
 {
 	struct process_self self;
 

@@ -116,9 +116,9 @@ bool machine_sibling(const char *path, struct machine machine, char sibling[PATH
 {
 	const char *own = folder_of(machine_ours), *other = folder_of(machine), *at = path;
 	struct text text = text_in(sibling, PATH_MAX);
-	size_t length = strlen(own);
+	size_t length = own ? strlen(own) : 0;
 
-	if (!other)
+	if (!own || !other)
 		return false;
 	while ((at = strchr(at, '/')) != NULL && (strncmp(at + 1, own, length) != 0 || at[1 + length] != '/'))
 		at++;
