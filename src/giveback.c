@@ -331,11 +331,17 @@ static bool leave_to_copy(const struct own_file *own, const struct mapped_file *
 	return own->goes_on && successor_record(file, &own->record, own->mapped);
 }
 
+// Whether a forked child keeps the lock, or a copy: a child that calls exec meanwhile is waited for.
+static bool is_handed_on(struct lockfile *lock, const struct own_file *own, const struct mapped_file *file)
+{
+	return holder_hand_on(file, &lock->self, &own->record, false) || leave_to_copy(own, file);
+}
+
 // Leaves everything to the kernel but the record. Returns whether the lock was given back.
 static bool leave_all(struct lockfile *lock, const struct own_file *own, const struct mapped_file *file)
 {
 	hold_leave_to_kernel(lock);
-	return !holder_hand_on(file, &lock->self, &own->record, false);
+	return !is_handed_on(lock, own, file);
 }
 
 // The file stays for those who wait. Under a tombstone the first of them can wake up while we are still ending, and where it has got
@@ -348,13 +354,9 @@ static bool leave_to_waiters(struct lockfile *lock, const struct own_file *own, 
 		return leave_all(lock, own, file);
 	hold_end(lock);
 	heir = has_heir(lock, file, waiters == WAITERS_SEEN);
-	if (!heir && holder_hand_on(file, &lock->self, &own->record, false))
-		return false;
-	if (leave_to_copy(own, file))
-		return false;
 	if (!heir)
-		return true;
-	if (is_kept_by_mapping(lock, own, file))
+		return !is_handed_on(lock, own, file);
+	if (leave_to_copy(own, file) || is_kept_by_mapping(lock, own, file))
 		return false;
 	leave_word(lock, own);
 	return true;
@@ -368,10 +370,8 @@ static bool let_go(struct lockfile *lock, const struct own_file *own, const stru
 {
 	bool last;
 
-	if (tombstone_raise(lock->path) == -1) {
-		hold_leave_to_kernel(lock);
-		return true;
-	}
+	if (tombstone_raise(lock->path) == -1)
+		return leave_all(lock, own, file);
 	hold_end(lock);
 	last = flock(own->fd, LOCK_EX | LOCK_NB) == 0;
 	if (!last && errno != EWOULDBLOCK)
