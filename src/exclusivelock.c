@@ -2,18 +2,16 @@
 #include "exclusivelock.h"
 
 #include "config.h"
+#include "exclusivelocklook.h"
+#include "exclusivelockpath.h"
 #include "hold.h"
-#include "holder.h"
-#include "keepers.h"
 #include "lockdir.h"
 #include "lockfile.h"
-#include "lockname.h"
 #include "pause.h"
 #include "process.h"
 #include "record.h"
 #include "report.h"
 #include "scratch.h"
-#include "survey.h"
 #include "waiter.h"
 
 #include <errno.h>
@@ -22,7 +20,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/auxv.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -48,10 +45,6 @@ extern int __cxa_atexit(void (*handler)(void *), void *argument, void *owner);
 // something. A thread that waits for a lock has not got it, and is no part of a child (waiter.h).
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct exclusivelock *locks;
-
-// The path of this program, from before anybody could change the directory; empty: it could not be told, and why.
-static char program[PATH_MAX];
-static int program_error;
 
 // With the mutex no signal handler may run, which could fork, and nothing may be cancelled.
 struct section {
@@ -131,52 +124,17 @@ static void leave_all(void *unused)
 
 __attribute__((constructor)) static void prepare(void)
 {
-	bool script;
-
 	(void)pthread_atfork(before_fork, after_fork, after_fork_in_child);
 	(void)__cxa_atexit(leave_all, NULL, NULL);
-	if (lockname_of_program((const char *)getauxval(AT_EXECFN), NULL, program, &script) == -1) {
-		program_error = errno;
-		program[0] = '\0';
-	}
-}
-
-// The text of the lock's name. NULL and errno: it has none.
-static const char *text_of(const char *name)
-{
-	if (name && name[0])
-		return name;
-	errno = program_error;
-	return program[0] ? program : NULL;
-}
-
-// The path of NAME's lock file. False and errno; *WHY: a clause that says more than errno, or NULL.
-static bool find_path(const char *name, char path[PATH_MAX], const char **why)
-{
-	const char *directory = secure_getenv(CONFIG_PREFIX "DIR");
-	const struct lockname wanted = { .text = text_of(name) };
-	struct lockdir found;
-
-	if (!wanted.text)
-		return false;
-	if (directory && directory[0] && directory[0] != '/' && strcmp(directory, LOCKDIR_WORD) != 0) {
-		errno = EINVAL;
-		return false;
-	}
-	if (lockname_path(&wanted, directory && directory[0] ? directory : NULL, getauxval(AT_SECURE) ? NULL : environ, path, &found) == -1)
-		return false;
-	*why = found.why;
-	errno = EPERM;
-	return !found.why;
 }
 
 // Returns a lock that is not taken yet, or NULL and errno.
-static struct exclusivelock *create(const char *name, const char **why)
+static struct exclusivelock *create(const char *name, const char *directory, const char **why)
 {
 	char *path = scratch_get();
 	struct exclusivelock *lock = NULL;
 
-	if (path && find_path(name, path, why))
+	if (path && exclusivelockpath_find(name, directory, path, why))
 		lock = calloc(1, sizeof(*lock) + strlen(path) + 1);
 	if (lock) {
 		lock->taker = pthread_self();
@@ -382,14 +340,14 @@ static int acquire_in(struct section *section, struct exclusivelock *lock, uint6
 }
 
 // Returns the lock, or NULL and errno; OUTCOME says more.
-static struct exclusivelock *acquire(const char *name, uint64_t deadline, struct lockfile_outcome *outcome)
+static struct exclusivelock *acquire(const char *name, const char *directory, uint64_t deadline, struct lockfile_outcome *outcome)
 {
 	int before = errno, error;
 	struct exclusivelock *lock;
 	struct section section;
 
 	enter(&section);
-	lock = create(name, &outcome->why);
+	lock = create(name, directory, &outcome->why);
 	error = lock ? acquire_in(&section, lock, deadline, outcome) : errno;
 	if (error != 0) {
 		free(lock);
@@ -400,42 +358,60 @@ static struct exclusivelock *acquire(const char *name, uint64_t deadline, struct
 	return lock;
 }
 
+// When a wait of SECONDS is over.
+static uint64_t deadline_of(double seconds)
+{
+	return seconds >= 0 && seconds < SECONDS_MAX ? pause_clock() + (uint64_t)(seconds * SECOND_NS) : UINT64_MAX;
+}
+
 exclusivelock *exclusivelock_try(const char *name)
 {
 	struct lockfile_outcome outcome = { 0 };
 
-	return acquire(name, 0, &outcome);
+	return acquire(name, NULL, 0, &outcome);
 }
 
 exclusivelock *exclusivelock_wait(const char *name, double seconds)
 {
 	struct lockfile_outcome outcome = { 0 };
-	uint64_t deadline = UINT64_MAX;
 
-	if (isnan(seconds)) {
-		errno = EINVAL;
-		return NULL;
-	}
-	if (seconds >= 0 && seconds < SECONDS_MAX)
-		deadline = pause_clock() + (uint64_t)(seconds * SECOND_NS);
-	return acquire(name, deadline, &outcome);
+	if (!isnan(seconds))
+		return acquire(name, NULL, deadline_of(seconds), &outcome);
+	errno = EINVAL;
+	return NULL;
 }
 
-void exclusivelock_die(const char *name)
+exclusivelock *exclusivelock_open(const char *name, const struct exclusivelock_options *given)
+{
+	struct exclusivelock_options options;
+	struct lockfile_outcome outcome = { 0 };
+
+	if (!exclusivelockpath_options(given, &options))
+		return NULL;
+	if (!isnan(options.patience))
+		return acquire(name, options.directory, options.patience == 0 ? 0 : deadline_of(options.patience), &outcome);
+	errno = EINVAL;
+	return NULL;
+}
+
+exclusivelock *exclusivelock_or_die(const char *name)
 {
 	struct lockfile_outcome outcome = { 0 };
-	exclusivelock *lock = acquire(name, 0, &outcome);
+	exclusivelock *lock = acquire(name, NULL, 0, &outcome);
 
-	if (lock) {
-		exclusivelock_forever(lock);
-		return;
-	}
+	if (lock)
+		return lock;
 	if (errno != EWOULDBLOCK && errno != EALREADY) {
 		report_error(name && name[0] ? name : "the program's lock", outcome.why ? 0 : errno, outcome.why, NULL);
 		exit(CONFIG_EXIT_ERROR);
 	}
-	report_refused(&(struct lockname){ .text = text_of(name) }, outcome.holder);
+	report_refused(&(struct lockname){ .text = exclusivelockpath_text(name) }, outcome.holder);
 	exit(1);
+}
+
+void exclusivelock_die(const char *name)
+{
+	exclusivelock_forever(exclusivelock_or_die(name));
 }
 
 void exclusivelock_forever(exclusivelock *lock)
@@ -475,57 +451,16 @@ const char *exclusivelock_path(const exclusivelock *lock)
 	return lock ? lock->path : NULL;
 }
 
-static pid_t find_sharer(const char *path, const struct stat *status)
+pid_t exclusivelocklook_own(const char *path)
 {
-	return keepers_find_mapper(&(struct mapped_file){ .device = status->st_dev, .inode = status->st_ino, .path = path });
-}
-
-// The PID of whoever has the lock file at PATH, if this process has nothing of it, or if what it has does not tell.
-static pid_t look(const char *path)
-{
-	struct survey survey = survey_look(path);
-	struct record record;
-	struct stat status;
-
-	if (survey.state == SURVEY_FOREIGN || survey.state == SURVEY_UNREADABLE) {
-		errno = survey.state == SURVEY_FOREIGN ? EINVAL : survey.error;
-		return -1;
-	}
-	// Taken by this process, which has released it since: a child of it has kept its share.
-	if (survey.pid == getpid() && record_peek(path, &record, &status) == 0 && record.pid != survey.pid)
-		survey.pid = find_sharer(path, &status);
-	if (survey_is_held(survey.state) && survey.pid > 0)
-		return survey.pid;
-	// From within a PID namespace nothing in /proc tells of a holder outside.
-	if (!survey_is_held(survey.state) && (survey.state == SURVEY_FREE || process_sees_all() || holder_flock_is_free(path)))
-		return 0;
-	errno = ESRCH;
-	return -1;
-}
-
-pid_t exclusivelock_holder(const char *name)
-{
-	int before = errno, ignored, cancel_state;
-	char *path = scratch_get();
 	struct section section;
-	pid_t pid = -1, other;
-	const char *why;
+	struct exclusivelock *own;
+	pid_t pid = 0;
 
-	(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-	if (path && find_path(name, path, &why)) {
-		struct exclusivelock *own;
-
-		enter(&section);
-		own = find(path);
-		if (own)
-			pid = lockfile_is_own(&own->lock, &other) ? getpid() : other;
-		leave(&section);
-		if (pid <= 0)
-			pid = look(path);
-	}
-	scratch_free(path);
-	(void)pthread_setcancelstate(cancel_state, &ignored);
-	if (pid != -1)
-		errno = before;
+	enter(&section);
+	own = find(path);
+	if (own && lockfile_is_own(&own->lock, &pid))
+		pid = getpid();
+	leave(&section);
 	return pid;
 }

@@ -146,7 +146,7 @@ static int wait_until_free(const struct request *request, const char *name)
 	while (survey_is_held((survey = survey_look(lock_path)).state)) {
 		if (pause_clock() >= deadline)
 			return EXIT_TIMEOUT;
-		watch_holder(survey.pid, lock_path, deadline);
+		watch_holder(survey.pid, lock_path, deadline, -1);
 	}
 	if (survey.state == SURVEY_UNREADABLE)
 		errno = survey.error, err(CONFIG_EXIT_ERROR, "%s", shown(lock_path));

@@ -38,7 +38,7 @@ static bool lives(const struct job_member *member, struct process_stat *status)
 	return process_read_stat(member->pid, status) == 0 && status->start == member->start && !process_has_ended(status);
 }
 
-void job_add(struct job *job, pid_t pid)
+void job_add(struct job *job, pid_t pid, bool weak)
 {
 	struct process_stat status;
 	size_t i = 0;
@@ -52,7 +52,9 @@ void job_add(struct job *job, pid_t pid)
 		return;
 	}
 	// The member of that PID has ended if the start time is another one.
-	job->members[i] = (struct job_member){ pid, status.start };
+	if (i < job->count && job->members[i].start == status.start)
+		weak = weak && job->members[i].weak;
+	job->members[i] = (struct job_member){ pid, status.start, weak };
 	if (i == job->count)
 		job->count++;
 }
@@ -60,6 +62,7 @@ void job_add(struct job *job, pid_t pid)
 struct children {
 	struct job *job;
 	pid_t parent;
+	bool weak;
 	bool listed;
 };
 
@@ -68,7 +71,7 @@ static void add_child(const struct children *children, pid_t pid)
 	struct process_stat status;
 
 	if (process_read_stat(pid, &status) == 0 && status.parent == children->parent)
-		job_add(children->job, pid);
+		job_add(children->job, pid, children->weak);
 }
 
 // "12 345 6789 "
@@ -121,7 +124,7 @@ static bool visit_process(void *context, pid_t pid)
 // Children are the member's if it lives before and after they are listed. A kernel may not list them; then all processes are looked at.
 static void add_children(struct job *job, struct job_member parent)
 {
-	struct children children = { .job = job, .parent = parent.pid };
+	struct children children = { .job = job, .parent = parent.pid, .weak = parent.weak };
 	struct process_stat status;
 	char path[PROCFILE_PATH];
 	size_t count = job->count;
@@ -168,14 +171,14 @@ static int send(const struct job_member *member, int signal)
 	return result;
 }
 
-pid_t job_find_hindered(const struct job *job, bool (*hindered)(pid_t pid, const void *context), const void *context)
+pid_t job_find_hindered(const struct job *job, job_hindered *hindered, const void *context)
 {
 	for (size_t i = 0; i < job->count; i++) {
 		int result = send(&job->members[i], 0);
 
 		if (result == -1 && errno == ESRCH)
 			continue;
-		if (result == -1 || hindered(job->members[i].pid, context))
+		if (result == -1 || hindered(&job->members[i], context))
 			return job->members[i].pid;
 	}
 	return 0;
@@ -239,11 +242,11 @@ void job_ask(struct job *job)
 	}
 }
 
-void job_kill(struct job *job, bool (*hindered)(pid_t pid, const void *context), const void *context)
+void job_kill(struct job *job, job_hindered *hindered, const void *context)
 {
 	for (size_t i = 0; i < job->count; i++) {
 		add_children(job, job->members[i]);
-		if (!hindered(job->members[i].pid, context) && send(&job->members[i], SIGKILL) == 0)
+		if (!hindered(&job->members[i], context) && send(&job->members[i], SIGKILL) == 0)
 			job->killed = true;
 	}
 }

@@ -14,6 +14,7 @@
 struct job_member {
 	pid_t pid;
 	uint64_t start;		// as /proc/PID/stat has it
+	bool weak;		// one that only its own user has made a member, or a descendant of such a one
 };
 
 // Shared by two processes, of which one at a time changes it.
@@ -25,11 +26,14 @@ struct job {
 	struct job_member members[JOB_MAX];
 };
 
+// Whether a member is not to be ended.
+typedef bool job_hindered(const struct job_member *member, const void *context);
+
 // An empty job in memory that is there already and that a forked child shares. NULL: there is no memory.
 struct job *job_make(void);
 
-// Adds PID, unless it is a member, or has ended.
-void job_add(struct job *job, pid_t pid);
+// Adds PID, unless it is a member, or has ended. A member that is added again without WEAK no longer is.
+void job_add(struct job *job, pid_t pid, bool weak);
 
 bool job_has(const struct job *job, pid_t pid);
 
@@ -40,7 +44,7 @@ void job_grow(struct job *job);
 pid_t job_find_living(const struct job *job);
 
 // The first living member that this process may not signal, or that HINDERED says so of; 0: there is none.
-pid_t job_find_hindered(const struct job *job, bool (*hindered)(pid_t pid, const void *context), const void *context);
+pid_t job_find_hindered(const struct job *job, job_hindered *hindered, const void *context);
 
 // The first member that does nothing until DEADLINE, not even take a signal: frozen by a cgroup, or waiting in the kernel for a disk or a server. 0: none.
 pid_t job_find_stuck(const struct job *job, uint64_t deadline);
@@ -50,6 +54,6 @@ pid_t job_find_stuck(const struct job *job, uint64_t deadline);
 void job_ask(struct job *job);
 
 // Sends SIGKILL to all members that live and that HINDERED, as above, does not say of.
-void job_kill(struct job *job, bool (*hindered)(pid_t pid, const void *context), const void *context);
+void job_kill(struct job *job, job_hindered *hindered, const void *context);
 
 #endif

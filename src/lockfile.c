@@ -500,7 +500,7 @@ enum lockfile_result lockfile_wait(struct lockfile *lock, uint64_t deadline, str
 		// The flock is free, but the record names a living process: one that called exec, or a Python peer. The flock
 		// was given up again, for the former wants it back.
 		if (result == CLAIM_HELD) {
-			watch_holder(claim.holder, lock->path, deadline);
+			watch_holder(claim.holder, lock->path, deadline, -1);
 			lock->budget.end = 0;
 		} else if (is_final(result)) {
 			return conclude(result, &claim, outcome);

@@ -55,7 +55,9 @@ struct target {
 	pid_t holder;		// which the record names; 0: none that lives
 	uid_t holder_user;
 	pid_t launcher;
+	pid_t taker;		// who took the flock that the job keeps, whether it lives or not; 0: not known, or the job has none
 	pid_t stranger;		// a process that has the flock, and that may not be ended
+	pid_t in_turn;		// who took the flock by itself while the job holds: a start whose turn comes when that has ended
 	struct budget budget;
 	struct job *job;
 };
@@ -86,6 +88,13 @@ static bool is_ancestor(pid_t pid)
 	return pid == getpid() || process_find_ancestor(is_process, &pid) != 0;
 }
 
+// The bits by which others than the owner may write to the directory of STATUS. A group with its owner's number is that user's alone, on
+// distributions whose umask lets groups write.
+static mode_t writers(const struct stat *status)
+{
+	return status->st_gid == 0 || status->st_gid == status->st_uid ? S_IWOTH : S_IWGRP | S_IWOTH;
+}
+
 // Whether another user than root, this one and OWNER, whose file is at PATH, may put another file into its place: root's own file of
 // another lock, say.
 static bool may_be_moved(const char *path, uid_t owner)
@@ -98,7 +107,7 @@ static bool may_be_moved(const char *path, uid_t owner)
 	if (stat(directory, &status) == -1)
 		return true;
 	return (status.st_uid != 0 && !user_is_same(status.st_uid, geteuid()) && !user_is_same(status.st_uid, owner)) ||
-	       ((status.st_mode & S_IWOTH) && !(status.st_mode & S_ISVTX));
+	       ((status.st_mode & writers(&status)) && !(status.st_mode & S_ISVTX));
 }
 
 // Why the lock file decides about nobody that this process signals; NULL: it does.
@@ -128,30 +137,37 @@ static bool is_trusted(const struct target *target)
 	return target->status.st_uid == 0 || user_is_same(target->status.st_uid, geteuid());
 }
 
-// Whether PID may not be ended: the file is a stranger's, and PID is not.
-static bool is_hindered(pid_t pid, const void *context)
+// Whether MEMBER may not be ended: the file is a stranger's, and MEMBER is not. Whoever has the holder's user may map the file, and so make
+// itself a member; what it has started for another user, by sudo say, does not become one by that.
+static bool is_hindered(const struct job_member *member, const void *context)
 {
 	const struct target *target = context;
 	uid_t user;
 
-	return !is_trusted(target) && find_user(pid, &user) && !user_is_same(user, target->status.st_uid);
+	if ((is_trusted(target) && !member->weak) || !find_user(member->pid, &user))
+		return false;
+	return !user_is_same(user, is_trusted(target) ? target->holder_user : target->status.st_uid);
 }
 
-// Whether PID, which keeps the flock without being in the record, is of a user who may decide that it is ended.
-static bool is_credible(const struct target *target, pid_t pid)
+// Whether PID, which keeps the flock without being in the record, is of a user who may decide that it is ended. *WEAK: that is the holder's
+// alone.
+static bool is_credible(const struct target *target, pid_t pid, bool *weak)
 {
 	uid_t user;
 
+	*weak = false;
 	if (!find_user(pid, &user))
 		return false;
+	if (user_is_same(user, target->status.st_uid))
+		return true;
 	if (!is_trusted(target))
-		return user_is_same(user, target->status.st_uid);
-	return user == 0 || user_is_same(user, geteuid()) || user_is_same(user, target->status.st_uid) ||
-	       (target->holder != 0 && user_is_same(user, target->holder_user));
+		return false;
+	*weak = user != 0 && !user_is_same(user, geteuid());
+	return !*weak || (target->holder != 0 && user_is_same(user, target->holder_user));
 }
 
-// Whether PID has the flock by a descriptor, and not just for an instant.
-static bool has_flock(pid_t pid, const struct mapped_file *file)
+// Whether PID has the flock by a descriptor, and not just for an instant. A start that is IN_TURN has it until the holder has ended.
+static bool has_flock(pid_t pid, const struct mapped_file *file, bool in_turn)
 {
 	enum fdinfo_result result = fdinfo_look(pid, file);
 
@@ -159,32 +175,59 @@ static bool has_flock(pid_t pid, const struct mapped_file *file)
 		pause_us(LOOK_AGAIN_US);
 		result = fdinfo_look(pid, file);
 	}
-	return result != FDINFO_WITHOUT && result != FDINFO_UNSEEN;
+	return result != FDINFO_WITHOUT && result != FDINFO_UNSEEN && !(in_turn && result == FDINFO_CLOSES);
 }
 
 static bool visit_keeper(void *context, pid_t pid)
 {
 	struct target *target = context;
 	const struct mapped_file file = file_of(target);
+	bool weak;
 
 	if (pid == target->launcher || pid == getpid() || job_has(target->job, pid))
 		return false;
 	// What a stranger maps is not kept by that.
-	if (is_credible(target, pid) ? keepers_maps(pid, &file) || has_flock(pid, &file) : has_flock(pid, &file)) {
-		if (is_credible(target, pid))
-			job_add(target->job, pid);
-		else
-			target->stranger = pid;
+	if (is_credible(target, pid, &weak)) {
+		if (keepers_maps(pid, &file) || has_flock(pid, &file, pid == target->in_turn))
+			job_add(target->job, pid, weak);
+	} else if (has_flock(pid, &file, false)) {
+		target->stranger = pid;
 	}
 	return budget_cuts(&target->budget);
 }
 
+static pid_t find_taker(struct target *target)
+{
+	const struct mapped_file file = file_of(target);
+
+	target->budget = (struct budget){ .end = 0 };
+	budget_owe(&target->budget);
+	return keepers_find_taker(&file);
+}
+
 static void add_keepers(struct target *target)
 {
+	target->in_turn = target->job->count > 0 ? find_taker(target) : 0;
 	target->budget = (struct budget){ .end = 0 };
 	target->stranger = 0;
 	budget_owe(&target->budget);
 	(void)procfile_search("/proc", 0, visit_keeper, target);
+}
+
+// One that lives, and is no member, has the flock for itself.
+static pid_t find_taker_of_job(struct target *target)
+{
+	pid_t taker = find_taker(target);
+
+	return taker > 0 && (job_has(target->job, taker) || !process_alive(taker, PROCESS_NO_STAMP)) ? taker : 0;
+}
+
+// Whether the record names the process that has its PID just now. Asked once that is a member of the job, so it is not one that gets the PID later.
+static bool names_present_owner(const struct record *record)
+{
+	struct process_stat process;
+
+	return process_read_stat(record->pid, &process) == 0 && record_has_stamp(record, process_stamp(process_start(&process)));
 }
 
 // Waits until the launcher has the flock of TARGET's file, or waits for it. If the holder ended before that, a start that comes later could get
@@ -201,34 +244,59 @@ static void await_in_line(struct target *target)
 	}
 }
 
-// A process of the job may hand the record on when it ends, to one that it forked. A start that was waiting before the launcher may have the lock,
-// too, but began before it; one that came later waits behind it. Returns whether the record is still the job's.
-static bool follow_record(struct target *target)
+// Whether the record of NOW, which names no member, is one that the job has left to another process, and not that of a start that has got the
+// lock. While the flock is the job's, nobody else has got it. Without a flock the process that leaves the record says so, and the other one
+// began after the launcher, or would have been seen.
+static bool is_left_by_job(struct target *now)
 {
 	struct process_stat launcher, process;
-	struct target now = *target;
+	pid_t taker = find_taker(now);
 
-	if (record_peek(target->path, &now.record, &now.status) == -1 || now.status.st_ino != target->status.st_ino)
+	if (now->taker > 0)
+		return taker == now->taker;
+	return taker <= 0 && now->record.handed_on && process_read_stat(now->launcher, &launcher) == 0 &&
+	       process_read_stat(now->record.pid, &process) == 0 && process.start >= launcher.start && process.parent != now->launcher;
+}
+
+// Whether the record, which is left in NOW, is the job's: the same as before, a member's, or one that the job has left to another process.
+static bool is_jobs_record(const struct target *target, struct target *now)
+{
+	*now = *target;
+	if (record_peek(now->path, &now->record, &now->status) == -1 || now->status.st_ino != target->status.st_ino)
 		return false;
-	if (record_is_same(&now.record, &target->record) || job_has(target->job, now.record.pid))
+	if (record_is_same(&now->record, &target->record) || job_has(now->job, now->record.pid))
 		return true;
-	if (now.record.pid == target->launcher || !record_is_alive(&now.record) || find_doubt(&now) || find_doubt_in_record(&now) ||
-	    is_hindered(now.record.pid, &now) || is_ancestor(now.record.pid) || process_read_stat(target->launcher, &launcher) == -1 ||
-	    process_read_stat(now.record.pid, &process) == -1 || process.start < launcher.start || process.parent == target->launcher)
-		return false;
-	job_add(target->job, now.record.pid);
-	return true;
+	return now->record.pid != now->launcher && record_is_alive(&now->record) && !find_doubt(now) && !find_doubt_in_record(now) &&
+	       !is_hindered(&(struct job_member){ .pid = now->record.pid }, now) && !is_ancestor(now->record.pid) && is_left_by_job(now);
+}
+
+// A process of the job may hand the record on when it ends, to one that it forked.
+static void follow_record(struct target *target)
+{
+	const size_t count = target->job->count;
+	struct target now;
+
+	if (!is_jobs_record(target, &now) || record_is_same(&now.record, &target->record) || job_has(target->job, now.record.pid))
+		return;
+	job_add(target->job, now.record.pid, false);
+	if (!names_present_owner(&now.record))
+		target->job->count = count;
 }
 
 // A start that was waiting before the launcher may have the lock by now. It writes the record before it maps the file, so a process that was seen
 // before the record still is the job's keeps the lock for the job.
 static void add_new_keepers(struct target *target)
 {
-	size_t count = target->job->count;
+	struct target now;
+	size_t count, grown;
 
+	follow_record(target);
+	count = target->job->count;
 	add_keepers(target);
-	if (!follow_record(target))
-		target->job->count = count;
+	grown = target->job->count;
+	target->job->count = count;
+	if (is_jobs_record(target, &now))
+		target->job->count = grown;
 }
 
 // Sleeps until a process of the job ends, or for an instant. Returns whether one lives.
@@ -257,7 +325,7 @@ static _Noreturn void end_job(struct target *target, uint64_t grace_ns)
 	deadline = pause_clock() + grace_ns;
 	while (await_job(target->job, deadline) && pause_clock() < deadline) {
 		job_grow(target->job);
-		(void)follow_record(target);
+		follow_record(target);
 	}
 	deadline = pause_clock() + KILLED_NS;
 	while (job_find_living(target->job) != 0 && pause_clock() < deadline) {
@@ -291,27 +359,28 @@ static const char *ask(struct target *target, uint64_t grace_ns, struct replacem
 	return replacement->killer < 0 ? "there is no process to be had that would end it after SECONDS" : NULL;
 }
 
-// For how long PID has run. False: it is not known.
-static bool find_age(pid_t pid, uint64_t *age_ns)
+static uint64_t since(clockid_t id, uint64_t time)
 {
-	struct process_stat status;
 	struct timespec now;
-	uint64_t clock, start;
+	uint64_t clock = clock_gettime(id, &now) == 0 ? (uint64_t)now.tv_sec * NS_PER_SECOND + (uint64_t)now.tv_nsec : 0;
 
-	if (process_read_stat(pid, &status) == -1 || clock_gettime(CLOCK_BOOTTIME, &now) == -1)
-		return false;
-	clock = (uint64_t)now.tv_sec * NS_PER_SECOND + (uint64_t)now.tv_nsec;
-	start = status.start * NS_PER_TICK;
-	*age_ns = clock > start ? clock - start : 0;
-	return true;
+	return clock > time ? clock - time : 0;
 }
 
-// Whether the record names the process that has its PID just now. Asked once that is a member of the job, so it is not one that gets the PID later.
-static bool names_present_owner(const struct record *record)
+// For how long PID, the holder, has run. One that took the lock by itself may have waited before that, as a launcher: its record tells since when
+// it has it. One that others have recorded, a daemon, may have it for longer than the record says. 0: it is not known.
+static uint64_t find_age(const struct target *target, pid_t pid)
 {
-	struct process_stat process;
+	struct process_stat status;
+	uint64_t age, recorded;
 
-	return process_read_stat(record->pid, &process) == 0 && record_has_stamp(record, process_stamp(process_start(&process)));
+	if (process_read_stat(pid, &status) == -1)
+		return 0;
+	age = since(CLOCK_BOOTTIME, status.start * NS_PER_TICK);
+	if (pid != target->holder || (target->taker > 0 && target->taker != pid))
+		return age;
+	recorded = since(CLOCK_REALTIME, (uint64_t)target->status.st_mtim.tv_sec * NS_PER_SECOND);
+	return recorded < age ? recorded : age;
 }
 
 // Puts the holder and all others that keep the lock into the job. Returns why it does not; NULL: it does, or there is none.
@@ -327,9 +396,13 @@ static const char *find_job(struct target *target, struct replacement *replaceme
 	if (doubt)
 		return doubt;
 	if (target->holder != 0) {
-		job_add(target->job, target->holder);
-		if (!names_present_owner(&target->record) || !find_user(target->holder, &target->holder_user))
+		job_add(target->job, target->holder, false);
+		// It has ended, and its PID may be another process' by now.
+		if (!names_present_owner(&target->record) || !find_user(target->holder, &target->holder_user)) {
+			target->job->count = 0;
 			return NULL;
+		}
+		job_grow(target->job);
 	}
 	add_keepers(target);
 	if (target->stranger != 0) {
@@ -339,6 +412,7 @@ static const char *find_job(struct target *target, struct replacement *replaceme
 	if (target->holder == 0 && target->job->count > 0)
 		replacement->holder = target->job->members[0].pid;
 	job_grow(target->job);
+	target->taker = find_taker_of_job(target);
 	return target->job->count == 0 ? unsure : NULL;
 }
 
@@ -354,7 +428,6 @@ static int ask_once(const struct replace_request *request, struct job *job, stru
 {
 	struct survey survey = survey_look(request->path);
 	struct target target = { .path = request->path, .launcher = getpid(), .job = job };
-	uint64_t age;
 
 	job->count = 0;
 	job->full = false;
@@ -370,7 +443,7 @@ static int ask_once(const struct replace_request *request, struct job *job, stru
 	*why = find_job(&target, replacement);
 	// It has ended by itself; or it is not to be ended, and the start is refused by it, or passes.
 	if (!*why && (job_find_living(target.job) == 0 || has_ancestor(target.job) ||
-		      (request->min_age_ns > 0 && (!find_age(replacement->holder, &age) || age < request->min_age_ns)))) {
+		      (request->min_age_ns > 0 && find_age(&target, replacement->holder) < request->min_age_ns))) {
 		replacement->holder = 0;
 		return 0;
 	}

@@ -26,9 +26,10 @@ struct replacement {
 // Has a child ask the job that holds the lock to end, by SIGTERM, as soon as this process is in line for the lock, and kill by SIGKILL what has not
 // ended GRACE_NS later. The job is: the process that the lock file names by PID and start time, and each that keeps the flock or maps the file; and
 // their descendants by parent. A lock file is believed if root, this user or that process' own user owns it, and nobody else may write to it or
-// exchange it. A process that it does not name is ended only if it is root's, this user's or the file owner's. A stranger's file ends only
-// processes of that stranger. Nobody is asked where one of them may not be signalled, or could not end: one that a cgroup has frozen.
-// Nor is a job whose holder is younger than MIN_AGE_NS, or an ancestor of this process. Returns 0; or -1, nobody is asked: *WHY is a clause that
+// exchange it. A process that it does not name is ended only if it is root's, this user's, the file owner's or the holder's user's; in the last case
+// none of another user's that it has started. A stranger's file ends only processes of that stranger. A start that waits for the lock is none of
+// the job. Nobody is asked where one of them may not be signalled, or could not end: one that a cgroup has frozen.
+// Nor is a job whose holder has run with the lock for less than MIN_AGE_NS, or an ancestor of this process. Returns 0; or -1, nobody is asked: *WHY is a clause that
 // says why, about HOLDER.
 int replace_ask(const struct replace_request *request, struct replacement *replacement, const char **why);
 

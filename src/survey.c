@@ -68,7 +68,8 @@ static struct survey look_behind(const char *path)
 	struct survey survey = { .state = SURVEY_FREE };
 	struct tombstone_owner owner;
 
-	if (tombstone_await(path, 0, &owner) == -1)
+	// Without the directory there is nothing to hold.
+	if (tombstone_await(path, 0, &owner) == -1 && errno != ENOENT)
 		survey = (struct survey){ .state = SURVEY_ENDING, .pid = owner.pid, .user = owner.user, .user_known = owner.user_known };
 	return survey;
 }

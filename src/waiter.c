@@ -39,17 +39,37 @@ static void pass_on(struct waiter *waiter)
 	struct parcel parcel;
 	struct msghdr *message = pack(&parcel);
 	struct cmsghdr *header = CMSG_FIRSTHDR(message);
-	int from = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
 	header->cmsg_level = SOL_SOCKET;
 	header->cmsg_type = SCM_RIGHTS;
 	header->cmsg_len = CMSG_LEN(sizeof(int));
 	memcpy(CMSG_DATA(header), &waiter->lock->descriptor, sizeof(int));
-	message->msg_name = &waiter->to;
-	message->msg_namelen = waiter->to_length;
+	message->msg_name = &waiter->to.address;
+	message->msg_namelen = waiter->to.length;
 	// If it does not go, nothing comes.
-	if (from != -1)
-		(void)sendmsg(from, message, MSG_DONTWAIT | MSG_NOSIGNAL);
+	(void)sendmsg(waiter->sender, message, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+// A datagram socket with a name that the kernel chooses. It receives from the socket of the name FROM and from nobody else; NULL: from
+// anybody. Returns it, or -1 and errno.
+static int open_socket(const struct socket_name *from, struct socket_name *name)
+{
+	const struct sockaddr_un any = { .sun_family = AF_UNIX };
+	int error, fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	name->length = sizeof(name->address);
+	// Connected before it has a name: every user can read the name, and could fill the queue at once.
+	if (fd != -1 && ((!from || connect(fd, (const struct sockaddr *)&from->address, from->length) == 0) &&
+			 bind(fd, (const struct sockaddr *)&any, sizeof(sa_family_t)) == 0 &&
+			 getsockname(fd, (struct sockaddr *)&name->address, &name->length) == 0))
+		return fd;
+	error = errno;
+	if (fd != -1)
+		(void)close(fd);
+	// Nothing can be connected to that.
+	name->length = 0;
+	errno = error;
+	return -1;
 }
 
 static void await(sem_t *semaphore)
@@ -76,6 +96,8 @@ static void *wait_in_thread(void *context)
 	} else {
 		waiter->result = lockfile_wait(waiter->lock, waiter->deadline, &waiter->outcome);
 	}
+	if (waiter->result == LOCKFILE_TAKEN)
+		waiter->sender = open_socket(NULL, &waiter->from);
 	announce_end(waiter);
 	if (waiter->result != LOCKFILE_TAKEN)
 		return NULL;
@@ -141,38 +163,19 @@ void waiter_give_up(struct waiter *waiter)
 	end(waiter);
 }
 
-static int open_mailbox(struct waiter *waiter)
-{
-	const struct sockaddr_un any = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-	waiter->to_length = sizeof(waiter->to);
-	if (fd == -1 || (bind(fd, (const struct sockaddr *)&any, sizeof(sa_family_t)) == 0 &&
-			 getsockname(fd, (struct sockaddr *)&waiter->to, &waiter->to_length) == 0))
-		return fd;
-	(void)close(fd);
-	return -1;
-}
-
-// Anybody may send something to the mailbox, the lock file for one: only what has the flock counts.
-static int receive(int mailbox, const struct lockfile *lock)
+// Only the thread can have sent it.
+static int receive(int mailbox)
 {
 	struct parcel parcel;
-	struct stat status;
-	int fd;
+	const struct cmsghdr *header;
+	int fd = -1;
 
-	while (recvmsg(mailbox, pack(&parcel), MSG_DONTWAIT | MSG_CMSG_CLOEXEC) != -1) {
-		const struct cmsghdr *header = CMSG_FIRSTHDR(&parcel.message);
-
-		if (!header || header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
-			continue;
+	if (recvmsg(mailbox, pack(&parcel), MSG_DONTWAIT | MSG_CMSG_CLOEXEC) == -1)
+		return -1;
+	header = CMSG_FIRSTHDR(&parcel.message);
+	if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS)
 		memcpy(&fd, CMSG_DATA(header), sizeof(fd));
-		if (fstat(fd, &status) == 0 && status.st_dev == lock->device && status.st_ino == lock->inode &&
-		    flock(fd, LOCK_EX | LOCK_NB) == 0)
-			return fd;
-		(void)close(fd);
-	}
-	return -1;
+	return fd;
 }
 
 enum lockfile_result waiter_finish(struct waiter *waiter, int *descriptor, int *error)
@@ -180,13 +183,13 @@ enum lockfile_result waiter_finish(struct waiter *waiter, int *descriptor, int *
 	*descriptor = -1;
 	*error = waiter->outcome.error;
 	if (waiter->result == LOCKFILE_TAKEN) {
-		int mailbox = open_mailbox(waiter);
+		int mailbox = open_socket(&waiter->from, &waiter->to);
 
 		*error = mailbox == -1 ? errno : EMFILE;
 		if (mailbox != -1) {
 			(void)sem_post(&waiter->go);
 			await(&waiter->sent);
-			*descriptor = receive(mailbox, waiter->lock);
+			*descriptor = receive(mailbox);
 			(void)close(mailbox);
 		}
 		if (*descriptor == -1)

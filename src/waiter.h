@@ -12,6 +12,11 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+struct socket_name {
+	struct sockaddr_un address;
+	socklen_t length;
+};
+
 struct waiter {
 	struct lockfile *lock;		// the thread's, while there is one
 	uint64_t deadline;
@@ -21,8 +26,8 @@ struct waiter {
 	struct limited limited;
 	_Atomic uint32_t ended;		// a futex: the thread has a result
 	sem_t go, sent;			// it is to pass the descriptor on, and has done so; then it is to let go of its own, or of the lock
-	struct sockaddr_un to;		// where to
-	socklen_t to_length;
+	int sender;			// the thread's socket for that, in its own table
+	struct socket_name from, to;	// that socket's name, and where to
 	_Atomic bool orphaned;		// this process was forked from the one that has the thread
 };
 

@@ -72,9 +72,9 @@ int watch_process(pid_t pid, uint64_t deadline)
 	return result;
 }
 
-void watch_holder(pid_t pid, const char *path, uint64_t deadline)
+void watch_holder(pid_t pid, const char *path, uint64_t deadline, int end)
 {
-	struct pollfd files[2] = { { .fd = pidfd_open(pid, 0), .events = POLLIN }, { .events = POLLIN } };
+	struct pollfd files[] = { { .fd = pidfd_open(pid, 0), .events = POLLIN }, { .events = POLLIN }, { .fd = end } };
 	uint64_t limit = LOOK_AGAIN_SAFELY_NS;
 
 	// It has just ended.
@@ -88,7 +88,7 @@ void watch_holder(pid_t pid, const char *path, uint64_t deadline)
 	    inotify_add_watch(files[1].fd, path, IN_DELETE_SELF | IN_MOVE_SELF | IN_MODIFY | IN_ATTRIB | IN_DONT_FOLLOW) == -1 ||
 	    files[0].fd == -1)
 		limit = LOOK_AGAIN_NS;
-	(void)poll_until(files, 2, deadline, limit);
+	(void)poll_until(files, sizeof(files) / sizeof(*files), deadline, limit);
 	for (int i = 0; i < 2; i++)
 		if (files[i].fd != -1)
 			(void)close(files[i].fd);

@@ -16,8 +16,9 @@ int watch_process(pid_t pid, uint64_t deadline);
 // The same for the process that the pidfd PROCESS refers to.
 int watch_ended(int process, uint64_t deadline);
 
-// Sleeps until process PID has ended, or the file at PATH changed or went. May return early; look again.
-void watch_holder(pid_t pid, const char *path, uint64_t deadline);
+// Sleeps until process PID has ended, or the file at PATH changed or went, or who has the other end of END has closed it (-1: there is none).
+// May return early; look again.
+void watch_holder(pid_t pid, const char *path, uint64_t deadline, int end);
 
 // An alarm of one thread's. Only watch_arm() and watch_disarm() look inside.
 struct watch_alarm {

@@ -108,8 +108,11 @@ on_a_copy() {
 	run -0 on_a_copy '
 		dpkg -i /packages/libexclusivelock1_*.deb /packages/libexclusivelock-dev_*.deb >/dev/null
 		cd /mnt && gcc -o once /packages/exlock/tests/examples/once.c $(pkg-config --cflags --libs exclusivelock)
-		EXCLUSIVELOCK_DIR=/mnt ./once </dev/null'
-	[[ $output == "the only one" ]]
+		EXCLUSIVELOCK_DIR=/mnt ./once </dev/null
+		gcc -static -o static /packages/exlock/tests/examples/once.c $(pkg-config --static --cflags --libs exclusivelock)
+		EXCLUSIVELOCK_DIR=/mnt ./static </dev/null
+		ls /usr/include/exclusivelock.h /usr/include/exclusivelock.hpp'
+	[[ ${lines[0]} == "the only one" && ${lines[1]} == "the only one" ]]
 }
 
 @test "the bare name in LD_PRELOAD guards on a system with the package" {

@@ -31,7 +31,7 @@ launch_job() {
 	read -r _ WORKER <"$OUT"
 }
 
-is_ready() { (($(grep -c ready "$OUT") == $1)); }
+is_ready() { (($(grep -c ready "$OUT") >= $1)); }
 
 await_ready() {
 	local pid
@@ -257,6 +257,20 @@ signal.pause()'
 	[[ ${lines[0]} == "exlock-launch: replaced pid $HOLDER, which ended when asked" && ${lines[1]} == in ]]
 }
 
+@test "with --older-than the time counts from when the holder got the lock, not from when it began to wait for it" {
+	launch_job "$HELPERS/hold"
+	"$LAUNCH" --wait -n n "$HELPERS/hold" >"$BATS_TEST_TMPDIR/waiter" 3>&- &
+	WAITER=$!
+	ENDLATER+=("$WAITER")
+	is_old() { (($(ps -o etimes= -p "$WAITER") >= 3)); }
+	poll is_old
+	kill "$HOLDER"
+	poll grep -q ready "$BATS_TEST_TMPDIR/waiter"
+	run -1 "$LAUNCH" --replace --older-than 3s -n n echo in
+	[[ $output == "$(refusal n "$WAITER")" ]] || { echo "$output"; false; }
+	kill -0 "$WAITER"
+}
+
 @test "--older-than needs --replace, and a time" {
 	run -125 "$LAUNCH" --older-than 1h -n n echo in
 	[[ $output == "exlock-launch: --older-than needs --replace (see exlock-launch --help)" ]]
@@ -264,6 +278,71 @@ signal.pause()'
 		run -125 "$LAUNCH" -r --older-than="$time" -n n echo in
 		[[ $output == "exlock-launch: --older-than='$time': must be a time, as in 2, 0.5, 5m, 2h or 1d" ]]
 	done
+}
+
+# Whether process PID waits for a flock.
+is_waiting() { grep -qE -- "-> FLOCK +ADVISORY +WRITE $1 " /proc/locks; }
+has_flock() { grep -qE -- ": FLOCK +ADVISORY +WRITE $1 " /proc/locks; }
+is_stopped() { grep -q '^State:.T' "/proc/$1/status"; }
+has_ended_children() { [[ -z $(ps -o stat= --ppid "$1" | grep -v '^Z') ]]; }
+
+@test "a start that was in line before the one that replaces gets the lock, and is not ended: it is not of the job" {
+	COUNT=2
+	launch_job sh -c '/usr/bin/python3 -c "$1" & exec "$2"' sh "$STUBBORN" "$HELPERS/hold"
+	# It began before the one that waits, and looks for the job after that.
+	sh -c 'kill -STOP $$; exec "$@"' sh "$LAUNCH" --replace=0.3 -n n echo in >"$BATS_TEST_TMPDIR/new" 2>&1 3>&- &
+	NEW=$!
+	ENDLATER+=("$NEW")
+	poll is_stopped "$NEW"
+	"$LAUNCH" --wait -n n "$HELPERS/hold" >"$BATS_TEST_TMPDIR/waiter" 3>&- &
+	WAITER=$!
+	ENDLATER+=("$WAITER")
+	poll is_waiting "$WAITER"
+	kill -CONT "$NEW"
+	poll grep -q ready "$BATS_TEST_TMPDIR/waiter"
+	poll has_ended_children "$NEW"
+	kill "$WAITER"
+	wait "$WAITER"
+	wait "$NEW"
+	[[ $(<"$BATS_TEST_TMPDIR/new") == *"of which some had to be killed"*in ]] || { cat "$BATS_TEST_TMPDIR/new"; false; }
+}
+
+@test "of two starts that replace a holder neither ends the other: one gets in after the other" {
+	OPTIONS=(--close -P)
+	launch_job /usr/bin/python3 -c "$STUBBORN"
+	"$LAUNCH" --replace=60 -n n echo first >"$BATS_TEST_TMPDIR/first" 2>&1 3>&- &
+	FIRST=$!
+	ENDLATER+=("$FIRST")
+	poll has_flock "$FIRST"
+	run -0 "$LAUNCH" --replace=0.1 -n n echo second
+	[[ ${lines[1]} == second ]]
+	wait "$FIRST"
+	[[ $(<"$BATS_TEST_TMPDIR/first") == *first ]]
+}
+
+# A program of root's that becomes USER, maps the lock file, and has a child of root's.
+MAPPER='import ctypes
+libc = ctypes.CDLL(None, use_errno=True)
+libc.mmap.restype = ctypes.c_void_p
+libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t] + 3 * [ctypes.c_int] + [ctypes.c_long]
+def map(path): assert libc.mmap(None, 4096, 0, 1, os.open(path, os.O_RDONLY), 0) != 2 ** 64 - 1
+'
+
+@test "whoever has the holder's user does not bring root's processes into the job by mapping the file" {
+	make_public_place
+	LOCK=$(lock_file n)
+	OUT=$BATS_TEST_TMPDIR/job.out
+	launch_job setpriv --reuid=65534 --regid=65534 --clear-groups "$HELPERS/hold"
+	/usr/bin/python3 -c "$MAPPER${MIXED/signal.pause()/if child: map(\"$LOCK\"); print(\"mapped\", flush=True)
+signal.pause()}" 65534 >"$BATS_TEST_TMPDIR/mapper" 3>&- &
+	ENDLATER+=("$!")
+	poll grep -q mapped "$BATS_TEST_TMPDIR/mapper"
+	read -r _ WORKER <"$BATS_TEST_TMPDIR/mapper"
+	ENDLATER+=("$WORKER")
+	run -125 "$LAUNCH" --replace -n n echo in
+	[[ $output == *"is held by pid $WORKER, and it may not be asked to end: not replaced, nothing is started" ]] || { echo "$output"; false; }
+	kill -0 "$WORKER"
+	kill -0 "$HOLDER"
 }
 
 @test "where the holder changes all the time a start that replaces looks again: it is not in doubt who holds" {

@@ -189,6 +189,22 @@ assert_replaces_nobody() {
 	chown 65533 "$LOCKS"
 	assert_replaces_nobody "$HOLDER" "other users may exchange files in the lock directory" root
 	kill -0 "$HOLDER"
+	# Nor by one of a group.
+	chown 0:65533 "$LOCKS"
+	chmod 775 "$LOCKS"
+	as_attacker mv "$LOCK" "$(lock_file other)"
+	as_attacker mv "$(lock_file other)" "$LOCK"
+	assert_replaces_nobody "$HOLDER" "other users may exchange files in the lock directory" root
+	kill -0 "$HOLDER"
+}
+
+@test "a directory that a user's own group may write to, as where the umask is 002, is that user's alone" {
+	setup_public
+	chown 65534:65534 "$LOCKS"
+	chmod 775 "$LOCKS"
+	start_victim as_user env LD_PRELOAD="$SHIM"
+	run -0 as_user "$PLACE/exlock-launch" --replace -n job echo in
+	[[ ${lines[0]} == "exlock-launch: replaced pid $VICTIM, which ended when asked" && ${lines[1]} == in ]] || { echo "$output"; false; }
 }
 
 @test "where another user's process keeps the flock nobody is ended in vain" {

@@ -368,8 +368,8 @@ static int check_arguments(char *name)
 	    exclusivelock_release(NULL) != 0)
 		return fail("try and release");
 	lock = exclusivelock_wait(name, 1);
+	(void)exclusivelock_path(lock);
 	exclusivelock_forever(lock);
-	exclusivelock_path(lock);
 	return errno == 77 ? say("ready") : fail("errno");
 }
 
