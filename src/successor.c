@@ -187,11 +187,12 @@ static bool visit(void *context, pid_t pid, bool certain)
 		return false;
 	}
 	// One that only forked keeps the flock, if there is one to keep. Recorded before its exec, it would keep the lock beyond that.
-	if (search->mapped && keepers_maps(pid, search->file))
-		return false;
-	if (!search->mapped && one.young && !holder_stays(pid)) {
-		search->pending = true;
-		return false;
+	if (keepers_maps(pid, search->file) || !search->mapped) {
+		bool moves = one.young && !holder_stays(pid);
+
+		search->pending = search->pending || moves;
+		if (moves || search->mapped)
+			return false;
 	}
 	if (one.start >= search->start && !process_is_ending(pid) && !is_worker_of_copy(search, one.parent)) {
 		search->found = pid;

@@ -19,9 +19,8 @@ bool successor_runs_next(const char *own, size_t own_length, const char *next, s
 
 // At the end of this process, which FILE names in its record OWN: looks among its living descendants for those that have called exec and
 // run its executable with its command line, and leaves the record to the youngest. A forked worker of such a copy is none. A child that is
-// about to become one is waited for, within the budget. MAPPED: what this process forks maps FILE, until it calls exec; such a child is not
-// waited for, since it keeps the flock. Once nobody forked has that any more, each copy is seen. Returns whether the record names another
-// process now.
+// about to become one is waited for, within the budget. MAPPED: what this process forks maps FILE, until it calls exec. Returns whether
+// the record names another process now.
 bool successor_record(const struct mapped_file *file, const struct record *own, bool mapped);
 
 #endif
