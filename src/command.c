@@ -61,13 +61,16 @@ static void set_preload(const struct command *command, bool with_shim)
 	free(preload);
 }
 
-// For launchers that are called inside for the same lock.
+// For launchers that are called inside for the same lock. In a tree the command may have ended: there the lock is held, and the keeper an
+// ancestor, as long as any of them is there.
 static void set_mark(const struct localhold *hold, const struct go *go)
 {
+	const struct process_self *keeper = &go->keeper;
+	bool tree = hold->mark.lock.flags & MARK_TREE;
 	char begin[CLUSTERMARK_MAX], *mark;
 
-	clustermark_begin(environ, hold->mark.pid, hold->mark.start, begin);
-	if (asprintf(&mark, "%s%" PRIx64 ".%" PRIu64, begin, go->lease, go->fence) == -1)
+	clustermark_begin(environ, tree ? keeper->pid : hold->mark.pid, tree ? keeper->start : hold->mark.start, begin);
+	if (asprintf(&mark, "%s%ld.%" PRIu64 ".%" PRIx64 ".%" PRIu64, begin, (long)keeper->pid, keeper->start, go->lease, go->fence) == -1)
 		err(CONFIG_EXIT_ERROR, CONFIG_PREFIX "CLUSTER_INSTANCE");
 	set(CONFIG_PREFIX "CLUSTER_INSTANCE", mark);
 	free(mark);
@@ -93,6 +96,8 @@ static void set_environment(const struct command *command, struct localhold *hol
 	if (go->how == GO_FLAGGED) {
 		localhold_release(hold);
 		set_flagged(go);
+	} else if (!command->close) {
+		localhold_hand_over(hold);
 	}
 	if (go->how == GO_GUARDED)
 		set_mark(hold, go);
@@ -115,7 +120,7 @@ static _Noreturn void run_child(const struct command *command, struct localhold 
 	if (!go.fence)
 		(void)prctl(PR_SET_PDEATHSIG, 0);
 	set_environment(command, hold, &go);
-	take_over_from_systemd(go.keeper);
+	take_over_from_systemd(go.keeper.pid);
 	signals_set_timers(&go.timers);
 	signals_restore(before);
 	become(command->file, command->arguments);
@@ -165,7 +170,7 @@ void command_start(struct command *command, struct go *go)
 {
 	signals_take_timers(&go->timers);
 	// Whether it is there to hear of it shows in its end.
-	go->keeper = getpid();
+	go->keeper = process_self();
 	(void)send(command->channel[0], go, sizeof(*go), MSG_NOSIGNAL);
 	(void)close(command->channel[0]);
 }

@@ -5,6 +5,7 @@
 #define EXLOCK_COMMAND_H
 
 #include "localhold.h"
+#include "process.h"
 #include "signals.h"
 
 #include <limits.h>
@@ -17,6 +18,7 @@ struct command {
 	char **arguments;	// with its name
 	const char *shim;	// to be preloaded; NULL: nothing of ours is
 	const char *preload;	// the user's own
+	bool close;		// it does not inherit the local lock's descriptor
 	pid_t pid;
 	int handle;		// a pidfd of it; -1: none
 	int channel[2];		// between the keeper and the child
@@ -32,7 +34,7 @@ struct go {
 	enum go_how how;
 	uint64_t fence;		// 0: none
 	uint64_t lease;		// of a guarded one
-	pid_t keeper;		// filled in by command_start()
+	struct process_self keeper;	// filled in by command_start()
 	pid_t holder;		// of a flagged one; 0: not known
 	struct signals_timers timers;
 	char host[HOST_NAME_MAX + 1];

@@ -32,7 +32,7 @@ struct exclusivelock {
 	struct exclusivelock *next;
 	struct lockfile lock;
 	struct waiter *waiter;		// of the thread that waits; NULL: the lock is taken
-	pthread_t taker;
+	unsigned long taker;		// see this_thread()
 	bool forever;
 	bool joined;			// the process' own lock, by the preload or the launcher, which gives it back
 	char path[];
@@ -107,13 +107,16 @@ static void after_fork_in_child(void)
 	after_fork();
 }
 
-// At the end of the process. A child by vfork(2) has its parent's memory: what it gave back there the parent would lose.
+// At the end of the process. A child by vfork(2) has its parent's memory: what it gave back there the parent would lose. Without a lock no
+// system call is made: under seccomp(2) it could end the process before its output is written.
 static void leave_all(void *unused)
 {
 	struct section section;
 
 	(void)unused;
-	if (locks && locks->lock.self.pid != getpid() && process_shares_memory())
+	if (!locks)
+		return;
+	if (locks->lock.self.pid != getpid() && process_shares_memory())
 		return;
 	enter(&section);
 	for (struct exclusivelock *lock = locks; lock; lock = lock->next)
@@ -128,18 +131,30 @@ __attribute__((constructor)) static void prepare(void)
 	(void)__cxa_atexit(leave_all, NULL, NULL);
 }
 
+// The calling thread's number. A thread that has ended leaves its pthread_t to a later one, and may have left its lock to another.
+static unsigned long this_thread(void)
+{
+	static __thread __attribute__((tls_model("initial-exec"))) unsigned long own;
+	static unsigned long last;
+
+	if (own == 0)
+		own = ++last;
+	return own;
+}
+
 // Returns a lock that is not taken yet, or NULL and errno.
 static struct exclusivelock *create(const char *name, const char *directory, const char **why)
 {
 	char *path = scratch_get();
 	struct exclusivelock *lock = NULL;
+	bool own = false;
 
-	if (path && exclusivelockpath_find(name, directory, path, why))
+	if (path && exclusivelockpath_find(name, directory, path, why, &own))
 		lock = calloc(1, sizeof(*lock) + strlen(path) + 1);
 	if (lock) {
-		lock->taker = pthread_self();
+		lock->taker = this_thread();
 		strcpy(lock->path, path);	// NOLINT(clang-analyzer-security.insecureAPI.strcpy): there is room for it
-		lock->lock = (struct lockfile){ .path = lock->path, .self = process_self(), .descriptor = -1, .threads = true };
+		lock->lock = (struct lockfile){ .path = lock->path, .self = process_self(), .descriptor = -1, .threads = true, .own_directory = own };
 	}
 	scratch_free(path);
 	return lock;
@@ -296,12 +311,14 @@ static int sleep_outside(struct exclusivelock *lock, struct section *section)
 	return error;
 }
 
-// Waits for LOCK, which somebody holds. Returns 0, or an errno.
-static int wait_for(struct exclusivelock *lock, uint64_t deadline, const struct lockfile_outcome *outcome, struct section *section)
+// Waits for LOCK, which somebody holds: this process, if OWN is not NULL. Returns 0, or an errno.
+static int wait_for(struct exclusivelock *lock, const struct exclusivelock *own, uint64_t deadline, const struct lockfile_outcome *outcome, struct section *section)
 {
 	struct waiter waiter;
-	int error = waiter_start(&waiter, &lock->lock, deadline, outcome);
+	int error;
 
+	lock->lock.rivals = own != NULL;
+	error = waiter_start(&waiter, &lock->lock, deadline, outcome);
 	if (error != 0)
 		return error;
 	lock->waiter = &waiter;
@@ -319,7 +336,7 @@ static int wait_for(struct exclusivelock *lock, uint64_t deadline, const struct 
 // Whether a thread of this process has the lock that will let go of it: then others queue, as other processes do.
 static bool can_queue(const struct exclusivelock *own)
 {
-	return own && !own->forever && !own->joined && !pthread_equal(own->taker, pthread_self());
+	return own && !own->forever && !own->joined && own->taker != this_thread();
 }
 
 static int acquire_in(struct section *section, struct exclusivelock *lock, uint64_t deadline, struct lockfile_outcome *outcome)
@@ -333,7 +350,7 @@ static int acquire_in(struct section *section, struct exclusivelock *lock, uint6
 		return EWOULDBLOCK;
 	// EALREADY without a lock among ours: a thread that waits has just got it.
 	if (deadline != 0 && (error == EWOULDBLOCK || (error == EALREADY && (!own || can_queue(own)))))
-		error = wait_for(lock, deadline, outcome, section);
+		error = wait_for(lock, own, deadline, outcome, section);
 	if (error == 0)
 		add(lock);
 	return error;

@@ -131,6 +131,7 @@ static int fill(const char *path, struct exclusivelock_status *info)
 static int with_path(const char *name, const struct exclusivelock_options *given,
 		     int (*fill_in)(const char *path, struct exclusivelock_status *info), struct exclusivelock_status *info)
 {
+	bool is_own;
 	struct exclusivelock_options options;
 	int before = errno, ignored, cancel_state, result = -1;
 	char *path;
@@ -138,7 +139,7 @@ static int with_path(const char *name, const struct exclusivelock_options *given
 
 	(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
 	path = scratch_get();
-	if (path && exclusivelockpath_options(given, &options) && exclusivelockpath_find(name, options.directory, path, &why))
+	if (path && exclusivelockpath_options(given, &options) && exclusivelockpath_find(name, options.directory, path, &why, &is_own))
 		result = fill_in(path, info);
 	scratch_free(path);
 	(void)pthread_setcancelstate(cancel_state, &ignored);

@@ -53,7 +53,7 @@ bool exclusivelockpath_options(const struct exclusivelock_options *given, struct
 	return true;
 }
 
-bool exclusivelockpath_find(const char *name, const char *directory, char path[PATH_MAX], const char **why)
+bool exclusivelockpath_find(const char *name, const char *directory, char path[PATH_MAX], const char **why, bool *own)
 {
 	const struct lockname wanted = { .text = exclusivelockpath_text(name) };
 	struct lockdir found;
@@ -70,6 +70,7 @@ bool exclusivelockpath_find(const char *name, const char *directory, char path[P
 	if (lockname_path(&wanted, directory && directory[0] ? directory : NULL, getauxval(AT_SECURE) ? NULL : environ, path, &found) == -1)
 		return false;
 	*why = found.why;
+	*own = found.kind == LOCKDIR_OWN;
 	errno = EPERM;
 	return !found.why;
 }

@@ -17,7 +17,7 @@ bool exclusivelockpath_options(const struct exclusivelock_options *given, struct
 const char *exclusivelockpath_text(const char *name);
 
 // Writes the path of NAME's lock file to PATH. DIRECTORY NULL is that of the environment, or the default. False and errno; *WHY is a clause
-// that says more than errno, or NULL.
-bool exclusivelockpath_find(const char *name, const char *directory, char path[PATH_MAX], const char **why);
+// that says more than errno, or NULL. *OWN: it is in this user's own directory.
+bool exclusivelockpath_find(const char *name, const char *directory, char path[PATH_MAX], const char **why, bool *own);
 
 #endif

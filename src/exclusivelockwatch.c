@@ -115,12 +115,13 @@ static int start(struct watcher *watcher)
 
 static struct watcher *create(const char *name, const struct exclusivelock_options *given)
 {
+	bool is_own;
 	struct exclusivelock_options options;
 	struct watcher *watcher = NULL;
 	char *path = scratch_get();
 	const char *why;
 
-	if (path && exclusivelockpath_options(given, &options) && exclusivelockpath_find(name, options.directory, path, &why))
+	if (path && exclusivelockpath_options(given, &options) && exclusivelockpath_find(name, options.directory, path, &why, &is_own))
 		watcher = malloc(sizeof(*watcher) + strlen(path) + 1);
 	if (watcher)
 		strcpy(watcher->path, path);	// NOLINT(clang-analyzer-security.insecureAPI.strcpy): there is room for it

@@ -60,6 +60,7 @@ __attribute__((common)) struct {
 	struct lockfile lock;
 	struct config config;
 	bool registered;	// there may be a lock to give back at the end
+	pid_t process;		// this one, by the time it was registered
 	pid_t holder;		// 0: this process took the lock; else it passed by as a descendant of that process
 	bool left;
 	char *lock_path;
@@ -88,8 +89,8 @@ static bool has_passed(void)
 	return kept.holder != 0;
 }
 
-// Sends no signal to find out: a sandbox may end this process for that. A zombie has ended.
-static bool has_not_ended(pid_t pid)
+// Asks for no signal as process_alive() does: a filter that this process has inherited may kill for that.
+static bool lives(pid_t pid)
 {
 	struct process_stat status;
 
@@ -117,7 +118,7 @@ static bool has_lock(void)
 	// The record names another process only once the one that took the lock has ended, even if nobody has waited for it. A copy that passed by
 	// hands it on at its own end.
 	parent = getppid();
-	if (parent == taker || parent == kept.lock.self.pid || (taker != 0 && has_not_ended(taker)))
+	if (parent == taker || parent == kept.lock.self.pid || (taker != 0 && lives(taker)))
 		return false;
 	return lockfile_names(&kept.lock, pid) || (!has_passed() && is_adopted());
 }
@@ -139,7 +140,8 @@ static void leave(void *unused, int status)
 		return;
 	// A child by vfork(2), whose exec has failed, calls exit(3): the handlers that it runs are its parent's, and none would be left for the
 	// parent's own end. So this one, the last of all, is put back, and the child ends here; the parent writes what stdio still has.
-	if (!has_passed() && gnu_get_libc_version && getpid() != kept.lock.self.pid && process_shares_memory()) {
+	// Only who was forked asks: a filter that one of a tree has inherited may kill for the question.
+	if (!has_passed() && gnu_get_libc_version && getpid() != kept.process && process_shares_memory()) {
 		(void)__cxa_atexit(leave, NULL, NULL);
 		rawcall_exit(status);
 	}
@@ -168,9 +170,10 @@ static void leave_quickly(void)
 	leave(NULL, 0);
 }
 
-static void register_handlers(void)
+static void register_handlers(pid_t process)
 {
 	kept.registered = true;
+	kept.process = process;
 	kept.lock.goes_on = true;
 	if (__cxa_atexit)
 		(void)__cxa_atexit(leave, NULL, NULL);
@@ -381,7 +384,7 @@ static bool is_descendant(struct guard *guard)
 		return false;
 	// At its end it looks for others of the tree: they began after the holder.
 	kept.lock.self.start = guard->mark.start;
-	register_handlers();
+	register_handlers(guard->pid);
 	return true;
 }
 
@@ -411,7 +414,7 @@ static void pass_by(const struct guard *guard)
 		kept.lock.device = guard->mark.lock.device;
 		kept.lock.inode = guard->mark.lock.inode;
 		kept.lock.resumed = true;
-		register_handlers();
+		register_handlers(guard->pid);
 	}
 	environment_strip_preload(*guard->start.environment, LIBRARY);
 }
@@ -461,7 +464,7 @@ static void held(struct guard *guard, pid_t holder)
 static void taken(struct guard *guard)
 {
 	export_taken(guard);
-	register_handlers();
+	register_handlers(kept.lock.self.pid);
 	say_directory(guard);
 	if (!kept.lock.resumed)
 		report_log(&kept.config, "Acquired lock at", kept.lock_path);
@@ -469,6 +472,7 @@ static void taken(struct guard *guard)
 
 static enum lockfile_result try(const struct guard *guard, bool waits, struct lockfile_outcome *outcome)
 {
+	kept.lock.own_directory = guard->directory.kind == LOCKDIR_OWN;
 	if (!guard->directory.why)
 		return lockfile_try(&kept.lock, !waits, outcome);
 	*outcome = (struct lockfile_outcome){ .why = guard->directory.why };

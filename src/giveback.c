@@ -212,13 +212,16 @@ static pid_t find_owner(const struct lockfile *lock, struct record *record)
 	return process_is_instance(lock->self.pid, lock->self.start) ? lock->self.pid : 0;
 }
 
-// daemon(3) ends the parent by libc's own _exit(), which may come after what the child does next.
-static void await_owner(const struct lockfile *lock, pid_t owner)
+// daemon(3) ends the parent by libc's own _exit(), which may come after what the child does next. A child in a session of its own whose
+// parent goes on is no daemon: it waits once.
+static void await_owner(struct lockfile *lock, pid_t owner)
 {
-	bool is_daemon = owner == lock->self.pid && getsid(0) != lock->self.session;
+	pid_t session = getsid(0);
+	bool is_daemon = owner == lock->self.pid && session != lock->self.session;
 
 	if (owner != getpid() && (is_daemon || process_is_ending(owner)))
 		(void)watch_process(owner, pause_clock() + DAEMON_NS);
+	lock->self.session = session;
 }
 
 static void inherit(struct lockfile *lock, const struct record *record)

@@ -2,7 +2,7 @@
 // The keeper: what the launcher becomes in the command's place where the lock is a cluster's. It is the command's parent, takes the
 // cluster's lock for it, renews the lease while it runs, and lets it not live longer than that.
 //
-//	exlock-keeper --file=FILE [--shim=LIBRARY] [--preload=LIST] [--deadline=NANOSECONDS] -- COMMAND [ARG...]
+//	exlock-keeper --file=FILE [--shim=LIBRARY] [--preload=LIST] [--deadline=NANOSECONDS] [--close] -- COMMAND [ARG...]
 //
 // All else is in the environment.
 #include "keeper.h"
@@ -53,6 +53,7 @@ static void parse(int argc, char **argv)
 		{ "shim", required_argument, NULL, 's' },
 		{ "preload", required_argument, NULL, 'l' },
 		{ "deadline", required_argument, NULL, 'd' },
+		{ "close", no_argument, NULL, 'c' },
 		{ NULL, 0, NULL, 0 },
 	};
 	uint64_t deadline = UINT64_MAX;
@@ -66,6 +67,8 @@ static void parse(int argc, char **argv)
 			keeper.command.preload = optarg;
 		else if (letter == 'd')
 			deadline = strtoull(optarg, NULL, 10);
+		else if (letter == 'c')
+			keeper.command.close = true;
 		else
 			exit(CONFIG_EXIT_ERROR);
 	}
@@ -128,6 +131,19 @@ static _Noreturn void die(void)
 	exit(CONFIG_EXIT_ERROR);
 }
 
+// What has the flock of locks around this one stays open: their records name this process, which was the launcher.
+static void let_go(void)
+{
+	const struct mark *mark = &keeper.hold.mark;
+	int kept[5 + MARK_OUTER_MAX] = { keeper.command.channel[0], keeper.command.handle, keeper.warden.channel, keeper.warden.handle,
+					 keeper.hold.lock.descriptor };
+	size_t count = 5;
+
+	for (int i = 0; i < mark->outers; i++)
+		kept[count++] = mark->outer[i].number;
+	descriptors_let_go(kept, count);
+}
+
 static void prepare_command(void)
 {
 	struct warden_report report;
@@ -140,8 +156,7 @@ static void prepare_command(void)
 	if (recv(keeper.warden.channel, &report, sizeof(report), 0) != (ssize_t)sizeof(report) ||
 	    !command_await(&keeper.command, report.pid))
 		die();
-	descriptors_let_go((const int[]){ keeper.command.channel[0], keeper.command.handle, keeper.warden.channel,
-					  keeper.warden.handle, keeper.hold.lock.descriptor }, 5);
+	let_go();
 }
 
 // The launcher has left the mark if the lock in it is this process' own or an ancestor's. Its last part but one is the lease.

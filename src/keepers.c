@@ -18,6 +18,8 @@
 // How much of one text in /proc is read. Each read of /proc/locks begins at the first lock again, in the kernel.
 #define MAPS_MAX 1048576
 #define LOCKS_MAX 131072
+// A longer list of locks takes more than one read: the kernel fills a page, up to a line that does not fit.
+#define LOCKS_ONE_READ 3900
 // Between two looks at the clock.
 #define LINES_BETWEEN 64
 
@@ -307,11 +309,18 @@ static bool visit_locks_line(void *context, const char *line, size_t length)
 	return true;
 }
 
+// Between two reads the kernel goes on by counting: when another lock goes meanwhile, one is passed over. So a list of several reads that does
+// not have the flock is read again.
 static struct line_search find_flock(const struct mapped_file *file)
 {
-	struct line_search search = { .file = file, .extent = { file->budget, LOCKS_MAX, 0, 0, false } };
+	struct line_search search = { .file = file, .extent = { .budget = file->budget, .limit = LOCKS_MAX } };
 
-	(void)procfile_lines("/proc/locks", visit_locks_line, &search);
+	for (int look = 0; look < LOOKS_LOCKS && !search.found && !search.extent.cut; look++) {
+		search.extent.bytes = 0;
+		(void)procfile_lines("/proc/locks", visit_locks_line, &search);
+		if (search.extent.bytes < LOCKS_ONE_READ)
+			break;
+	}
 	return search;
 }
 
@@ -443,8 +452,7 @@ static bool visit_waiter_line(void *context, const char *line, size_t length)
 	return search->waits || is_beyond(&search->extent, length);
 }
 
-// Between two reads the kernel goes on by counting: when another lock goes meanwhile, one is passed over. But who waits is listed
-// directly behind the flock, so a list that has the one has the other.
+// Who waits is listed directly behind the flock, so a list that has the one has the other (find_flock()).
 enum waiters keepers_find_waiters(const struct mapped_file *file)
 {
 	struct waiter_search search = { .file = file, .extent = { file->budget, LOCKS_MAX, 0, 0, false } };

@@ -61,7 +61,7 @@ char *launch_preload(struct launch *launch)
 	return list;
 }
 
-// The keeper of a cluster's lock takes the flock again: who waits for it is to find the keeper's child by it, not the keeper.
+// The keeper of a cluster's lock takes the flock again, and hands it over itself.
 void launch_take_lock(const struct launch *launch)
 {
 	exlock_take(launch->outer, !launch->options.close && !launch->options.cluster);

@@ -24,6 +24,7 @@ static _Noreturn void become_keeper(struct launch *launch, uint64_t deadline)
 		LAUNCH_JOIN(launch, "--preload=", launch_preload(launch)),
 		LAUNCH_JOIN(launch, "--deadline=", nanoseconds),
 		launch->preloaded ? LAUNCH_JOIN(launch, "--shim=", launch->preloaded) : NULL,
+		launch->options.close ? LAUNCH_JOIN(launch, "--close") : NULL,
 		(char[]){ "--" },
 	};
 	size_t count = 0, given = 0;
@@ -49,25 +50,58 @@ enum outer {
 	OUTER_SAME,
 };
 
+struct instance {
+	pid_t pid;
+	uint64_t start;
+};
+
+static bool parse_instance(const char **at, const char *end, struct instance *instance)
+{
+	uint64_t pid;
+
+	if (!text_parse_number(at, end, &pid) || pid > INT32_MAX || *(*at)++ != '.' || !text_parse_number(at, end, &instance->start))
+		return false;
+	instance->pid = (pid_t)pid;
+	return true;
+}
+
+// Whether it lives, and is this process or an ancestor.
+static bool is_above(const struct instance *instance)
+{
+	return process_is_instance(instance->pid, instance->start) && (instance->pid == getpid() || descent_from(instance->pid));
+}
+
+// Whether the lock has gone on to a daemon that the command has left behind: then its keeper is there, AT in the mark, and the record of the
+// machine's lock names the daemon.
+static bool is_of_daemon(const struct launch *launch, const char *at, const char *end)
+{
+	struct instance keeper;
+
+	return parse_instance(&at, end, &keeper) && is_above(&keeper) && descent_by_record(launch->lock_path);
+}
+
 // Environments are replayed: the mark counts while its process lives and is this one or an ancestor. As long as that is there it has the lock.
-static enum outer find_outer(const char *mark)
+static enum outer find_outer(const struct launch *launch, const char *mark)
 {
 	const char *at = mark, *end = mark + strlen(mark);
 	char asked_for[CLUSTERMARK_MAX];
-	uint64_t pid, start;
+	struct instance command;
+	bool same;
 
-	if (!text_parse_number(&at, end, &pid) || *at++ != '.' || !text_parse_number(&at, end, &start) || pid > INT32_MAX ||
-	    !process_is_instance((pid_t)pid, start) || ((pid_t)pid != getpid() && !descent_from((pid_t)pid)))
+	if (!parse_instance(&at, end, &command))
 		return OUTER_NONE;
-	clustermark_begin(environ, (pid_t)pid, start, asked_for);
-	return text_begins(mark, asked_for) ? OUTER_SAME : OUTER_OTHER;
+	clustermark_begin(environ, command.pid, command.start, asked_for);
+	same = text_begins(mark, asked_for);
+	if (is_above(&command) || (same && is_of_daemon(launch, mark + strlen(asked_for), end)))
+		return same ? OUTER_SAME : OUTER_OTHER;
+	return OUTER_NONE;
 }
 
 // Whether the lock that is asked for is an outer one. Then the command gets its fence.
 static bool pass_by(struct launch *launch)
 {
 	const char *mark = config_get(environ, CONFIG_PREFIX "CLUSTER_INSTANCE");
-	enum outer outer = mark ? find_outer(mark) : OUTER_NONE;
+	enum outer outer = mark ? find_outer(launch, mark) : OUTER_NONE;
 
 	if (outer == OUTER_SAME) {
 		launch_set(launch, &(struct setting){ CONFIG_PREFIX "FENCE", strrchr(mark, '.') + 1 }, 1);

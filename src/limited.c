@@ -4,6 +4,7 @@
 #include "watch.h"
 
 #include <errno.h>
+#include <link.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -14,7 +15,7 @@
 #include <unistd.h>
 
 #define NANOSECONDS 1000000000u
-// What the core and libc need at most; a program with much thread-local storage needs more, and gets libc's default.
+// What the core and libc need at most.
 #define STACK_SIZE 262144
 
 // Of the model that needs no allocation at the first use, and there is room for so little in a program that loads the library later.
@@ -60,6 +61,24 @@ static bool is_given_up(void)
 	return own && atomic_load(&own->given_up);
 }
 
+// Libc takes a thread's thread-local storage out of its stack.
+static size_t thread_storage;
+
+static int add_storage(struct dl_phdr_info *object, size_t size, void *total)
+{
+	(void)size;
+	for (int i = 0; i < object->dlpi_phnum; i++)
+		if (object->dlpi_phdr[i].p_type == PT_TLS)
+			*(size_t *)total += object->dlpi_phdr[i].p_memsz + object->dlpi_phdr[i].p_align;
+	return 0;
+}
+
+// What is loaded later gets no room in the stack but what libc has reserved.
+__attribute__((constructor)) static void measure_storage(void)
+{
+	(void)dl_iterate_phdr(add_storage, &thread_storage);
+}
+
 int limited_start(pthread_t *thread, void *(*run)(void *), void *context)
 {
 	pthread_attr_t attributes;
@@ -70,7 +89,7 @@ int limited_start(pthread_t *thread, void *(*run)(void *), void *context)
 		return error;
 	sigfillset(&all);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	(void)pthread_attr_setstacksize(&attributes, STACK_SIZE);
+	(void)pthread_attr_setstacksize(&attributes, STACK_SIZE + thread_storage);
 	error = pthread_create(thread, &attributes, run, context);
 	if (error == EINVAL)
 		error = pthread_create(thread, NULL, run, context);

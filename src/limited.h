@@ -3,7 +3,10 @@
 //
 // A call that may block runs in a short-lived thread, all signals blocked. The thread that wants it sleeps on a semaphore. When the time
 // is over, the short-lived thread is cancelled within the system call, and joined: pthread_cancel(3) uses a signal of libc's own that
-// programs cannot have. So the program's signals, their dispositions, masks and timers have no part in it.
+// programs cannot have. So the program's signals, their dispositions, masks and timers have no part in it. It needs libgcc_s, which libc would
+// load at that moment; linked, it cannot be missing then. There is no way without: nothing but a signal that is handled takes one thread
+// out of flock(2). Left there, it would get the lock later, before others that wait. A child process in its place could be killed, but its
+// PID in /proc/locks would be nobody's, and it would live on when the program is killed. Polling loses the kernel's order.
 //
 // limited.c defines hidden functions in the place of libc's. The core calls them by libc's names:
 //   flock, write    end with EINTR at the deadline of watch_arm(), which it defines, too

@@ -2,8 +2,10 @@
 #include "localhold.h"
 
 #include "config.h"
+#include "descriptor.h"
 #include "hold.h"
 #include "offspring.h"
+#include "pause.h"
 #include "record.h"
 #include "survey.h"
 #include "text.h"
@@ -12,8 +14,13 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+// A contender has the flock for an instant.
+#define TRIES 50
+#define TRY_AGAIN_US 1000
 
 bool localhold_resume(struct localhold *hold)
 {
@@ -68,6 +75,39 @@ int localhold_take_over(struct localhold *hold)
 	mark_write(&hold->mark, instance);
 	(void)snprintf(pid, sizeof(pid), "%ld", (long)self.pid);
 	return setenv(CONFIG_PREFIX "INSTANCE", instance, 1) == -1 || setenv(CONFIG_PREFIX "PID", pid, 1) == -1 ? -1 : 0;
+}
+
+// Whether FD has got the flock. It is let go first: who waits for it is to find this process by it, not the keeper, which has taken it.
+static bool move_flock(struct localhold *hold, int fd)
+{
+	hold_end(&hold->lock);
+	for (int tries = 0; tries < TRIES; tries++) {
+		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+			return true;
+		pause_us(TRY_AGAIN_US);
+	}
+	return false;
+}
+
+void localhold_hand_over(struct localhold *hold)
+{
+	struct stat status;
+	char instance[MARK_MAX];
+	int fd = hold->mark.lock.number < 0 ? record_open(hold->lock.path, O_RDONLY, &status) : -1;
+	int copy = fd == -1 ? -1 : descriptor_copy_high(fd, true);
+
+	if (fd != -1)
+		(void)close(fd);
+	if (copy == -1)
+		return;
+	if (status.st_dev != hold->lock.device || status.st_ino != hold->lock.inode || !move_flock(hold, copy)) {
+		(void)close(copy);
+		return;
+	}
+	(void)fcntl(copy, F_SETOWN, hold->lock.self.pid);
+	hold->mark.lock = (struct mark_descriptor){ copy, hold->lock.layered ? MARK_LAYERED : 0, status.st_dev, status.st_ino };
+	mark_write(&hold->mark, instance);
+	(void)setenv(CONFIG_PREFIX "INSTANCE", instance, 1);
 }
 
 void localhold_part(struct localhold *hold, bool all)

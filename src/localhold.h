@@ -19,6 +19,11 @@ bool localhold_resume(struct localhold *hold);
 // In a forked child: makes the lock its own, in the lock file and in the environment. Returns 0, or -1 and errno.
 int localhold_take_over(struct localhold *hold);
 
+// In that child, when nobody else has its flock any more and exec follows: lets what is exec'd inherit a descriptor that has the flock. Without one
+// a command that loads no library would lose the lock when its first process ends. Where somebody else has the flock for an instant longer than
+// it should, the record alone keeps the lock, as ever between exec and the library.
+void localhold_hand_over(struct localhold *hold);
+
 // In the parent, then: it has no part in the lock any more; in a tree it keeps its descriptor as all others do, but for ALL.
 void localhold_part(struct localhold *hold, bool all);
 

@@ -202,3 +202,18 @@ bool lockdir_make(const char *lock_path)
 	errno = error;
 	return made;
 }
+
+const char *lockdir_find_fault(const char *lock_path)
+{
+	char *directory = scratch_get();
+	const char *why = "there is no memory to look at its directory";
+
+	if (directory) {
+		struct text path = text_in(directory, PATH_MAX);
+
+		text_bytes(&path, lock_path, (size_t)(text_basename(lock_path) - 1 - lock_path));
+		why = find_fault(directory);
+	}
+	scratch_free(directory);
+	return why;
+}

@@ -33,4 +33,9 @@ int lockdir_find(const char *wanted, char *const *environment, struct text *path
 // false and errno.
 bool lockdir_make(const char *lock_path);
 
+// Why the directory of the lock file LOCK_PATH, which may be missing, is not this user's own, a clause; NULL: it is. Only asked when a file at
+// that path is open, and before it is looked whether that still is there, it says that the file is in this user's directory: while it was missing
+// anybody could make another one.
+const char *lockdir_find_fault(const char *lock_path);
+
 #endif

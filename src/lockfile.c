@@ -5,6 +5,7 @@
 #include "hold.h"
 #include "holder.h"
 #include "keepers.h"
+#include "lockdir.h"
 #include "openers.h"
 #include "pause.h"
 #include "pinned.h"
@@ -161,7 +162,16 @@ static enum claim_result attempt(struct lockfile *lock, uint64_t deadline, ino_t
 		return errno == EWOULDBLOCK || errno == EINTR ? CLAIM_BUSY : CLAIM_FAILED;
 	}
 	claim_move_up(claim);
+	if (lock->own_directory && (claim->why = lockdir_find_fault(lock->path)) != NULL) {
+		claim_close(claim);
+		return CLAIM_FAILED;
+	}
 	result = claim_judge(lock->path, &lock->self, unclaimed, &lock->budget, claim);
+	// Another thread has the lock whose flock is gone: where no mapping keeps that, with the program's descriptors.
+	if (deadline && result == CLAIM_OWN && lock->rivals) {
+		claim->holder = lock->self.pid;
+		result = CLAIM_HELD;
+	}
 	if (deadline && result == CLAIM_HELD)
 		result = keep_turn(lock, deadline, unclaimed, claim);
 	else

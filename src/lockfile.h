@@ -23,7 +23,8 @@ struct lockfile {
 					// take the lock takes it up or closes it; 0: none
 	bool goes_on;			// the lock is the program's: at its end a new copy of that program gets it
 	bool threads;			// other threads may be at work: nothing of the whole process may be changed
-	bool rivals;			// other threads of this process wait for the lock: a record of this process may be theirs
+	bool rivals;			// other threads of this process have the lock or wait for it: a record of this process may be theirs
+	bool own_directory;		// the file is in this user's own directory, LOCKDIR_OWN: it is taken in no other one
 	bool unmapped;			// the descriptor alone is to keep the lock, whatever the file system: the caller passes it on
 
 	// Set when the lock is taken or adopted.
@@ -83,7 +84,7 @@ void lockfile_map_record(struct lockfile *lock);
 // Whether LOCK is this process' own: it took the lock; or it was forked from the one that did, and the record names no other living
 // process. Such a process gets the lock for its own: from now on LOCK and, if that can be written, the record say so. False: *HOLDER is
 // whose it is, 0 if that is not known. One that has left the session of the process that took the lock is a daemon, most likely: that
-// process is given the time to end.
+// process is given the time to end, once.
 bool lockfile_is_own(struct lockfile *lock, pid_t *holder);
 
 // Gives the lock back while the process goes on: deletes the file, or leaves it to those who wait for it. In a process whose own it is not

@@ -97,6 +97,13 @@ await_word() {
 	done
 }
 
+@test "a child in a session of its own whose parent goes on waits once for its parent's end, not at each call" {
+	command -v strace >/dev/null || skip "needs strace"
+	strace -f -qq -e signal=none -e trace=ppoll -o "$BATS_TEST_TMPDIR/trace" "$SHARE" session n >"$BATS_TEST_TMPDIR/out" 3>&-
+	grep -q '^ready ' "$BATS_TEST_TMPDIR/out"
+	[[ $(grep -c 'ppoll(.*Timeout' "$BATS_TEST_TMPDIR/trace") -eq 1 ]] || { cat "$BATS_TEST_TMPDIR/trace"; false; }
+}
+
 @test "a scope that is left in the daemon frees the name" {
 	local how
 	for how in daemon exit kill; do

@@ -46,6 +46,51 @@ start_waiting() {
 	[[ $output == "ready "* ]]
 }
 
+@test "a thread that has the pthread_t of the one that took the lock, and that has ended, waits like any other" {
+	run -0 "$THREADS" succeed n
+	[[ $output == "ready "* ]]
+}
+
+@test "in a program with much thread-local storage a wait has stack enough" {
+	start_holder EXCLUSIVELOCK_NAME=n "$HELPERS/hold"
+	run -0 "$HELPERS/apistorage" shortly n
+	[[ $output == "ready "* ]]
+}
+
+@test "a program that has no lock ends under a seccomp filter that kills, its output written" {
+	[[ ! ${TSAN_OPTIONS-} ]] || skip "ThreadSanitizer makes system calls of its own"
+	run -0 "$THREADS" confined n
+	[[ $output == "ready "* ]]
+}
+
+@test "another user's process cannot disturb a wait at the moment when it ends" {
+	command -v strace >/dev/null || skip "needs strace"
+	start_holder EXCLUSIVELOCK_NAME=n "$HELPERS/hold"
+	# Whatever has a name that the kernel chose gets more datagrams than its queue takes.
+	/usr/bin/python3 -c 'import re, socket, sys
+sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+sender.setblocking(False)
+print("ready", flush=True)
+while True:
+    for name in re.findall("@([0-9a-f]{5})$", open("/proc/net/unix").read(), re.M):
+        try:
+            for _ in range(1000):
+                sender.sendto(b"x", b"\0" + name.encode())
+        except OSError:
+            pass' >"$BATS_TEST_TMPDIR/flood" 3>&- &
+	ENDLATER+=("$!")
+	poll grep -q ready "$BATS_TEST_TMPDIR/flood"
+	: >"$BATS_TEST_TMPDIR/out"
+	strace -f -qq -o "$BATS_TEST_TMPDIR/trace" -e trace=sendmsg,flock -e inject=sendmsg:delay_enter=300000 "$THREADS" once n \
+		>"$BATS_TEST_TMPDIR/out" 3>&- &
+	WAITER=$!
+	ENDLATER+=("$WAITER")
+	poll grep -q 'flock([0-9]*, LOCK_EX *\($\|<unf\)' "$BATS_TEST_TMPDIR/trace"
+	kill "$HOLDER"
+	wait "$WAITER"
+	grep -q '^ready ' "$BATS_TEST_TMPDIR/out"
+}
+
 @test "a signal handler interrupts a wait if it was installed without SA_RESTART, with a limit and without" {
 	[[ ! ${TSAN_OPTIONS-} ]] || skip "ThreadSanitizer runs no handler during a system call that it does not know"
 	start_holder EXCLUSIVELOCK_NAME=n "$HELPERS/hold"
@@ -134,6 +179,15 @@ has_threads() {
 		kill $waiter; wait $waiter; kill -KILL $holder
 		"$1" again n && echo free' "${THREADS%threads}" "$BATS_TEST_TMPDIR" "$(lock_file n)" 3>&-
 	[[ ${lines[*]} == "refused EAGAIN status 3 flock: 1 free" ]] || { echo "$output"; false; }
+}
+
+@test "on an overlay file system a thread that waits is kept out when the program has closed all descriptors" {
+	local layered='mount -t tmpfs none /mnt; mkdir /mnt/lower /mnt/upper /mnt/work
+		mount -t overlay -o lowerdir=/mnt/lower,upperdir=/mnt/upper,workdir=/mnt/work none "$EXCLUSIVELOCK_DIR"'
+	needs_mount_namespace
+	in_mount_namespace "$layered" 2>/dev/null || skip "no overlay file system here"
+	run -0 in_mount_namespace "$layered"'; "$1" lose n' "$THREADS" 3>&-
+	[[ $output == "ready "* ]]
 }
 
 @test "where no thread can be started, a wait for a lock that somebody holds is refused with EAGAIN" {

@@ -245,6 +245,39 @@ print(signal.Signals(-subprocess.run(sys.argv[1:]).returncode).name)' "$LAUNCH" 
 	[[ -z $(ls -A web1) ]]
 }
 
+@test "so does a daemon that loads no library, by the descriptor; with --close nobody inherits that" {
+	mkfifo "$BATS_TEST_TMPDIR/gate"
+	# shellcheck disable=SC2016 # Perl's
+	hold_on web1 --no-preload perl -e 'use POSIX; $| = 1; print "ready $$\n"; exit 0 if fork; setsid; exit 0 if fork; open G, "<", @ARGV; <G>' \
+		"$BATS_TEST_TMPDIR/gate"
+	poll process_has_ended "$COMMAND"
+	lease_passes
+	run -1 on web1 true
+	assert_held_by web1
+	echo go >"$BATS_TEST_TMPDIR/gate"
+	ends_with 0 "$KEEPER"
+	queue_is 0
+	run -0 on web1 --no-preload ls -l /proc/self/fd
+	[[ $output == *"web1/py_exclusivelock_$NAME.lock"* ]]
+	run -0 on web1 --no-preload --close ls -l /proc/self/fd
+	[[ $output != *"web1/py_exclusivelock_$NAME.lock"* ]]
+}
+
+@test "a lock around it keeps flock(1) out, too, until the launcher has ended" {
+	local outer=$BATS_TEST_TMPDIR/web1/py_exclusivelock_outer.lock
+	mkdir -p "${outer%/*}"
+	(EXCLUSIVELOCK_DIR=${outer%/*} exec "$LAUNCH" -n outer "$LAUNCH" --cluster="$ETCDCTL_ENDPOINTS" -n "$NAME" "$HELPERS/hold") \
+		>"$BATS_TEST_TMPDIR/out" 3>&- &
+	KEEPER=$!
+	ENDLATER+=("$KEEPER")
+	poll grep -q ^ready "$BATS_TEST_TMPDIR/out"
+	run -1 flock -n "$outer" true
+	read -r _ COMMAND _ <"$BATS_TEST_TMPDIR/out"
+	kill -TERM "$COMMAND"
+	wait "$KEEPER" || :
+	flock -n "$outer" true
+}
+
 @test "a background child that was there before the launcher is none of the command's" {
 	(exec env EXCLUSIVELOCK_CLUSTER_HOST=web1 sh -c 'sleep 1000 & echo $! >stranger
 		exec "$0" --cluster="$1" -n "$2" -s tree sh -c "echo ready \$\$; read -r line <gate"' "$LAUNCH" "$ETCDCTL_ENDPOINTS" "$NAME") >web1.out 2>&1 3>&- &

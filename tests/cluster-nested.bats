@@ -143,3 +143,33 @@ inside() {
 	poll queue_is 0
 	((late > fence))
 }
+
+@test "in scope tree a descendant passes by although the command itself has ended" {
+	mkfifo gate
+	hold_on web1 -s tree sh -c 'echo "ready $$ $EXCLUSIVELOCK_FENCE"; setsid sh -c "read -r line <gate; \"\$@\"; exit \$?" sh "$@" >late 2>&1 &' sh \
+		"$LAUNCH" --cluster="$ETCDCTL_ENDPOINTS" -n "$NAME" printenv EXCLUSIVELOCK_FENCE
+	poll process_has_ended "$COMMAND"
+	assert_held_by web1
+	echo go >gate
+	ends_with 0 "$KEEPER"
+	[[ $(<late) == "$(cut -d' ' -f3 web1.out)" ]]
+	queue_is 0
+}
+
+@test "a daemon to which the command has left the lock passes by as well; what else that has left behind does not" {
+	mkfifo gate1 gate2
+	# shellcheck disable=SC2016 # Perl's and the shell's
+	hold_on web1 perl -e 'use POSIX; $| = 1; print "ready $$ $ENV{EXCLUSIVELOCK_FENCE}\n";
+		if (!fork) { exec "sh", "-c", "read -r line <gate1; \"\$@\" >late1 2>&1; echo \$? >>late1", "sh", @ARGV }
+		exit 0 if fork;
+		setsid; open G, "<gate2"; <G>; exit system("sh", "-c", "\"\$@\" >late2 2>&1", "sh", @ARGV) >> 8' \
+		"$LAUNCH" --cluster="$ETCDCTL_ENDPOINTS" -n "$NAME" printenv EXCLUSIVELOCK_FENCE
+	poll process_has_ended "$COMMAND"
+	echo go >gate1
+	poll grep -qs '^[0-9]*$' late1
+	[[ $(<late1) == *"is already running"*1 ]]
+	echo go >gate2
+	ends_with 0 "$KEEPER"
+	[[ $(<late2) == "$(cut -d' ' -f3 web1.out)" ]]
+	queue_is 0
+}

@@ -35,6 +35,35 @@ storm() {
 	printf '# %s\n' "${lines[-1]}" >&3
 }
 
+@test "the storm goes on beside a process whose name is in no encoding, and when a member falls silent in the middle of an answer" {
+	local name=$'\xff' pid
+	cp /bin/sleep "$BATS_TEST_TMPDIR/$name"
+	"$BATS_TEST_TMPDIR/$name" 1000 3>&- &
+	pid=$!
+	poll process_is_named "$pid" "$name"
+	run /usr/bin/python3 -c 'import os, socket, sys, threading
+sys.path.insert(0, sys.argv[1])
+import members, processes
+assert processes.family_of(os.getppid())[0] == os.getppid()
+listener = socket.create_server(("127.0.0.1", 0))
+def serve():
+    while True:
+        client = listener.accept()[0]
+        client.recv(4096)
+        client.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
+        client.close()
+threading.Thread(target=serve, daemon=True).start()
+silent = members.Members("/nowhere")
+silent.folders, silent.clients = ["/nowhere"], ["http://127.0.0.1:%d" % listener.getsockname()[1]]
+assert silent.revisions("storm/") is None
+assert not silent.are_healthy()
+assert silent.leader() == 0' "$SOURCE/tests/cluster"
+	kill "$pid"
+	((status == 0))
+}
+
+process_is_named() { [[ $(<"/proc/$1/comm") == "$2" ]]; }
+
 @test "the storm sees that two run at once where etcdctl's process is killed" {
 	# Which of the launchers is killed is chance: the storm goes on until it was one that held.
 	for _ in {1..8}; do

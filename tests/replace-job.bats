@@ -251,6 +251,7 @@ signal.pause()'
 
 @test "with --older-than a holder that has run that long is replaced" {
 	launch_job "$HELPERS/hold"
+	# shellcheck disable=SC2317 # poll calls it
 	is_old() { (($(ps -o etimes= -p "$HOLDER") >= 1)); }
 	poll is_old
 	run -0 "$LAUNCH" --replace --older-than 0.5s -n n echo in
@@ -262,6 +263,7 @@ signal.pause()'
 	"$LAUNCH" --wait -n n "$HELPERS/hold" >"$BATS_TEST_TMPDIR/waiter" 3>&- &
 	WAITER=$!
 	ENDLATER+=("$WAITER")
+	# shellcheck disable=SC2317 # poll calls it
 	is_old() { (($(ps -o etimes= -p "$WAITER") >= 3)); }
 	poll is_old
 	kill "$HOLDER"
@@ -284,7 +286,7 @@ signal.pause()'
 is_waiting() { grep -qE -- "-> FLOCK +ADVISORY +WRITE $1 " /proc/locks; }
 has_flock() { grep -qE -- ": FLOCK +ADVISORY +WRITE $1 " /proc/locks; }
 is_stopped() { grep -q '^State:.T' "/proc/$1/status"; }
-has_ended_children() { [[ -z $(ps -o stat= --ppid "$1" | grep -v '^Z') ]]; }
+has_ended_children() { ! pgrep -r R,S,D,T,t,I -P "$1" >/dev/null; }
 
 @test "a start that was in line before the one that replaces gets the lock, and is not ended: it is not of the job" {
 	COUNT=2

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Programs that give up their system calls, and programs that start with some of them taken away.
 
-# shellcheck disable=SC2030,SC2031 # every test is a subshell
+# shellcheck disable=SC2016,SC2030,SC2031 # every test is a subshell; $ is for the shell inside
 load test_helper
 
 setup() {
@@ -106,6 +106,21 @@ is_confined() { grep -qs '^Seccomp:.2' "/proc/$1/status"; }
 	file_is_there ran
 }
 
+@test "a descendant ends with its own status after the holder where kill() is deadly" {
+	local holder
+	mkfifo go
+	env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME=sandbox sh -c '"$@" & wait' sh "$HELPERS/filtered" kill kill \
+		sh -c 'env LD_PRELOAD="$0" sh -c "echo in >in; read -r line <go; exit 7"; echo $? >ended' "$SHIM" 3>&- &
+	holder=$!
+	ENDLATER+=("$holder")
+	poll file_has_content in
+	kill -KILL "$holder"
+	wait "$holder" || :
+	echo >go
+	poll file_has_content ended
+	[[ $(<ended) -eq 7 ]]
+}
+
 @test "a child of a program without the library closes the descriptor where flock() is refused or deadly" {
 	local answer
 	for answer in eperm kill; do
@@ -113,4 +128,11 @@ is_confined() { grep -qs '^Seccomp:.2' "/proc/$1/status"; }
 			env LD_PRELOAD="$SHIM" "$HELPERS/steps" list
 		[[ $output == "" ]]
 	done
+}
+
+@test "a descendant in a tree ends with its own status where kcmp() is deadly" {
+	run -42 env LD_PRELOAD="$SHIM" EXCLUSIVELOCK_NAME=sandbox EXCLUSIVELOCK_SCOPE=tree sh -c '"$@"; exit 42' sh "$HELPERS/filtered" kill kcmp \
+		sh -c 'touch ran; echo "touch ended with $?"'
+	[[ $output == "touch ended with 0" ]]
+	file_is_there ran
 }

@@ -5,7 +5,7 @@ import random
 import signal
 import time
 
-from processes import family_of, lives, send
+from processes import family_of, send, victim_lives
 
 # Polls, each a hundredth of a second: for what has to be over at once, on a machine that has other things to do.
 AT_ONCE = 300
@@ -30,7 +30,7 @@ def one_that_is_in(storm, suitable=lambda holder: True):
 
 def is_to_be_gone(storm, holder, why):
     for _ in range(AT_ONCE):
-        if not lives(holder.pid):
+        if not victim_lives(holder.pid):
             return
         time.sleep(0.01)
     storm.fail(f"the command {holder.pid} outlived {why}")
@@ -231,7 +231,7 @@ def old_leader_resumed(storm):
     storm.proxy.tell("*", "pass")
     yield from storm.members_are_back()
     # Its lease may have been renewed since. What is looked for is in storm.py's Watchman.
-    if holder:
+    if holder and victim_lives(holder.pid):
         send(holder.pid, signal.SIGUSR1)
 
 

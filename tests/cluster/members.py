@@ -2,12 +2,18 @@
 """The members of a cluster that etcd.bash has started."""
 import base64
 import glob
+import http.client
 import json
 import os
 import signal
 import subprocess
-import time
+import sys
 import urllib.request
+
+import processes
+
+# What asking a member may raise that is killed or stopped meanwhile: in the middle of its answer, too.
+SILENT = OSError, ValueError, http.client.HTTPException
 
 
 class Members:
@@ -23,15 +29,11 @@ class Members:
         return int(open(self.folders[member] + "/pid").read())
 
     def signal(self, member, number):
-        try:
-            os.kill(self.pid(member), number)
-        except ProcessLookupError:
-            pass
+        processes.send(self.pid(member), number)
 
     def kill(self, member):
         self.signal(member, signal.SIGKILL)
-        while os.path.exists(f"/proc/{self.pid(member)}") and "Z" not in open(f"/proc/{self.pid(member)}/stat").read().split()[2]:
-            time.sleep(0.01)
+        processes.await_end(self.pid(member))
 
     def has_disks(self):
         """Whether all keep their data on disks of their own (disk.bash)."""
@@ -66,14 +68,19 @@ class Members:
             try:
                 answer = self.ask(member, "/v3/kv/range", {"key": coded[0], "range_end": coded[1], "keys_only": True})
                 return {int(entry["create_revision"]) for entry in answer.get("kvs", [])}
-            except (OSError, ValueError):
+            except SILENT:
                 continue
         return None
+
+    def print_logs(self):
+        for folder in self.folders:
+            with open(folder + "/log", errors="replace") as log:
+                sys.stderr.writelines([folder + ":\n", *log.readlines()[-20:]])
 
     def are_healthy(self):
         try:
             return all("true" in self.get(member, "/health") for member in self)
-        except OSError:
+        except SILENT:
             return False
 
     def get(self, member, path):
@@ -84,7 +91,7 @@ class Members:
         for member in self:
             try:
                 answer = self.ask(member, "/v3/maintenance/status", {})
-            except (OSError, ValueError):
+            except SILENT:
                 continue
             if answer.get("leader") == answer["header"]["member_id"]:
                 return member

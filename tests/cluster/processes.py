@@ -1,26 +1,28 @@
 # SPDX-License-Identifier: MIT
-"""Processes that may end at any time."""
+"""Processes that may end at any time. Their numbers are soon others'."""
 import os
+import select
 
 
 def fields_of(pid):
-    """State and parent; None: there is no such process."""
+    """Name, state and parent; None: there is no such process. The name is in bytes: a stranger's may be in no encoding."""
     try:
-        with open(f"/proc/{pid}/stat") as stat:
-            state, parent = stat.read().rsplit(")", 1)[1].split()[:2]
+        with open(f"/proc/{pid}/stat", "rb") as stat:
+            before, after = stat.read().rsplit(b")", 1)
     except OSError:
         return None
-    return state, int(parent)
+    state, parent = after.split()[:2]
+    return before.split(b"(", 1)[1], state, int(parent)
 
 
 def parent_of(pid):
     fields = fields_of(pid)
-    return fields[1] if fields else 0
+    return fields[2] if fields else 0
 
 
-def lives(pid):
+def victim_lives(pid):
     fields = fields_of(pid)
-    return fields is not None and fields[0] not in "ZX"
+    return fields is not None and fields[0] == b"cluster-victim" and fields[1] not in b"ZX"
 
 
 def family_of(pid):
@@ -37,3 +39,13 @@ def send(pid, number):
         os.kill(pid, number)
     except ProcessLookupError:
         pass
+
+
+def await_end(pid):
+    """With all its threads: until the last one has ended it has its ports."""
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    select.select([handle], [], [])
+    os.close(handle)

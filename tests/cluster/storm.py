@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 
 import disturbances
 import processes
@@ -23,6 +24,8 @@ from proxy import Proxy
 
 HOSTS = 5
 TICK = 0.02
+# Etcdctl's lease; and how long one may wait and run before it counts as hung.
+PEER_TTL, PEER_TIME = 10, 40
 REFUSED, WITHDRAWN, LOST, ERROR = 77, 79, 123, 125
 
 Holder = collections.namedtuple("Holder", "host pid parent keeper fence children is_long")
@@ -36,17 +39,23 @@ class Watchman(threading.Thread):
 
     def __init__(self, storm):
         super().__init__(daemon=True)
-        self.storm, self.looks, self.beyond, self.ends = storm, 0, {}, False
+        self.storm, self.looks, self.beyond, self.ends, self.broken = storm, 0, {}, False, None
 
     def who(self):
         try:
             with open(self.storm.folder + "/oracle") as oracle:
                 _, pid, _, fence, _, _ = oracle.read().split()
-                return (pid, fence) if fence != "0" and processes.lives(int(pid)) else None
+                return (pid, fence) if fence != "0" and processes.victim_lives(int(pid)) else None
         except (OSError, ValueError):
             return None
 
     def run(self):
+        try:
+            self.look()
+        except Exception:
+            self.broken = traceback.format_exc()
+
+    def look(self):
         while not self.ends:
             before = self.who()
             revisions = before and self.storm.members.revisions("storm/")
@@ -97,7 +106,7 @@ class Storm:
             return None
         # The keeper is the command's parent, or the parent of that.
         keeper = int(parent) if self.is_running(int(parent)) else processes.parent_of(int(parent))
-        if host not in self.proxy.hosts or not processes.lives(int(pid)) or not self.is_running(keeper):
+        if host not in self.proxy.hosts or not processes.victim_lives(int(pid)) or not self.is_running(keeper):
             return None
         return Holder(host, int(pid), int(parent), keeper, int(fence), children == "1", int(life) == self.long_ms)
 
@@ -112,7 +121,7 @@ class Storm:
         victim = [self.victim, self.folder, str(random.getrandbits(31)), str(life), *words]
         environment = dict(os.environ, EXCLUSIVELOCK_EXIT_CODE=str(REFUSED), EXCLUSIVELOCK_QUIET="1")
         if host is None:
-            command = ["etcdctl", "lock", "--ttl", "10", "storm", *victim]
+            command = ["etcdctl", "lock", "--ttl", str(PEER_TTL), "storm", *victim]
         else:
             environment.update(
                 EXCLUSIVELOCK_DIR=f"{self.folder}/{host}",
@@ -174,13 +183,23 @@ class Storm:
     def without_peers(self):
         """Until none of etcdctl's is there: cut off from the members it would leave its key behind for a lease of its own."""
         self.peers_allowed = False
+        end = time.monotonic() + PEER_TIME
         while self.peers():
+            if time.monotonic() > end:
+                print("storm: an etcdctl hangs", file=sys.stderr)
+                for process in self.peers():
+                    process.kill()
+                # What it leaves behind.
+                yield PEER_TTL + self.ttl
             yield TICK
 
     def members_are_back(self):
         end = time.monotonic() + 30
         while not self.members.are_healthy() and time.monotonic() < end:
             yield 5 * TICK
+        if not self.members.are_healthy():
+            self.fail("the members do not come back")
+            self.members.print_logs()
         self.peers_allowed = True
 
     def disturb(self, disturbance):
@@ -227,6 +246,8 @@ class Storm:
             process.send_signal(signal.SIGKILL)
         self.watchman.ends = True
         self.watchman.join()
+        if self.watchman.broken:
+            self.fail(self.watchman.broken)
         self.proxy.end()
 
     def report(self):

@@ -368,6 +368,25 @@ static void cancel_others(char *name)
 	end_with_word("ready");
 }
 
+// In a session of its own, a child whose parent goes on asks again and again.
+static void ask_in_session(const char *name)
+{
+	exclusivelock *lock = exclusivelock_try(name);
+	pid_t child = fork();
+
+	if (child == 0) {
+		setsid();
+		for (int i = 0; i < 10; i++)
+			if (exclusivelock_holder(name) != getppid())
+				fail("holder");
+		if (exclusivelock_release(lock) != 0)
+			fail("release");
+		_exit(0);
+	}
+	if (waitpid(child, NULL, 0) == child)
+		say("ready");
+}
+
 int main(int argc, char **argv)
 {
 	const char *what = argc > 2 ? argv[1] : "", *how = argc > 3 ? argv[3] : "";
@@ -387,6 +406,8 @@ int main(int argc, char **argv)
 		keep_in_child(name);
 	else if (strcmp(what, "wait-in-child") == 0)
 		wait_in_child(name);
+	else if (strcmp(what, "session") == 0)
+		ask_in_session(name);
 	else if (strcmp(what, "own") == 0)
 		know_own(name, how);
 	else if (strcmp(what, "scope") == 0)

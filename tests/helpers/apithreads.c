@@ -5,21 +5,30 @@
 #include <errno.h>
 #include <exclusivelock.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <math.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 enum { QUEUE = 3, SIGNALS = 5, WAITING_THREADS = 3 };
+
+#ifdef STORAGE
+// Libc takes that out of each thread's stack.
+__attribute__((used)) static __thread char storage[STORAGE] = "x";
+#endif
 
 static int say(const char *word)
 {
@@ -93,6 +102,12 @@ static void *take_turn(void *name)
 	return NULL;
 }
 
+static void *wait_shortly(void *name)
+{
+	last_error = exclusivelock_wait(name, 0.3) ? 0 : errno;
+	return NULL;
+}
+
 static void *wait_once(void *name)
 {
 	exclusivelock *lock = exclusivelock_wait(name, 60);
@@ -150,6 +165,66 @@ static int own(char *name)
 	exclusivelock_forever(lock);
 	pthread_join(start(wait_once, name), NULL);
 	return last_error == EALREADY ? say("ready") : fail("wait for ever");
+}
+
+static void *take_once(void *context)
+{
+	exclusivelock **lock = context;
+
+	*lock = exclusivelock_try("n");
+	return NULL;
+}
+
+// The thread that took the lock has ended. Libc gives its pthread_t to the next one.
+static int succeed(char *name)
+{
+	exclusivelock *lock;
+	pthread_t first = start(take_once, &lock), second;
+
+	pthread_join(first, NULL);
+	second = start(wait_once, name);
+	if (first != second)
+		return fail("another pthread_t");
+	while (last_error == 0 && count_queued() == 0)
+		sched_yield();
+	exclusivelock_release(lock);
+	pthread_join(second, NULL);
+	return last_error == 0 ? say("ready") : fail("wait");
+}
+
+// The program closes all descriptors, and the flock may be gone. The lock is not.
+static int lose_descriptors(char *name)
+{
+	exclusivelock *lock = exclusivelock_try(name);
+
+	for (int fd = 3; fd < 1024; fd++)
+		close(fd);
+	pthread_join(start(wait_shortly, name), NULL);
+	if (!lock || last_error != ETIMEDOUT)
+		return fail("wait");
+	exclusivelock_release(lock);
+	pthread_join(start(wait_once, name), NULL);
+	return last_error == 0 ? say("ready") : fail("wait after the release");
+}
+
+// Says "ready" at the very end, after all exit handlers, under a filter that kills.
+static int end_confined(void)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_write, 1, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_exit_group, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+	};
+	const struct sock_fprog program = { sizeof(filter) / sizeof(*filter), filter };
+	static char buffer[64];
+
+	setvbuf(stdout, buffer, _IOFBF, sizeof(buffer));
+	printf("ready %ld", (long)getpid());
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+		return fail("seccomp");
+	return 0;
 }
 
 static _Atomic int handled;
@@ -210,12 +285,6 @@ static int interrupt(char *name)
 		pthread_join(sender, NULL);
 	}
 	return say("ready");
-}
-
-static void *wait_shortly(void *name)
-{
-	last_error = exclusivelock_wait(name, 0.3) ? 0 : errno;
-	return NULL;
 }
 
 static bool is_handled(int signal)
@@ -386,6 +455,20 @@ int main(int argc, char **argv)
 		return others(name, true);
 	if (strcmp(what, "own") == 0)
 		return own(name);
+	if (strcmp(what, "succeed") == 0)
+		return succeed(name);
+	if (strcmp(what, "lose") == 0)
+		return lose_descriptors(name);
+	if (strcmp(what, "confined") == 0)
+		return end_confined();
+	if (strcmp(what, "once") == 0) {
+		wait_once(name);
+		return last_error == 0 ? say("ready") : fail("wait");
+	}
+	if (strcmp(what, "shortly") == 0) {
+		wait_shortly(name);
+		return last_error == ETIMEDOUT ? say("ready") : fail("wait");
+	}
 	if (strcmp(what, "interrupt") == 0)
 		return interrupt(name);
 	if (strcmp(what, "signals") == 0)

@@ -9,7 +9,7 @@
 static long number(const char *name)
 {
 	static const struct { const char *name; long number; } calls[] = {
-		{ "flock", SYS_flock }, { "socket", SYS_socket }, { "fcntl", SYS_fcntl }, { "kill", SYS_kill },
+		{ "flock", SYS_flock }, { "socket", SYS_socket }, { "fcntl", SYS_fcntl }, { "kill", SYS_kill }, { "kcmp", SYS_kcmp },
 	};
 
 	for (size_t i = 0; i < sizeof calls / sizeof *calls; i++)
