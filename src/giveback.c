@@ -326,19 +326,37 @@ static bool is_kept_by_mapping(const struct lockfile *lock, const struct own_fil
 	       holder_hand_on_mapped(file, &lock->self);
 }
 
+bool lockfile_names(const struct lockfile *lock, pid_t pid)
+{
+	struct record record;
+	struct stat status;
+
+	return record_peek(lock->path, &record, &status) == 0 && record.pid == pid && status.st_dev == lock->device &&
+	       status.st_ino == lock->inode;
+}
+
 // Whether the same program goes on. A copy that was seen to run with the flock in this process' hands has the record, and nobody gets in between.
 // A child that had not called exec by then kept the flock until it did. So once others have the flock, or nobody, this is asked again: the
 // tombstone keeps newcomers out, and those who wait do so for this process, which the record names.
-static bool leave_to_copy(const struct own_file *own, const struct mapped_file *file)
+static bool leave_to_copy(const struct lockfile *lock, const struct own_file *own, const struct mapped_file *file)
 {
-	return own->goes_on && successor_record(file, &own->record, own->mapped);
+	return own->goes_on && lockfile_names(lock, getpid()) && successor_record(file, &own->record, own->mapped);
+}
+
+// Whether a forked child keeps the lock, or a copy: a child that calls exec meanwhile is waited for. Who was seen to keep the flock may have
+// called exec before it got into the record.
+static bool is_handed_on(struct lockfile *lock, const struct own_file *own, const struct mapped_file *file, bool watch_flock)
+{
+	bool kept = holder_hand_on(file, &lock->self, &own->record, watch_flock);
+
+	return leave_to_copy(lock, own, file) || kept;
 }
 
 // Leaves everything to the kernel but the record. Returns whether the lock was given back.
 static bool leave_all(struct lockfile *lock, const struct own_file *own, const struct mapped_file *file)
 {
 	hold_leave_to_kernel(lock);
-	return !holder_hand_on(file, &lock->self, &own->record, false);
+	return !is_handed_on(lock, own, file, false);
 }
 
 // The file stays for those who wait. Under a tombstone the first of them can wake up while we are still ending, and where it has got
@@ -351,13 +369,9 @@ static bool leave_to_waiters(struct lockfile *lock, const struct own_file *own, 
 		return leave_all(lock, own, file);
 	hold_end(lock);
 	heir = has_heir(lock, file, waiters == WAITERS_SEEN);
-	if (!heir && holder_hand_on(file, &lock->self, &own->record, false))
-		return false;
-	if (leave_to_copy(own, file))
-		return false;
 	if (!heir)
-		return true;
-	if (is_kept_by_mapping(lock, own, file))
+		return !is_handed_on(lock, own, file, false);
+	if (leave_to_copy(lock, own, file) || is_kept_by_mapping(lock, own, file))
 		return false;
 	leave_word(lock, own);
 	return true;
@@ -371,20 +385,18 @@ static bool let_go(struct lockfile *lock, const struct own_file *own, const stru
 {
 	bool last;
 
-	if (tombstone_raise(lock->path) == -1) {
-		hold_leave_to_kernel(lock);
-		return true;
-	}
+	if (tombstone_raise(lock->path) == -1)
+		return leave_all(lock, own, file);
 	hold_end(lock);
 	last = flock(own->fd, LOCK_EX | LOCK_NB) == 0;
 	if (!last && errno != EWOULDBLOCK)
 		return true;
 	if (!last && !has_heir(lock, file, false)) {
-		if (holder_hand_on(file, &lock->self, &own->record, true))
+		if (is_handed_on(lock, own, file, true))
 			return false;
 		last = flock(own->fd, LOCK_EX | LOCK_NB) == 0;
 	}
-	if (leave_to_copy(own, file) || is_kept_by_mapping(lock, own, file))
+	if (leave_to_copy(lock, own, file) || is_kept_by_mapping(lock, own, file))
 		return false;
 	if (!last) {
 		leave_word(lock, own);
@@ -408,15 +420,6 @@ __attribute__((noinline)) static void enter_record(const struct lockfile *lock, 
 		(void)record_read(own->fd, &own->record, &own->status);
 }
 
-bool lockfile_names(const struct lockfile *lock, pid_t pid)
-{
-	struct record record;
-	struct stat status;
-
-	return record_peek(lock->path, &record, &status) == 0 && record.pid == pid && status.st_dev == lock->device &&
-	       status.st_ino == lock->inode;
-}
-
 bool lockfile_leave(struct lockfile *lock)
 {
 	const struct mapped_file file = file_of(lock);
@@ -438,7 +441,7 @@ bool lockfile_leave(struct lockfile *lock)
 		enter_record(lock, &own);
 		own.mapped = lock->mapping != NULL;
 		own.goes_on = lock->goes_on && own.record.pid == pid;
-		if (leave_to_copy(&own, &file)) {
+		if (leave_to_copy(lock, &own, &file)) {
 			hold_leave_to_kernel(lock);
 			return false;
 		}

@@ -81,7 +81,7 @@ static void copy_late(char **argv)
 	if (fork() != 0)
 		return;
 	while (has_lock_mapped(parent))
-		usleep(200);
+		usleep(2000);
 	setenv("COPY", "1", 1);
 	execv(argv[0], argv);
 	_exit(98);
