@@ -256,7 +256,7 @@ static int take(struct exclusivelock *lock, bool patient, struct lockfile_outcom
 	// The preload, or another copy of this library, has it already in this very process.
 	if (!file->mapping && file->descriptor == -1)
 		return join(lock, file->device, file->inode);
-	lockfile_map_record(file);
+	lockfile_map_record(file, -1);
 	return 0;
 }
 
@@ -266,9 +266,9 @@ static void keep(struct lockfile *lock, int descriptor)
 	struct claim claim = { .held = descriptor, .fd = descriptor };
 
 	lock->descriptor = -1;
+	lockfile_map_record(lock, descriptor);
 	if (fstat(descriptor, &claim.status) == 0)
 		hold_keep(lock, &claim);
-	lockfile_map_record(lock);
 }
 
 static int finish(struct exclusivelock *lock)

@@ -61,26 +61,21 @@ static struct mapped_file file_of(struct lockfile *lock)
 	return (struct mapped_file){ .device = lock->device, .inode = lock->inode, .path = lock->path, .budget = &lock->budget };
 }
 
-void lockfile_map_record(struct lockfile *lock)
+void lockfile_map_record(struct lockfile *lock, int descriptor)
 {
+	bool writes = descriptor != -1 && (fcntl(descriptor, F_GETFL) & O_ACCMODE) == O_RDWR;
 	struct stat status;
-	int fd = record_open(lock->path, O_RDWR, &status);
+	int fd = writes ? descriptor : record_open(lock->path, O_RDWR, &status);
 
 	if (fd == -1)
 		return;
-	if (status.st_dev == lock->device && status.st_ino == lock->inode) {
+	if (writes || (status.st_dev == lock->device && status.st_ino == lock->inode)) {
 		void *page = mmap(NULL, RECORD_PAGE, PROT_READ, MAP_SHARED, fd, 0);
 
 		lock->page = page == MAP_FAILED ? NULL : page;
 	}
-	(void)close(fd);
-}
-
-static void unmap_record(struct lockfile *lock)
-{
-	if (lock->page)
-		(void)munmap(lock->page, RECORD_PAGE);
-	lock->page = NULL;
+	if (!writes)
+		(void)close(fd);
 }
 
 // Blanks in the place of the digits: a number that names nobody, but no longer one. The file may have been cut since, so the kernel is
@@ -179,7 +174,6 @@ int lockfile_release(struct lockfile *lock)
 	lock->budget.end = 0;
 	if (!lockfile_is_own(lock, &holder)) {
 		hold_end(lock);
-		unmap_record(lock);
 		return 0;
 	}
 	opened = open_to_release(lock, &own, &error);
@@ -193,7 +187,6 @@ int lockfile_release(struct lockfile *lock)
 	}
 	stays = !opened || has_waiters(lock, &own);
 	hold_end(lock);
-	unmap_record(lock);
 	if (!stays)
 		delete_if_alone(lock, &own);
 	if (opened)

@@ -133,6 +133,10 @@ void hold_end(struct lockfile *lock)
 	if (lock->mapping)
 		(void)munmap(lock->mapping, 1);
 	lock->mapping = NULL;
+	// It may be of the description that has the flock.
+	if (lock->page)
+		(void)munmap(lock->page, 1);
+	lock->page = NULL;
 	hold_close(lock);
 }
 

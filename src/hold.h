@@ -19,7 +19,7 @@ void hold_adopt(struct lockfile *lock, const struct mark_descriptor *descriptor)
 // Closes LOCK's descriptor, if it has one that is still its file's.
 void hold_close(struct lockfile *lock);
 
-// Lets go of the mapping and the descriptor.
+// Lets go of the mapping, the record's page and the descriptor.
 void hold_end(struct lockfile *lock);
 
 // Leaves it to the kernel to let go when the process is gone.

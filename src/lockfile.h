@@ -78,8 +78,9 @@ bool lockfile_adopt(struct lockfile *lock, const struct mark *mark);
 bool lockfile_share(struct lockfile *lock, const struct mark *mark);
 
 // For a lock that has been taken, and that is to be released while the process goes on: maps the record, so that it can be made to name
-// nobody when the process can no longer open the file. Without memory for it the lock is taken all the same.
-void lockfile_map_record(struct lockfile *lock);
+// nobody when the process can no longer open the file. DESCRIPTOR is the file's, from before the process may have lost the right to write to
+// it; -1: none. Without memory for it the lock is taken all the same.
+void lockfile_map_record(struct lockfile *lock, int descriptor);
 
 // Whether LOCK is this process' own: it took the lock; or it was forked from the one that did, and the record names no other living
 // process. Such a process gets the lock for its own: from now on LOCK and, if that can be written, the record say so. False: *HOLDER is

@@ -51,6 +51,15 @@ await_word() {
 	done
 }
 
+@test "a lock that comes when another thread has dropped the privileges during the wait can be released" {
+	make_public_place
+	start_holder EXCLUSIVELOCK_NAME=n "$HELPERS/hold"
+	start_share waiting setuid-in-wait n
+	kill -TERM "$HOLDER"
+	await_word ready
+	assert_free n
+}
+
 @test "a release that cannot be is told by errno, and the lock is held until a later one" {
 	[[ $EUID -eq 0 ]] || skip "needs root"
 	start_share holding fail n

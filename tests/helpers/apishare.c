@@ -5,12 +5,14 @@
 #include <exclusivelock.h>
 #include <grp.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -387,6 +389,30 @@ static void ask_in_session(const char *name)
 		say("ready");
 }
 
+static void *wait_and_release(void *name)
+{
+	release(demand(exclusivelock_wait(name, 60)));
+	return NULL;
+}
+
+// One thread waits, and another drops the privileges of all.
+static void become_user_in_wait(char *name)
+{
+	struct stat tasks;
+	pthread_t waiter;
+
+	if (pthread_create(&waiter, NULL, wait_and_release, name) != 0)
+		fail("thread");
+	// The library has two more for that.
+	while (stat("/proc/self/task", &tasks) == 0 && tasks.st_nlink < 2 + 4)
+		sched_yield();
+	if (setgroups(0, NULL) || setgid(NOBODY) || setuid(NOBODY))
+		fail("setuid");
+	say("waiting");
+	pthread_join(waiter, NULL);
+	end_with_word("ready");
+}
+
 int main(int argc, char **argv)
 {
 	const char *what = argc > 2 ? argv[1] : "", *how = argc > 3 ? argv[3] : "";
@@ -406,6 +432,8 @@ int main(int argc, char **argv)
 		keep_in_child(name);
 	else if (strcmp(what, "wait-in-child") == 0)
 		wait_in_child(name);
+	else if (strcmp(what, "setuid-in-wait") == 0)
+		become_user_in_wait(argv[2]);
 	else if (strcmp(what, "session") == 0)
 		ask_in_session(name);
 	else if (strcmp(what, "own") == 0)
