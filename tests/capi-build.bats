@@ -142,6 +142,20 @@ compile() {
 	done
 }
 
+@test "a plugin that has the static library in itself stays loaded, and the process ends as ever" {
+	local flags
+	command -v pkg-config >/dev/null || skip "needs pkg-config"
+	[[ -e $CONFIGURED/libexclusivelock.a ]] || skip "was not built: there is no static libbsd, or this is a build with a sanitizer"
+	flags=$(PKG_CONFIG_PATH=$CONFIGURED/meson-uninstalled pkg-config --static --libs-only-other exclusivelock)
+	printf '#include <exclusivelock.h>\nint go(void);\nint go(void) { return exclusivelock_release(exclusivelock_try("n")); }\n' >plugin.c
+	# shellcheck disable=SC2086 # a list
+	gcc -shared -fPIC -I "$SOURCE/src" -o plugin.so plugin.c "$CONFIGURED/libexclusivelock.a" $flags
+	run -0 /usr/bin/python3 -c 'import _ctypes, ctypes
+plugin = ctypes.CDLL("./plugin.so")
+assert plugin.go() == 0
+_ctypes.dlclose(plugin._handle)'
+}
+
 @test "a program can be built against what is not installed yet, by pkg-config" {
 	local flags
 	command -v pkg-config >/dev/null || skip "needs pkg-config"
@@ -176,6 +190,13 @@ run_python() {
 		            sys.exit(3)
 		    except CannotAcquireLock as refusal:
 		        print(refusal)
+		assert not os.path.exists(lock.lockfile)
+		with lock:
+		    try:
+		        with lock:
+		            sys.exit(6)
+		    except CannotAcquireLock:
+		        pass
 		assert not os.path.exists(lock.lockfile)
 		with Lock() as lock:
 		    assert lock.name == os.path.abspath(__file__)

@@ -46,9 +46,11 @@ class Lock:
 
     def __enter__(self):
         name = os.fsencode(self.name)
-        self.handle = self.take(name)
-        if not self.handle:
+        handle = self.take(name)
+        if not handle:
             self.refuse(ctypes.get_errno(), library.exclusivelock_holder(name))
+        # Only now: another thread may be within this very Lock.
+        self.handle = handle
         self.lockfile = os.fsdecode(library.exclusivelock_path(self.handle))
         return self
 
