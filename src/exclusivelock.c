@@ -135,10 +135,12 @@ __attribute__((constructor)) static void prepare(void)
 static unsigned long this_thread(void)
 {
 	static __thread __attribute__((tls_model("initial-exec"))) unsigned long own;
-	static unsigned long last;
 
-	if (own == 0)
+	if (own == 0) {
+		static unsigned long last;
+
 		own = ++last;
+	}
 	return own;
 }
 

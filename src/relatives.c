@@ -28,7 +28,7 @@ struct search {
 	pid_t *queue;
 	size_t first, count;
 	unsigned visited;
-	pid_t own;		// this process
+	pid_t own;		// this process, or its ancestor whose parent is looked at: not to be visited
 	pid_t parent;		// whose threads are being looked at
 	bool certain;
 	bool listed;		// the kernel lists children
@@ -76,20 +76,26 @@ static void visit_listed(struct search *search, int fd, char *text)
 		}
 }
 
-static bool visit_thread(void *context, pid_t thread)
+// Apart, so that the path is not on the stack of what follows.
+__attribute__((noinline)) static int open_children(pid_t parent, pid_t thread)
 {
-	struct search *search = context;
 	char path[PROCFILE_PATH];
 	struct text name = text_in(path, sizeof(path));
-	char *text;
-	int fd;
 
 	text_add(&name, "/proc/");
-	text_number(&name, (uint64_t)search->parent);
+	text_number(&name, (uint64_t)parent);
 	text_add(&name, "/task/");
 	text_number(&name, (uint64_t)thread);
 	text_add(&name, "/children");
-	fd = openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+	return openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+}
+
+static bool visit_thread(void *context, pid_t thread)
+{
+	struct search *search = context;
+	int fd = open_children(search->parent, thread);
+	char *text;
+
 	if (fd == -1)
 		return false;
 	search->listed = true;
@@ -122,8 +128,11 @@ static void visit_below_ancestors(struct search *search)
 	pid_t pid = getppid();
 
 	search->certain = false;
-	for (; !search->done && pid > 1 && process_read_stat(pid, &status) == 0; pid = status.parent)
+	for (; !search->done && pid > 1 && process_read_stat(pid, &status) == 0; pid = status.parent) {
 		visit_children(search, pid);
+		// An ancestor that began in the same hundredth of a second is no descendant.
+		search->own = pid;
+	}
 	if (!search->done)
 		visit_children(search, 1);
 	visit_queue(search);
