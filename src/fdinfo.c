@@ -116,8 +116,12 @@ static void look_at(struct search *search, pid_t descriptor, char *text)
 		return;
 	}
 	info = fdinfo_parse(text, (size_t)length);
-	if (info.has_flock && keepers_is_of(&info.flock, search->file))
-		search->result = info.close_on_exec ? FDINFO_CLOSES : info.read_only && descriptor >= DESCRIPTOR_HIGH ? FDINFO_HANDED_OVER : FDINFO_STAYS;
+	if (!info.has_flock || !keepers_is_of(&info.flock, search->file))
+		return;
+	if (info.close_on_exec)
+		search->result = info.flock.pid == search->pid ? FDINFO_TAKEN : FDINFO_CLOSES;
+	else
+		search->result = info.read_only && descriptor >= DESCRIPTOR_HIGH ? FDINFO_HANDED_OVER : FDINFO_STAYS;
 }
 
 static bool visit_descriptor(void *context, pid_t descriptor)

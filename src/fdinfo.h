@@ -33,7 +33,8 @@ bool fdinfo_has_name(const char *text, size_t length, const char *path);
 // flock(1), has no such one. A process with such a descriptor has the flock until it closes that or ends; others may let go of their flock.
 enum fdinfo_result {
 	FDINFO_WITHOUT,		// no descriptor of it has the flock; or the process has gone
-	FDINFO_CLOSES,		// one has, and the kernel closes it in exec: a start that just looks at the file has such a one, too
+	FDINFO_CLOSES,		// one has, and the kernel closes it in exec
+	FDINFO_TAKEN,		// the same, and the process took the flock by itself: a start that looks at the file, or whose turn it is, has such a one
 	FDINFO_STAYS,		// one has that stays open in exec
 	FDINFO_HANDED_OVER,	// the same, and it is one that the launcher has handed over
 	FDINFO_UNSEEN,		// this process may not look, or the budget is used up

@@ -374,7 +374,8 @@ static bool has_counted(pid_t pid, const struct mapped_file *file, enum keepers_
 {
 	enum fdinfo_result result = fdinfo_look(pid, file);
 
-	return result == FDINFO_STAYS || result == FDINFO_HANDED_OVER || (result == FDINFO_CLOSES && count == KEEPERS_ALL);
+	return result == FDINFO_STAYS || result == FDINFO_HANDED_OVER ||
+	       ((result == FDINFO_CLOSES || result == FDINFO_TAKEN) && count == KEEPERS_ALL);
 }
 
 static bool is_stranger(pid_t pid, uid_t owner)

@@ -57,7 +57,7 @@ struct target {
 	pid_t launcher;
 	pid_t taker;		// who took the flock that the job keeps, whether it lives or not; 0: not known, or the job has none
 	pid_t stranger;		// a process that has the flock, and that may not be ended
-	pid_t in_turn;		// who took the flock by itself while the job holds: a start whose turn comes when that has ended
+	bool holds;		// the job does, before the look: who took the flock by itself is a start whose turn comes when that has ended
 	struct budget budget;
 	struct job *job;
 };
@@ -166,16 +166,17 @@ static bool is_credible(const struct target *target, pid_t pid, bool *weak)
 	return !*weak || (target->holder != 0 && user_is_same(user, target->holder_user));
 }
 
-// Whether PID has the flock by a descriptor, and not just for an instant. A start that is IN_TURN has it until the holder has ended.
-static bool has_flock(pid_t pid, const struct mapped_file *file, bool in_turn)
+// Whether PID has the flock by a descriptor, and not just for an instant. While the job HOLDS, one that took it by itself may be a start in its
+// turn. Who took it, one and the same text says as that it is there: a start may have it now, and not have had it in the list of locks.
+static bool has_flock(pid_t pid, const struct mapped_file *file, bool holds)
 {
 	enum fdinfo_result result = fdinfo_look(pid, file);
 
-	for (int look = 1; result == FDINFO_CLOSES && look < LOOKS_FOR_KEEPER; look++) {
+	for (int look = 1; (result == FDINFO_CLOSES || result == FDINFO_TAKEN) && look < LOOKS_FOR_KEEPER; look++) {
 		pause_us(LOOK_AGAIN_US);
 		result = fdinfo_look(pid, file);
 	}
-	return result != FDINFO_WITHOUT && result != FDINFO_UNSEEN && !(in_turn && result == FDINFO_CLOSES);
+	return result != FDINFO_WITHOUT && result != FDINFO_UNSEEN && !(holds && result == FDINFO_TAKEN);
 }
 
 static bool visit_keeper(void *context, pid_t pid)
@@ -188,7 +189,7 @@ static bool visit_keeper(void *context, pid_t pid)
 		return false;
 	// What a stranger maps is not kept by that.
 	if (is_credible(target, pid, &weak)) {
-		if (keepers_maps(pid, &file) || has_flock(pid, &file, pid == target->in_turn))
+		if (keepers_maps(pid, &file) || has_flock(pid, &file, target->holds))
 			job_add(target->job, pid, weak);
 	} else if (has_flock(pid, &file, false)) {
 		target->stranger = pid;
@@ -207,7 +208,7 @@ static pid_t find_taker(struct target *target)
 
 static void add_keepers(struct target *target)
 {
-	target->in_turn = target->job->count > 0 ? find_taker(target) : 0;
+	target->holds = target->job->count > 0;
 	target->budget = (struct budget){ .end = 0 };
 	target->stranger = 0;
 	budget_owe(&target->budget);

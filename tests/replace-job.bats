@@ -322,6 +322,20 @@ has_ended_children() { ! pgrep -r R,S,D,T,t,I -P "$1" >/dev/null; }
 	[[ $(<"$BATS_TEST_TMPDIR/first") == *first ]]
 }
 
+@test "a start whose turn comes is no member of the job, though the list of locks did not have its flock when it was read" {
+	command -v strace >/dev/null || skip "needs strace"
+	OPTIONS=(--close -P)
+	launch_job /usr/bin/python3 -c "$STUBBORN"
+	"$LAUNCH" --replace=60 -n n echo first >"$BATS_TEST_TMPDIR/first" 2>&1 3>&- &
+	FIRST=$!
+	ENDLATER+=("$FIRST")
+	poll has_flock "$FIRST"
+	run -0 strace -f -qq -o /dev/null -P /proc/locks -e trace=openat -e inject=openat:error=ENOENT "$LAUNCH" --replace=0.1 -n n echo second
+	[[ ${lines[0]} == "exlock-launch: replaced pid $HOLDER, which had to be killed" && ${lines[1]} == second ]] || { echo "$output"; false; }
+	wait "$FIRST"
+	[[ $(<"$BATS_TEST_TMPDIR/first") == *first ]]
+}
+
 # A program of root's that becomes USER, maps the lock file, and has a child of root's.
 MAPPER='import ctypes
 libc = ctypes.CDLL(None, use_errno=True)
