@@ -93,26 +93,23 @@ assert_lists_none() {
 	assert_launches
 }
 
-in_container() {
-	unshare "${USERS[@]}" --fork --pid --mount-proc --kill-child "$@"
-}
-
+# Sets IN_CONTAINER, the words before a command. No function, which in the background would be a shell with unshare as its child.
 needs_containers() {
-	USERS=()
-	[[ $EUID -eq 0 ]] || USERS=(--user --map-root-user)
-	in_container true 2>/dev/null || skip "needs root, or user namespaces"
+	IN_CONTAINER=(unshare --fork --pid --mount-proc --kill-child)
+	[[ $EUID -eq 0 ]] || IN_CONTAINER+=(--user --map-root-user)
+	"${IN_CONTAINER[@]}" true 2>/dev/null || skip "needs root, or user namespaces"
 }
 
 @test "a static program in one PID namespace refuses starts outside and in another one" {
 	needs_containers
-	in_container "$LAUNCH" -n job "$STATIC" hold >out 2>err 3>&- &
+	"${IN_CONTAINER[@]}" "$LAUNCH" -n job "$STATIC" hold >out 2>err 3>&- &
 	CONTAINER=$!
 	ENDLATER+=("$CONTAINER")
 	poll grep -q ready out
 	HOLDER=$(pgrep -P "$CONTAINER")
 	ENDLATER+=("$HOLDER")
 	assert_held
-	run -1 in_container "$LAUNCH" -n job echo in
+	run -1 "${IN_CONTAINER[@]}" "$LAUNCH" -n job echo in
 	[[ $output == "$(refusal_start job)"* ]]
 	kill -KILL "$HOLDER"
 	wait "$CONTAINER" || :
