@@ -45,7 +45,7 @@ static bool is_word(const char *words, const char *path)
 	while (length > 1 && ((name[length - 1] >= '0' && name[length - 1] <= '9') || name[length - 1] == '.' || name[length - 1] == '-'))
 		length--;
 	for (const char *at = words, *end; *at; at = end + 1) {
-		end = strchr(at, ':');
+		end = at + strcspn(at, ":");
 		size_t size = (size_t)(end - at) - (end[-1] == '*');
 
 		if (*at == *name && (end[-1] == '*' ? length >= size : length == size) && memcmp(at, name, size) == 0)

@@ -78,7 +78,7 @@ static bool set(struct config *config, int i, const char *value)
 	switch (i) {
 	case NAME: config->name = value; return true;
 	case BY: config->by_args = choice == 1; return choice >= 0;
-	case DIR: config->dir = value; return value[0] == '/';
+	case DIR: config->dir = value; return value[0] == '/' || strcmp(value, "user") == 0;
 	case ON_HELD: config->on_held = (enum on_held)choice; return choice >= 0;
 	case TIMEOUT: return seconds(value, &config->timeout_ns);
 	case REPLACED: return pid(value, &config->replaced);

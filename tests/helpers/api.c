@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT
 // api WHAT NAME [SECONDS]: does WHAT with libexclusivelock, and says how it went: "ready", or "refused" and errno's name. Then
 // it goes on at SIGTERM. "small WHAT NAME [SECONDS]": the same in a thread with as little stack as there may be.
+// A lock that is held until the process ends is what many cases are about.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wanalyzer-malloc-leak"
+#endif
 #include <errno.h>
 #include <exclusivelock.h>
 #include <malloc.h>

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT
 // apishare WHAT NAME: a lock of libexclusivelock in processes that drop privileges, fork and become daemons, and in threads that are
 // cancelled. Says what it finds, a word a line; the last one, if nothing is wrong, is "ready". Then it stays until SIGTERM.
+// A lock that is held until the process ends is what many cases are about.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wanalyzer-malloc-leak"
+#endif
 #include <errno.h>
 #include <exclusivelock.h>
 #include <grp.h>
