@@ -43,8 +43,8 @@ static uint64_t seconds_of(const char *suffix)
 	case '\0':
 	case 's': return 1;
 	case 'm': return 60;
-	case 'h': return 60 * 60;
-	case 'd': return 24 * 60 * 60;
+	case 'h': return UINT64_C(3600);
+	case 'd': return UINT64_C(86400);
 	default: return 0;
 	}
 }

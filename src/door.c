@@ -12,7 +12,7 @@
 #include "rawcall.h"
 
 #include <dirent.h>
-#include <errno.h>
+#include <errno.h>	// NOLINT(readability-duplicate-include): above it is not hidden
 #include <fcntl.h>
 #include <poll.h>
 #include <sched.h>

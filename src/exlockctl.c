@@ -273,7 +273,7 @@ static void parse_options(int argc, char **argv, struct request *request)
 		else if (letter == 'c')
 			request->cluster = !optarg || !optarg[0] || setenv(CONFIG_PREFIX "CLUSTER", optarg, 1) == 0;
 		else if (letter == 'p')
-			(void)setenv(CONFIG_PREFIX "CLUSTER_PREFIX", optarg, 1);
+			(void)setenv(CONFIG_PREFIX "CLUSTER_PREFIX", optarg ? optarg : "", 1);
 		else if (letter == 'h')
 			exit((usage(stdout), 0));
 		else if (letter == 'V')

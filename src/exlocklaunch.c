@@ -101,7 +101,7 @@ static void resolve(struct launch *launch, int fd)
 
 	text_add(&text, "/proc/self/fd/");
 	text_number(&text, (uint64_t)fd);
-	length = readlinkat(AT_FDCWD, link, path, PATH_MAX - 1);
+	length = readlinkat(AT_FDCWD, link, path, PATH_MAX - 1);	// NOLINT(readability-suspicious-call-argument): the link is read into the path
 	if (length <= 0 || length == PATH_MAX - 1 || path[0] != '/')
 		return;
 	path[length] = '\0';

@@ -104,7 +104,7 @@ static void *run_call(void *context)
 	struct call *call = context;
 	int state;
 
-	(void)pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &state);
+	(void)pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &state);	// NOLINT(cert-pos47-c): a system call alone follows
 	call->result = syscall(call->number, call->arguments[0], call->arguments[1], call->arguments[2], call->arguments[3]);
 	(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
 	call->error = errno;
@@ -144,6 +144,7 @@ static long do_limited(struct call *call, uint64_t deadline)
 	(void)sem_destroy(&wake);
 	if (end == PTHREAD_CANCELED)
 		call->result = -1;
+	call->wake = NULL;
 	if (call->result == -1)
 		errno = error;
 	return call->result;
@@ -151,10 +152,12 @@ static long do_limited(struct call *call, uint64_t deadline)
 
 // libexclusivelock's own: what follows is in the place of libc's functions of the same name.
 #define HIDDEN __attribute__((visibility("hidden")))
+// NOLINTBEGIN(readability-redundant-declaration): libc's are not hidden
 HIDDEN int flock(int fd, int operation);
 HIDDEN int ppoll(struct pollfd *files, nfds_t count, const struct timespec *time, const sigset_t *mask);
 HIDDEN ssize_t write(int fd, const void *bytes, size_t length);
 HIDDEN int clock_gettime(clockid_t clock, struct timespec *time);
+// NOLINTEND(readability-redundant-declaration)
 
 int watch_arm(struct watch_alarm *alarm, uint64_t deadline)
 {

@@ -16,7 +16,7 @@
 // How many outer locks are handed on in one mark. Of more, the oldest ones are held by their PID alone.
 #define MARK_OUTER_MAX 8
 // Room for a mark and its final zero byte.
-#define MARK_MAX ((8 + 4 * MARK_OUTER_MAX) * TEXT_NUMBER_MAX)
+#define MARK_MAX ((size_t)(8 + 4 * MARK_OUTER_MAX) * TEXT_NUMBER_MAX)
 
 // What is to become of a descriptor.
 #define MARK_TREE 1u		// it stays open in all descendants: scope tree

@@ -75,7 +75,7 @@ static bool visit_process(void *context, pid_t pid)
 	return false;
 }
 
-size_t survivors_find(const struct job *job, dev_t device, ino_t inode, pid_t found[SURVIVORS_MAX])
+size_t survivors_find(const struct job *job, dev_t device, ino_t inode, pid_t found[SURVIVORS_MAX])	// NOLINT(readability-non-const-parameter): visit_process() writes there
 {
 	struct search search = { .job = job, .device = device, .inode = inode, .found = found };
 

@@ -146,7 +146,7 @@ int waiter_sleep(struct waiter *waiter)
 	long result = 0;
 	int type;
 
-	(void)pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &type);
+	(void)pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &type);	// NOLINT(cert-pos47-c): a system call alone follows
 	while (atomic_load(&waiter->ended) == 0 && (result == 0 || errno != EINTR))
 		result = syscall(SYS_futex, &waiter->ended, FUTEX_WAIT_PRIVATE, 0, NULL);
 	(void)pthread_setcanceltype(type, &type);

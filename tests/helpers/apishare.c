@@ -176,7 +176,7 @@ static void prefork(const char *name)
 	release(lock);
 	if (exclusivelock_holder(name) != 0)
 		fail("still held");
-	lock = demand(exclusivelock_try(name));
+	(void)demand(exclusivelock_try(name));
 	close(over[1]);
 	await(worker);
 	end_with_word("ready");

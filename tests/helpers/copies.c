@@ -111,7 +111,7 @@ static void become_daemon(const char *file)
 
 static void end_in_vfork(const char *file)
 {
-	if (vfork() == 0)
+	if (vfork() == 0)	// NOLINT(clang-analyzer-security.insecureAPI.vfork): it is what is tried
 		_exit(0);
 	tell_pid(file);
 }

@@ -9,8 +9,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-extern char **environ;
-
 int main(int argc, char **argv)
 {
 	int file = argc > 2 ? open(argv[2], O_RDONLY | O_CLOEXEC) : -1;

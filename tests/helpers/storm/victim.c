@@ -273,7 +273,7 @@ static void inherit(const char *kept)
 	tally->ending = false;
 }
 
-static void live(void)
+static void live(void)	// NOLINT(readability-function-cognitive-complexity,readability-function-size): one draw after the other
 {
 	// PIDs are not compared across PID namespaces, and between two images nothing else holds.
 	int may_fork = !is_heir && (is_shimmed || is_handed), may_exec = tree || is_handed || !tally->apart;
