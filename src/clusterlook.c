@@ -363,7 +363,8 @@ void clusterlook_open(struct clusterlook *look, const char *name)
 	prefix = name ? queue_of(look, name) : etcd_bytes(look->settings.prefix, strlen(look->settings.prefix));
 	read_keys(look, &prefix);
 	etcd_bytes_free(&prefix);
-	qsort(look->items, look->count, sizeof(*look->items), by_name);
+	if (look->count > 0)
+		qsort(look->items, look->count, sizeof(*look->items), by_name);
 	leave_strangers(look);
 	count_waiting(look);
 	for (size_t at = 0; at < look->count; at += VALUES_AT_ONCE)
