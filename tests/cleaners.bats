@@ -82,7 +82,7 @@ os.utime(sys.argv[1], ns=(now.st_atime_ns, now.st_mtime_ns - 3600 * 10**9))' "$L
 }
 
 @test "who waits for an earlier version's holder is seen by it: the file gets the sticky bit as well as the hint of today" {
-	flock "$LOCK" sleep 1000 3>&- &
+	flock -F "$LOCK" sleep 1000 3>&- &
 	ENDLATER+=("$!")
 	poll flock_is_taken "$LOCK"
 	printf '%d\n' "$!" >"$LOCK"

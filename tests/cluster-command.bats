@@ -94,7 +94,7 @@ print(signal.Signals(-subprocess.run(sys.argv[1:]).returncode).name)' "$LAUNCH" 
 }
 
 @test "SIGPIPE that is sent to the launcher reaches the command, too" {
-	hold_on web1 sh -c 'trap "echo end; kill $!; exit 3" PIPE; sleep 1000 & echo "ready $$"; while :; do wait; done'
+	hold_on web1 sh -c 'sleep 1000 & trap "echo end; kill $!; exit 3" PIPE; echo "ready $$"; while :; do wait; done'
 	kill -PIPE "$KEEPER"
 	ends_with 3 "$KEEPER"
 }
