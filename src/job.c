@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "job.h"
 
+#include "children.h"
 #include "pause.h"
 #include "process.h"
 #include "procfile.h"
-#include "scratch.h"
 #include "text.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -63,61 +62,15 @@ struct children {
 	struct job *job;
 	pid_t parent;
 	bool weak;
-	bool listed;
 };
 
-static void add_child(const struct children *children, pid_t pid)
+static bool add_child(void *context, pid_t pid)
 {
+	const struct children *children = context;
 	struct process_stat status;
 
 	if (process_read_stat(pid, &status) == 0 && status.parent == children->parent)
 		job_add(children->job, pid, children->weak);
-}
-
-// "12 345 6789 "
-static void add_listed(const struct children *children, int fd, char *text)
-{
-	pid_t pid = 0;
-	ssize_t length;
-
-	while ((length = read(fd, text, SCRATCH_SIZE)) > 0)
-		for (ssize_t i = 0; i < length; i++) {
-			if (text[i] >= '0' && text[i] <= '9') {
-				pid = pid * 10 + (text[i] - '0');
-				continue;
-			}
-			if (pid > 0)
-				add_child(children, pid);
-			pid = 0;
-		}
-}
-
-static bool visit_thread(void *context, pid_t thread)
-{
-	struct children *children = context;
-	char path[2 * PROCFILE_PATH], folder[PROCFILE_PATH];
-	struct text name = text_in(path, sizeof(path));
-	char *text;
-	int fd;
-
-	text_add(&name, procfile_path(folder, children->parent, "/task/"));
-	text_number(&name, (uint64_t)thread);
-	text_add(&name, "/children");
-	fd = openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
-	if (fd == -1)
-		return false;
-	children->listed = true;
-	text = scratch_get();
-	if (text)
-		add_listed(children, fd, text);
-	scratch_free(text);
-	(void)close(fd);
-	return false;
-}
-
-static bool visit_process(void *context, pid_t pid)
-{
-	add_child(context, pid);
 	return false;
 }
 
@@ -126,14 +79,12 @@ static void add_children(struct job *job, struct job_member parent)
 {
 	struct children children = { .job = job, .parent = parent.pid, .weak = parent.weak };
 	struct process_stat status;
-	char path[PROCFILE_PATH];
 	size_t count = job->count;
 
 	if (!lives(&parent, &status))
 		return;
-	(void)procfile_search(procfile_path(path, parent.pid, "/task"), 0, visit_thread, &children);
-	if (!children.listed)
-		(void)procfile_search("/proc", 0, visit_process, &children);
+	if (!children_visit(parent.pid, add_child, &children))
+		(void)procfile_search("/proc", 0, add_child, &children);
 	if (process_read_stat(parent.pid, &status) == 0 && status.start != parent.start)
 		job->count = count;
 }

@@ -99,10 +99,8 @@ static void look_at_memory(struct search *search)
 	search->unseen = search->unseen || mappings == MAPPINGS_UNSEEN;
 	// A first thread that has ended shows no memory, and the others have it.
 	if (process_read_stat(search->pid, &status) == 0 && status.threads > 1) {
-		char path[PROCFILE_PATH];
-
 		search->unseen = search->unseen || status.state == 'Z';
-		(void)procfile_search(procfile_path(path, search->pid, "/task"), 0, visit_thread, search);
+		(void)procfile_search_threads(search->pid, visit_thread, search);
 	}
 }
 

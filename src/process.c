@@ -317,9 +317,8 @@ static bool visit_thread(void *context, pid_t thread)
 static bool has_working_thread(pid_t pid)
 {
 	struct thread_search search = { .pid = pid };
-	char path[PROCFILE_PATH];
 
-	(void)procfile_search(procfile_path(path, pid, "/task"), 0, visit_thread, &search);
+	(void)procfile_search_threads(pid, visit_thread, &search);
 	return search.found;
 }
 

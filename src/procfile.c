@@ -109,17 +109,40 @@ static void list_numbers(int fd, char *buffer, bool (*visit)(void *context, pid_
 	}
 }
 
+static int open_folder(const char *folder)
+{
+	return openat(AT_FDCWD, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+// Apart, so that the path is not on the stack of what follows.
+__attribute__((noinline)) static int open_threads(pid_t pid)
+{
+	char path[PROCFILE_PATH];
+
+	return open_folder(procfile_path(path, pid, "/task"));
+}
+
+// FD is closed, if it is open.
+static int search(int fd, pid_t first, bool (*visit)(void *context, pid_t number), void *context)
+{
+	char *buffer = fd == -1 ? NULL : scratch_get();
+
+	if (buffer && first > 0)
+		(void)lseek(fd, (off_t)first + FIRST_PLACE, SEEK_SET);
+	if (buffer)
+		list_numbers(fd, buffer, visit, context);
+	if (fd != -1)
+		(void)close(fd);
+	scratch_free(buffer);
+	return buffer ? 0 : -1;
+}
+
 int procfile_search(const char *folder, pid_t first, bool (*visit)(void *context, pid_t number), void *context)
 {
-	char *buffer = scratch_get();
-	int fd = buffer ? openat(AT_FDCWD, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	return search(open_folder(folder), first, visit, context);
+}
 
-	if (fd != -1) {
-		if (first > 0)
-			(void)lseek(fd, (off_t)first + FIRST_PLACE, SEEK_SET);
-		list_numbers(fd, buffer, visit, context);
-		(void)close(fd);
-	}
-	scratch_free(buffer);
-	return fd == -1 ? -1 : 0;
+int procfile_search_threads(pid_t pid, bool (*visit)(void *context, pid_t thread), void *context)
+{
+	return search(open_threads(pid), 0, visit, context);
 }

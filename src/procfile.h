@@ -23,8 +23,11 @@ int procfile_lines(const char *path, bool (*visit)(void *context, const char *li
 // The same for the strings of PATH, /proc/PID/environ for one, which end with a zero byte each.
 int procfile_strings(const char *path, bool (*visit)(void *context, const char *string, size_t length), void *context);
 
-// Calls VISIT for each process, thread or descriptor that FOLDER ("/proc", "/proc/PID/task", "/proc/PID/fd") lists, until it returns true.
+// Calls VISIT for each process, thread or descriptor that FOLDER ("/proc", "/proc/PID/fd") lists, until it returns true.
 // FIRST: in /proc, smaller numbers may be left out; 0: none is. Returns 0, or -1 and errno: FOLDER cannot be opened, or no memory.
 int procfile_search(const char *folder, pid_t first, bool (*visit)(void *context, pid_t number), void *context);
+
+// The same for each thread of PID.
+int procfile_search_threads(pid_t pid, bool (*visit)(void *context, pid_t thread), void *context);
 
 #endif

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "relatives.h"
 
+#include "children.h"
 #include "procfile.h"
 #include "rawcall.h"
-#include "scratch.h"
 #include "text.h"
 
-#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -29,7 +28,6 @@ struct search {
 	size_t first, count;
 	unsigned visited;
 	pid_t own;		// this process, or its ancestor whose parent is looked at: not to be visited
-	pid_t parent;		// whose threads are being looked at
 	bool certain;
 	bool listed;		// the kernel lists children
 	bool done;
@@ -58,61 +56,17 @@ static void visit_one(struct search *search, pid_t pid)
 		       (++search->visited % VISITS_BETWEEN == 0 && budget_cuts(search->budget));
 }
 
-// "12 345 6789 "
-static void visit_listed(struct search *search, int fd, char *text)
-{
-	uint64_t number = 0;
-	ssize_t length;
-
-	while (!search->done && (length = read(fd, text, SCRATCH_SIZE)) > 0)
-		for (ssize_t i = 0; !search->done && i < length; i++) {
-			if (text[i] >= '0' && text[i] <= '9') {
-				number = number * 10 + (uint64_t)(text[i] - '0');
-				continue;
-			}
-			if (number > 0)
-				visit_one(search, (pid_t)number);
-			number = 0;
-		}
-}
-
-// Apart, so that the path is not on the stack of what follows.
-__attribute__((noinline)) static int open_children(pid_t parent, pid_t thread)
-{
-	char path[PROCFILE_PATH];
-	struct text name = text_in(path, sizeof(path));
-
-	text_add(&name, "/proc/");
-	text_number(&name, (uint64_t)parent);
-	text_add(&name, "/task/");
-	text_number(&name, (uint64_t)thread);
-	text_add(&name, "/children");
-	return openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
-}
-
-static bool visit_thread(void *context, pid_t thread)
+static bool visit_number(void *context, pid_t pid)
 {
 	struct search *search = context;
-	int fd = open_children(search->parent, thread);
-	char *text;
 
-	if (fd == -1)
-		return false;
-	search->listed = true;
-	text = scratch_get();
-	if (text)
-		visit_listed(search, fd, text);
-	scratch_free(text);
-	(void)close(fd);
+	visit_one(search, pid);
 	return search->done;
 }
 
 static void visit_children(struct search *search, pid_t parent)
 {
-	char path[PROCFILE_PATH];
-
-	search->parent = parent;
-	(void)procfile_search(procfile_path(path, parent, "/task"), 0, visit_thread, search);
+	search->listed = children_visit(parent, visit_number, search) || search->listed;
 }
 
 static void visit_queue(struct search *search)
@@ -136,14 +90,6 @@ static void visit_below_ancestors(struct search *search)
 	if (!search->done)
 		visit_children(search, 1);
 	visit_queue(search);
-}
-
-static bool visit_number(void *context, pid_t pid)
-{
-	struct search *search = context;
-
-	visit_one(search, pid);
-	return search->done;
 }
 
 void relatives_of_self(const struct process_self *self, relatives_visit *visit, void *context, struct budget *budget)

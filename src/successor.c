@@ -215,24 +215,23 @@ static bool still_runs(pid_t pid, const struct mapped_file *file)
 	return runs;
 }
 
-static struct search look(const struct mapped_file *file, bool mapped)
+static void look(struct search *search)
 {
-	struct search search = { .file = file, .mapped = mapped, .texts = scratch_get() };
-
-	if (search.texts) {
-		search.length = read_executable(0, search.texts);
-		relatives_of_self(NULL, visit, &search, file->budget);
+	search->texts = scratch_get();
+	if (search->texts) {
+		search->length = read_executable(0, search->texts);
+		relatives_of_self(NULL, visit, search, search->file->budget);
 	}
-	scratch_free(search.texts);
-	return search;
+	scratch_free(search->texts);
 }
 
 bool successor_record(const struct mapped_file *file, const struct record *own, bool mapped)
 {
 	budget_owe(file->budget);
 	for (int tries = 0, failed = 0;; tries++) {
-		struct search search = look(file, mapped);
+		struct search search = { .file = file, .mapped = mapped };
 
+		look(&search);
 		if (search.found != 0 && holder_leave_to(file, own, search.found, still_runs))
 			return true;
 		// A child may call exec between two looks at it: it ran this program, and maps the file no more. Then it is looked at again.
