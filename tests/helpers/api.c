@@ -5,6 +5,8 @@
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wanalyzer-malloc-leak"
 #endif
+#include "apicase.h"
+
 #include <errno.h>
 #include <exclusivelock.h>
 #include <malloc.h>
@@ -22,23 +24,6 @@
 
 enum { THREADS = 8, ROUNDS = 200 };
 
-static void await_term(void)
-{
-	sigset_t set;
-	int signal;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	sigwait(&set, &signal);
-}
-
-static void say(const char *word)
-{
-	printf("%s %ld\n", word, (long)getpid());
-	fflush(stdout);
-}
-
 static exclusivelock *demand(exclusivelock *lock)
 {
 	if (lock)
@@ -52,11 +37,11 @@ static int hold(const char *name)
 	exclusivelock *lock = demand(exclusivelock_try(name));
 
 	say("ready");
-	await_term();
+	stay();
 	errno = 77;
 	exclusivelock_release(lock);
 	say(errno == 77 ? "released" : "errno");
-	await_term();
+	stay();
 	return 0;
 }
 
@@ -89,7 +74,7 @@ static int queue_and_hold(const char *name)
 	exclusivelock *lock = demand(exclusivelock_wait(name, 60));
 
 	say("ready");
-	await_term();
+	stay();
 	exclusivelock_release(lock);
 	return 0;
 }
@@ -98,7 +83,7 @@ static int forever(const char *name)
 {
 	exclusivelock_forever(demand(exclusivelock_try(name)));
 	say("ready");
-	await_term();
+	stay();
 	return 0;
 }
 
@@ -119,7 +104,7 @@ static int fork_child(const char *name)
 	}
 	waitpid(child, &status, 0);
 	say(status == 0 ? "ready" : "child");
-	await_term();
+	stay();
 	exclusivelock_release(lock);
 	return 0;
 }
@@ -135,19 +120,6 @@ static bool has_default_action(void)
 	struct sigaction action;
 
 	return sigaction(SIGRTMAX, NULL, &action) == 0 && action.sa_handler == SIG_DFL;
-}
-
-static int count_threads(void)
-{
-	FILE *status = fopen("/proc/self/status", "r");
-	char line[256];
-	int count = 0;
-
-	while (status && fgets(line, sizeof(line), status))
-		(void)sscanf(line, "Threads: %d", &count);
-	if (status)
-		fclose(status);
-	return count;
 }
 
 // A child that is forked while another thread waits has nothing of that wait: by fork(3), which calls handlers, or by the system call alone.
@@ -304,7 +276,7 @@ static int several(const char *name)
 			(void)demand(exclusivelock_try(names[i]));
 		close(ready[0]);
 		close(ready[1]);
-		await_term();
+		stay();
 		_exit(0);
 	}
 	close(ready[1]);
@@ -381,7 +353,7 @@ static int run(int argc, char **argv)
 	if (strcmp(what, "several") == 0)
 		return several(name);
 	if (strcmp(what, "die") == 0)
-		return exclusivelock_die(name), say("ready"), await_term(), 0;
+		return exclusivelock_die(name), say("ready"), stay(), 0;
 	if (strcmp(what, "exec") == 0)
 		return demand(exclusivelock_try(name)), execv(argv[0], (char *[]){ argv[0], "hold", argv[2], NULL });
 	return 2;

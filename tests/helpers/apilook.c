@@ -4,6 +4,8 @@
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wanalyzer-malloc-leak"
 #endif
+#include "apicase.h"
+
 #include <errno.h>
 #include <exclusivelock.h>
 #include <fcntl.h>
@@ -17,29 +19,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static int say(const char *word)
-{
-	printf("%s %ld\n", word, (long)getpid());
-	fflush(stdout);
-	return 0;
-}
-
 static int refused(void)
 {
 	printf("refused %s\n", strerrorname_np(errno));
 	fflush(stdout);
 	return 3;
-}
-
-static void await_term(void)
-{
-	sigset_t set;
-	int signal;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	sigwait(&set, &signal);
 }
 
 static struct exclusivelock_options options_of(char **argv)
@@ -72,7 +56,7 @@ static int hold(const char *name, char **argv)
 	if (!lock)
 		return refused();
 	say(exclusivelock_path(lock));
-	await_term();
+	stay();
 	return 0;
 }
 
@@ -128,21 +112,13 @@ static void *return_at_once(void *unused)
 }
 
 // A sanitizer's own thread, which comes with the first one, counts each time.
-static int count_threads(void)
+static int count_left_threads(void)
 {
 	pthread_t thread;
-	FILE *status;
-	char line[256];
-	int count = 0;
 
 	if (pthread_create(&thread, NULL, return_at_once, NULL) == 0)
 		pthread_join(thread, NULL);
-	status = fopen("/proc/self/status", "r");
-	while (status && fgets(line, sizeof(line), status))
-		(void)sscanf(line, "Threads: %d", &count);
-	if (status)
-		fclose(status);
-	return count;
+	return count_threads();
 }
 
 static int watched(const char *name, char **argv)
@@ -161,7 +137,7 @@ static int watched(const char *name, char **argv)
 
 static int watch(const char *name, char **argv)
 {
-	int before = count_threads();
+	int before = count_left_threads();
 	struct pollfd file = { .fd = watched(name, argv), .events = POLLIN };
 
 	if (file.fd == -1)
@@ -171,7 +147,7 @@ static int watch(const char *name, char **argv)
 	if (poll(&file, 1, -1) != 1 || poll(&file, 1, 0) != 1)
 		return 4;
 	say("free");
-	while (count_threads() > before)
+	while (count_left_threads() > before)
 		sched_yield();
 	close(file.fd);
 	return 0;
@@ -180,7 +156,7 @@ static int watch(const char *name, char **argv)
 // A descriptor that is closed is all that there was of the watch, for as many as there were.
 static int watch_in_vain(const char *name, char **argv)
 {
-	int before = count_threads(), first = watched(name, argv), other;
+	int before = count_left_threads(), first = watched(name, argv), other;
 
 	for (int i = 0; i < 20; i++) {
 		other = watched(name, argv);
@@ -188,10 +164,10 @@ static int watch_in_vain(const char *name, char **argv)
 			return 3;
 		close(other);
 	}
-	while (count_threads() > before + 1)
+	while (count_left_threads() > before + 1)
 		sched_yield();
 	close(first);
-	while (count_threads() > before)
+	while (count_left_threads() > before)
 		sched_yield();
 	return say(dup(0) == first ? "ready" : "descriptors");
 }
@@ -218,7 +194,7 @@ static int watch_in_child(const char *name, char **argv)
 		poll(&file, 1, -1);
 		return say("readable");
 	}
-	await_term();
+	stay();
 	return 0;
 }
 

@@ -5,6 +5,8 @@
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wanalyzer-malloc-leak"
 #endif
+#include "apicase.h"
+
 #include <errno.h>
 #include <exclusivelock.h>
 #include <grp.h>
@@ -21,31 +23,6 @@
 #include <unistd.h>
 
 enum { NOBODY = 65534 };
-
-static void stay(void)
-{
-	sigset_t set;
-	int signal;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	sigwait(&set, &signal);
-}
-
-static int say(const char *word)
-{
-	printf("%s %ld\n", word, (long)getpid());
-	fflush(stdout);
-	return 0;
-}
-
-static int fail(const char *what)
-{
-	printf("%s: %s\n", what, strerrorname_np(errno));
-	fflush(stdout);
-	_exit(3);
-}
 
 static exclusivelock *demand(exclusivelock *lock)
 {

@@ -5,6 +5,8 @@
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wanalyzer-malloc-leak"
 #endif
+#include "apicase.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <exclusivelock.h>
@@ -33,33 +35,6 @@ enum { QUEUE = 3, SIGNALS = 5, WAITING_THREADS = 3 };
 // Libc takes that out of each thread's stack.
 __attribute__((used)) static __thread char storage[STORAGE] = "x";
 #endif
-
-static int say(const char *word)
-{
-	printf("%s %ld\n", word, (long)getpid());
-	fflush(stdout);
-	return 0;
-}
-
-static int fail(const char *what)
-{
-	printf("%s: %s\n", what, strerrorname_np(errno));
-	fflush(stdout);
-	_exit(3);
-}
-
-static int count_threads(void)
-{
-	FILE *status = fopen("/proc/self/status", "r");
-	char line[256];
-	int count = 0;
-
-	while (status && fgets(line, sizeof(line), status))
-		(void)sscanf(line, "Threads: %d", &count);
-	if (status)
-		fclose(status);
-	return count;
-}
 
 // Until the library has COUNT threads at work for a wait; the caller's own and the main thread count, too.
 static void await_threads(int count)
