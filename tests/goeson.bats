@@ -277,21 +277,18 @@ make_script() {
 		poll grep -q ready out
 		assert_gets_named
 		: >go
-		poll holder_has_ended
+		poll process_has_ended "$KEEPER"
 		assert_free job
 	done
 }
 
-# The record names a living process, which refuses.
+# The record names a living process, which refuses: KEEPER.
 assert_gets_named() {
-	local holder
 	run -1 guarded true
-	holder=$(<"$LOCK")
-	[[ $output == "$(refusal job "$holder")" ]]
-	ENDLATER+=("$holder")
+	KEEPER=$(<"$LOCK")
+	[[ $output == "$(refusal job "$KEEPER")" ]]
+	ENDLATER+=("$KEEPER")
 }
-
-holder_has_ended() { [[ ! -e $LOCK ]] || process_has_ended "$(<"$LOCK")"; }
 
 @test "subshells that end with their script refuse no start that comes at once, 100 times" {
 	local round shell refused=0
